@@ -1,0 +1,104 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readCatalog, type Problem } from '../../runner/catalog.ts';
+import { adoptColumns } from './adopt-columns.ts';
+import { caseElse } from './case-else.ts';
+import { dataCheck } from './data-check.ts';
+import { deterministic } from './deterministic.ts';
+import { drivingTable } from './driving-table.ts';
+import { everyRow } from './every-row.ts';
+import { finalNewline } from './final-newline.ts';
+import { knownFunctions } from './known-functions.ts';
+import { longFile } from './long-file.ts';
+import { longLine } from './long-line.ts';
+import { lowerCase } from './lower-case.ts';
+import { noCut } from './no-cut.ts';
+import { noStar } from './no-star.ts';
+import { numbering } from './numbering.ts';
+import { oneView } from './one-view.ts';
+import { ordered } from './ordered.ts';
+import { outputColumns } from './output-columns.ts';
+import { parses } from './parses.ts';
+import { qualifiedNames } from './qualified-names.ts';
+import { readSql, viewFile, type SqlFile, type ViewFile } from './sql.ts';
+import { tabs } from './tabs.ts';
+import { transactionControl } from './transaction-control.ts';
+
+type Rule<F> = (file: F, order: readonly ViewFile[]) => Problem[];
+
+// Any number of digits: a misnamed file is reported once, by the catalog, and checked all the same.
+const ENTITY = /^sql\/([1-9]-[^/]+)\/(\d+)_([^/]+)\.sql$/;
+
+const EVERY_FILE: Rule<SqlFile>[] = [parses, transactionControl];
+const ENTITY_FILE: Rule<ViewFile>[] = [
+  oneView,
+  deterministic,
+  knownFunctions,
+  ordered,
+  qualifiedNames,
+  noStar,
+  caseElse,
+  everyRow,
+  drivingTable,
+  outputColumns,
+  adoptColumns,
+  noCut,
+  numbering,
+  lowerCase,
+  longLine,
+  longFile,
+  tabs,
+  finalNewline,
+];
+const CHECK_FILE: Rule<SqlFile>[] = [dataCheck];
+
+/**
+ * Everything the files of a project break, found without a database: the catalog's own findings and those
+ * of every rule in this folder, sorted by file, line and column. Throws only what the file system throws.
+ */
+export async function staticProblems(root: string): Promise<Problem[]> {
+  const catalog = readCatalog(root);
+  const entities = catalog.phases.flatMap((phase) => phase.entities);
+  const sql = await Promise.all(sqlFiles(root).map((file) => readSql(root, file)));
+  const views = sql.toSorted(byNumber).flatMap((file) => {
+    const name = ENTITY.exec(file.file)?.[3];
+    const entity = entities.find((each) => each.file === file.file);
+    return name === undefined ? [] : [viewFile(file, name, entity)];
+  });
+  const checks = sql.filter(({ file }) => /^checks\/(before\/)?[^/]+\.sql$/.test(file));
+
+  return [
+    ...catalog.problems,
+    ...apply(EVERY_FILE, sql, views),
+    ...apply(ENTITY_FILE, views, views),
+    ...apply(CHECK_FILE, checks, views),
+  ].toSorted(byPlace);
+}
+
+function apply<F>(rules: Rule<F>[], files: readonly F[], order: readonly ViewFile[]): Problem[] {
+  return files.flatMap((file) => rules.flatMap((rule) => rule(file, order)));
+}
+
+function sqlFiles(root: string): string[] {
+  return ['sql', 'checks', 'schema-changes']
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((path) => path.endsWith('.sql'))
+        .map((path) => `${folder}/${path.replaceAll('\\', '/')}`),
+    )
+    .toSorted();
+}
+
+/** The order of execution of entity files. */
+function byNumber(a: SqlFile, b: SqlFile): number {
+  const [, phase = '', number = ''] = ENTITY.exec(a.file) ?? [];
+  const [, otherPhase = '', otherNumber = ''] = ENTITY.exec(b.file) ?? [];
+  if (phase !== otherPhase) return phase < otherPhase ? -1 : 1;
+  return Number(number) - Number(otherNumber);
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  const files = a.file < b.file ? -1 : Number(a.file > b.file);
+  return files || a.line - b.line || a.column - b.column || (a.rule < b.rule ? -1 : 1);
+}

@@ -1,0 +1,34 @@
+import type { Problem } from '../../runner/catalog.ts';
+import { isVolatile } from './deterministic.ts';
+import { all, problem, words, type ViewFile } from './sql.ts';
+
+// Checked: immutable, or stable only by settings that every transaction fixes (TimeZone, DateStyle).
+const KNOWN = new Set(
+  `abs array_append array_length array_position array_remove array_to_string btrim cardinality ceil
+   char_length concat concat_ws floor jsonb_array_length jsonb_build_array jsonb_build_object jsonb_set
+   jsonb_strip_nulls jsonb_typeof left length lower lpad ltrim position regexp_replace replace right round
+   rpad rtrim split_part string_to_array strpos substring timezone to_jsonb translate trunc upper
+   array_agg avg bool_and bool_or count jsonb_agg jsonb_object_agg max min string_agg sum
+   dense_rank first_value lag last_value lead rank row_number`.split(/\s+/),
+);
+
+/**
+ * Problem: a function that is not on the list may be volatile, may be missing on one of the two sides, or
+ * may return many rows.
+ * Fix: use one of the list; or check its volatility (pg_proc.provolatile) and add it to the list.
+ */
+export function knownFunctions(file: ViewFile): Problem[] {
+  return all(file.statements, 'FuncCall')
+    .map((call) => ({ name: words(call.funcname), offset: call.location ?? 0 }))
+    .filter(({ name }) => !isKnown(name) && !isVolatile(name))
+    .map(({ name, offset }) => {
+      const message = `${name.join('.')}() is not on the list of known functions`;
+      const fix = 'check its volatility (pg_proc.provolatile), then add it to known-functions.ts';
+      return problem('known-functions', file, offset, message, fix);
+    });
+}
+
+function isKnown(name: string[]): boolean {
+  const [schema, called] = name.length === 1 ? ['pg_catalog', name[0]] : name;
+  return schema === 'migration' || (schema === 'pg_catalog' && KNOWN.has(called ?? ''));
+}

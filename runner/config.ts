@@ -1,0 +1,149 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { parse } from 'dotenv';
+
+/** A value that shows itself only when asked: printing, JSON and inspection give `[redacted]`. */
+export interface Secret {
+  reveal(): string;
+}
+
+/** `disable` = clear text; `require` = encrypted, certificate not checked; the others check it. */
+export type SslMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
+
+/** Where a database is and who logs in. */
+export interface Endpoint {
+  host: string;
+  port: number;
+  database: string;
+  user: string;
+  password: Secret;
+  sslMode: SslMode;
+  /** File with the certificates of the authority, for the two verifying modes. */
+  sslRootCert: string | undefined;
+}
+
+/** Everything a command may know of its surroundings; frozen. */
+export interface Config {
+  source: Endpoint;
+  target: Endpoint;
+  /** Workers of a phase that commits range by range, 1 to 8. */
+  jobs: number;
+  /** Share of rows that rules may reject where the file says nothing, 0.01 = 1 %. */
+  rejectTolerance: number;
+}
+
+/** Wrong or missing settings, all of them; the message names variables, never their values. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  constructor(readonly problems: string[]) {
+    super(`configuration:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  }
+}
+
+/**
+ * Reads the environment and `<root>/.env` (the environment wins). `urls` replaces both databases:
+ * the embedded pair needs no configuration. Throws ConfigError with everything that is wrong.
+ */
+export function readConfig(root: string, urls?: { source: string; target: string }): Config {
+  const file = join(root, '.env');
+  const settings = { ...(existsSync(file) ? parse(readFileSync(file)) : {}), ...process.env };
+  const problems: string[] = [];
+
+  const endpoint = (name: string, given: string | undefined): Endpoint | undefined => {
+    const text = given ?? settings[name];
+    if (text === undefined || text.trim() === '') {
+      problems.push(`${name} is not set: postgresql://user:password@host:5432/database`);
+      return undefined;
+    }
+    const found = parseUrl(text.trim());
+    if (typeof found === 'string') problems.push(`${name} ${found}`);
+    return typeof found === 'string' ? undefined : found;
+  };
+  const number = (name: string, fallback: number, low: number, high: number): number => {
+    const text = settings[name]?.trim();
+    if (text === undefined || text === '') return fallback;
+    const value = Number(text);
+    if (value >= low && value <= high) return value;
+    problems.push(`${name} must be a number from ${low} to ${high}`);
+    return fallback;
+  };
+
+  const source = endpoint('SOURCE_DATABASE_URL', urls?.source);
+  const target = endpoint('TARGET_DATABASE_URL', urls?.target);
+  const jobs = Math.trunc(number('JOBS', 2, 1, 8));
+  const rejectTolerance = number('REJECT_TOLERANCE', 1, 0, 100) / 100;
+  if (urls === undefined) {
+    const host = settings['SOURCE_HOST_FROM_TARGET']?.trim();
+    if (source !== undefined && host !== undefined && host !== '') source.host = host;
+    if (source !== undefined) {
+      source.port = number('SOURCE_PORT_FROM_TARGET', source.port, 1, 65535);
+    }
+  }
+  if (source === undefined || target === undefined || problems.length > 0) {
+    throw new ConfigError(problems);
+  }
+  return Object.freeze({ source, target, jobs, rejectTolerance });
+}
+
+/** What the terminal needs to know: colours wanted, running in CI. */
+export function readTerminal(): { color: boolean; ci: boolean } {
+  const { env } = process;
+  return { color: env['NO_COLOR'] === undefined, ci: env['CI'] !== undefined };
+}
+
+/** Wraps a value so that it cannot be printed by accident. */
+export function secret(value: string): Secret {
+  const redacted = () => '[redacted]';
+  return Object.freeze({
+    reveal: () => value,
+    toString: redacted,
+    toJSON: redacted,
+    [inspect.custom]: redacted,
+  });
+}
+
+/**
+ * Takes a connection URL apart; the password may hold any character, encoded or not, since it ends
+ * at the last `@` before a host. Returns a sentence without the value when it cannot.
+ */
+export function parseUrl(text: string): Endpoint | string {
+  const form =
+    /^postgres(?:ql)?:\/\/([^:@/]+)(?::(.*))?@(\[[0-9a-fA-F:]+\]|[^@/:?#\s]+)(?::(\d+))?\/([^?/#]+)(?:\?(.*))?$/s;
+  const [, user, password, host, port, database, query] = form.exec(text) ?? [];
+  if (user === undefined || host === undefined || database === undefined) {
+    return 'is not of the form postgresql://user:password@host:5432/database';
+  }
+  if (password === undefined || password === '') return 'holds no password';
+  const options = new URLSearchParams(query ?? '');
+  const sslMode = options.get('sslmode') ?? (isLoopback(host) ? 'disable' : 'require');
+  if (!isSslMode(sslMode)) {
+    return 'has an sslmode other than disable, require, verify-ca, verify-full';
+  }
+  return {
+    host: host.replace(/^\[|\]$/g, ''),
+    port: port === undefined ? 5432 : Number(port),
+    database: decoded(database),
+    user: decoded(user),
+    password: secret(decoded(password)),
+    sslMode,
+    sslRootCert: options.get('sslrootcert') ?? undefined,
+  };
+}
+
+function isSslMode(word: string): word is SslMode {
+  return ['disable', 'require', 'verify-ca', 'verify-full'].includes(word);
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || host.startsWith('127.');
+}
+
+/** A lone % is taken as it stands: passwords are pasted more often than encoded. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,229 @@
+import { readFileSync } from 'node:fs';
+import postgres from 'postgres';
+
+import type { Endpoint } from './config.ts';
+
+/** One connection of its own; never shared, never reconnected: a lost one stays lost. */
+export interface Session {
+  readonly pid: number;
+  /** search_path of the database: what the application's triggers expect. */
+  readonly searchPath: string;
+  /** Runs one statement (several only without parameters) and returns its rows. */
+  query<Row extends object>(text: string, parameters?: Value[]): Promise<Row[]>;
+  /** Like `query`, for exactly one statement: a second one in the text is refused by the server. */
+  single(text: string): Promise<void>;
+  /** Fills a table by COPY, so that the values are in no statement, log or activity view. */
+  copyIn(table: string, rows: string[][]): Promise<void>;
+  /** Asks the server to stop the statement that runs now. */
+  cancel(): void;
+  close(): Promise<void>;
+}
+
+/** What a parameter may be; bigints and numerics travel as text. */
+export type Value = string | number | boolean | null | string[] | number[];
+
+/** The connection is gone; whether the last statement had an effect is not known. */
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost';
+}
+
+/** What a failed statement tells, without row values (`detail` is left out on purpose). */
+export interface DatabaseFailure {
+  code: string;
+  message: string;
+  hint: string | undefined;
+  /** Offset into the statement, from 1; in characters. */
+  position: number | undefined;
+  constraint: string | undefined;
+  column: string | undefined;
+  table: string | undefined;
+}
+
+/** The failure of a statement, or undefined when the error is of another kind. */
+export function failureOf(error: unknown): DatabaseFailure | undefined {
+  if (!(error instanceof postgres.PostgresError)) return undefined;
+  return {
+    code: error.code,
+    message: error.message,
+    hint: error.hint,
+    position: error.position === undefined ? undefined : Number(error.position),
+    constraint: error.constraint_name,
+    column: error.column_name,
+    table: error.table_name,
+  };
+}
+
+/** True for errors after which the same transaction may simply be tried again. */
+export function mayRetry(error: unknown): boolean {
+  const code = failureOf(error)?.code;
+  return code === '55P03' || code === '40P01' || code === '40001';
+}
+
+/** True for errors of the data itself: class 22 (data exception) and 23 (constraint violation). */
+export function isDataError(error: unknown): boolean {
+  return /^2[23]/.test(failureOf(error)?.code ?? '');
+}
+
+/** Opens a connection. Throws ConnectionLost when it cannot be made, PostgresError when refused. */
+export async function connect(endpoint: Endpoint, name: string): Promise<Session> {
+  const state: { lost: boolean; closing: boolean; pending: postgres.PendingQuery<never> | null } = {
+    lost: false,
+    closing: false,
+    pending: null,
+  };
+  const sql = postgres({
+    host: endpoint.host,
+    port: endpoint.port,
+    database: endpoint.database,
+    username: endpoint.user,
+    password: () => endpoint.password.reveal(),
+    ssl: sslOf(endpoint),
+    max: 1,
+    connect_timeout: 10,
+    idle_timeout: 0,
+    max_lifetime: null,
+    fetch_types: false,
+    prepare: false,
+    onnotice: () => {},
+    onclose: () => {
+      state.lost = true;
+    },
+    connection: { application_name: name },
+    // counts and keys fit a double; sums over versions are numeric and stay text
+    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+  });
+
+  const run = async <Row extends object>(
+    text: string,
+    parameters: Value[],
+    simple: boolean,
+  ): Promise<Row[]> => {
+    if (state.lost) throw new ConnectionLost('the connection to the target is lost');
+    const pending = sql.unsafe<Row[]>(text, parameters as never[], { prepare: false, simple });
+    state.pending = pending as never;
+    try {
+      return [...(await pending)];
+    } catch (error) {
+      if (isConnectionError(error)) {
+        state.lost = true;
+        throw new ConnectionLost(`the connection to the target is lost (${messageOf(error)})`);
+      }
+      throw error;
+    } finally {
+      state.pending = null;
+    }
+  };
+
+  // A killed runner must not leave its backend at work: the server looks after the client itself.
+  const [first] = await run<{ pid: number; path: string }>(
+    `select pg_catalog.pg_backend_pid() as pid, pg_catalog.current_setting('search_path') as path,
+       pg_catalog.set_config('client_connection_check_interval', '2s', false)`,
+    [],
+    false,
+  );
+  if (first === undefined) throw new ConnectionLost('the target did not answer');
+
+  return {
+    pid: first.pid,
+    searchPath: first.path,
+    query: (text, parameters = []) => run(text, parameters, parameters.length === 0),
+    single: async (text) => {
+      await run(text, [], false);
+    },
+    copyIn: async (table, rows) => {
+      const writable = await sql.unsafe(`copy ${table} from stdin`).writable();
+      await new Promise<void>((resolve, reject) => {
+        writable.on('finish', resolve).on('error', reject);
+        for (const row of rows) writable.write(`${row.map(copyField).join('\t')}\n`);
+        writable.end();
+      });
+    },
+    cancel: () => {
+      (state.pending as unknown as { cancel(): void } | null)?.cancel();
+    },
+    close: async () => {
+      state.closing = true;
+      await sql.end({ timeout: 2 }).catch(() => {});
+    },
+  };
+}
+
+/** One transaction: settings first, then `body`; any error rolls it back and is thrown on. */
+export async function transaction<T>(
+  session: Session,
+  body: () => Promise<T>,
+  options: { commit?: boolean; lockTimeout?: string } = {},
+): Promise<T> {
+  await session.query('begin');
+  try {
+    await session.query(settings(options.lockTimeout ?? '10s'));
+    const result = await body();
+    await session.query(options.commit === false ? 'rollback' : 'commit');
+    return result;
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) await session.query('rollback').catch(() => {});
+    throw error;
+  }
+}
+
+/** A savepoint around `body`; an error takes back what `body` did and is thrown on. */
+export async function savepoint<T>(session: Session, body: () => Promise<T>): Promise<T> {
+  await session.query('savepoint step');
+  try {
+    const result = await body();
+    await session.query('release savepoint step');
+    return result;
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) {
+      await session.query('rollback to savepoint step; release savepoint step');
+    }
+    throw error;
+  }
+}
+
+/** What decides how values are stored and hashed, said in every transaction. */
+function settings(lockTimeout: string): string {
+  const values: [string, string][] = [
+    ['search_path', 'pg_catalog, pg_temp'],
+    ['TimeZone', 'UTC'],
+    ['DateStyle', 'ISO, MDY'],
+    ['IntervalStyle', 'postgres'],
+    ['extra_float_digits', '1'],
+    ['bytea_output', 'hex'],
+    ['row_security', 'off'],
+    ['statement_timeout', '30min'],
+    ['lock_timeout', lockTimeout],
+    ['idle_in_transaction_session_timeout', '0'],
+    ['jit', 'off'],
+  ];
+  const calls = values.map(
+    ([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`,
+  );
+  return `select ${calls.join(', ')}`;
+}
+
+function sslOf(endpoint: Endpoint) {
+  if (endpoint.sslMode === 'disable') return false;
+  if (endpoint.sslMode === 'require') return { rejectUnauthorized: false };
+  const ca = endpoint.sslRootCert === undefined ? undefined : readFileSync(endpoint.sslRootCert);
+  const anyName = endpoint.sslMode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {};
+  return { rejectUnauthorized: true, ca, ...anyName };
+}
+
+function copyField(value: string): string {
+  return value.replace(/[\\\n\r\t]/g, (c) => `\\${{ '\n': 'n', '\r': 'r', '\t': 't' }[c] ?? c}`);
+}
+
+function isConnectionError(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  if (typeof code !== 'string') return false;
+  // 57P01-57P05: the server ends the session; 08: connection exceptions of the server itself
+  return (
+    /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_)/.test(code) ||
+    /^(57P0[1-5]|08\w{3})$/.test(code)
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

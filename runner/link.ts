@@ -1,0 +1,80 @@
+import type { Endpoint } from './config.ts';
+import type { Session } from './database.ts';
+
+/**
+ * What every session in the source runs with: read only, values printed one way, limits on every
+ * wait. `idle_in_transaction_session_timeout` is added where the source knows it (9.6 and later).
+ */
+const SETTINGS = [
+  'default_transaction_read_only=on',
+  'row_security=off',
+  'search_path=pg_catalog',
+  'timezone=UTC',
+  'datestyle=ISO',
+  'statement_timeout=50000',
+  'lock_timeout=10000',
+];
+
+/** A source table or column that is not there, as `table` or `table.column`. */
+export interface LinkReport {
+  /** Tables asked for that the source does not have (or the reader may not see). */
+  missing: string[];
+  sourceVersion: number;
+}
+
+/** Gives this session what `open_link` needs; by COPY, so that no statement holds the secret. */
+export async function login(session: Session, source: Endpoint): Promise<void> {
+  await session.query(
+    `drop table if exists pg_temp.link_login;
+     create temporary table link_login (user_name text, secret text)`,
+  );
+  await session.copyIn('pg_temp.link_login', [[source.user, source.password.reveal()]]);
+}
+
+/**
+ * Makes server, foreign tables and version tables anew, in the transaction of the caller; leaves
+ * the link open. Views of schema transform fall with the server and are made again by the caller.
+ */
+export async function buildLink(
+  session: Session,
+  source: Endpoint,
+  tables: string[],
+): Promise<LinkReport> {
+  const server: Record<string, string> = {
+    host: source.host,
+    port: String(source.port),
+    dbname: source.database,
+    sslmode: source.sslMode,
+  };
+  if (source.sslRootCert !== undefined) server['sslrootcert'] = source.sslRootCert;
+  const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
+  await session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
+    JSON.stringify(server),
+    settings,
+    tables,
+  ]);
+  const [report] = await session.query<{ missing: string[]; version: number }>(
+    `select migration.source_version() as version, coalesce((
+       select array_agg(t order by t) from unnest($1::text[]) as t
+       where to_regclass(concat('legacy.', quote_ident(t))) is null), '{}') as missing`,
+    [tables],
+  );
+  return { missing: report?.missing ?? [], sourceVersion: report?.version ?? 0 };
+}
+
+/**
+ * Runs `body` with the link open, inside the transaction of the caller, which waits for the link
+ * up to its lock_timeout. The password is in the catalog only between these two calls, and the
+ * transaction's end takes it out in every case.
+ */
+export async function withLink<T>(session: Session, body: () => Promise<T>): Promise<T> {
+  await session.query('select pg_catalog.pg_advisory_xact_lock(20250401, 2)');
+  await session.query('select migration.open_link()');
+  // plans over foreign tables without statistics: nested loops are the one fatal mistake
+  await session.query('set local enable_nestloop = off');
+  const result = await body();
+  await session.query('set local enable_nestloop = on');
+  await session.query('select migration.close_link()');
+  return result;
+}
+

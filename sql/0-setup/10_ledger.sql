@@ -1,0 +1,209 @@
+-- The ledger: what was done, what was left out and why, and how far each range is.
+-- Private: no other role is granted anything here. May be run again at any time.
+
+create schema if not exists migration;
+create schema if not exists ids;
+create schema if not exists transform;
+create schema if not exists legacy;
+create schema if not exists legacy_versions;
+
+revoke all on schema migration, ids, transform, legacy, legacy_versions from public;
+
+comment on schema migration is 'migration ledger (runner)';
+comment on schema ids is 'legacy id to new id, one table per entity (runner)';
+comment on schema transform is 'one view per entity, rebuilt by every run (runner)';
+comment on schema legacy is 'foreign tables of the source, rebuilt by every run (runner)';
+comment on schema legacy_versions is 'id and row version of every source row (runner)';
+
+-- hash of the applied setup files
+create table if not exists migration.installed (
+  one_row   boolean primary key default true check (one_row),
+  hash      text not null,
+  installed timestamptz not null default clock_timestamp()
+);
+
+create table if not exists migration.runs (
+  run         bigint generated always as identity primary key,
+  command     text not null,
+  options     jsonb not null default '{}',
+  status      text not null check (status in ('running', 'done', 'failed', 'interrupted')),
+  started_at  timestamptz not null default clock_timestamp(),
+  finished_at timestamptz,
+  run_by      text not null default current_user,
+  client      text,
+  error       text
+);
+
+-- the run that may write; every writing transaction begins by reading this row
+create table if not exists migration.lease (
+  one_row boolean primary key default true check (one_row),
+  run  bigint not null references migration.runs
+);
+
+-- keys per range of a source table, chosen once for about 10,000 rows
+create table if not exists migration.source_tables (
+  source_table text primary key,
+  width        bigint not null check (width > 0)
+);
+
+-- what is true now about each entity
+create table if not exists migration.entities (
+  entity       text primary key,
+  phase        text not null,
+  target       text not null,
+  source       text,
+  width        bigint not null,
+  file_hash    text,
+  status       text not null default 'new' check (status in ('new', 'partial', 'complete')),
+  -- rows ever entered into the id map, and what this entity had seen of the maps it reads
+  map_size     bigint not null default 0,
+  maps_seen    jsonb not null default '{}',
+  completed_run bigint references migration.runs
+);
+
+-- one row per entity and attempt
+create table if not exists migration.control (
+  run         bigint not null references migration.runs,
+  entity      text not null,
+  phase       text not null,
+  status      text not null check (status in ('running', 'done', 'failed')),
+  source      bigint,
+  inserted    bigint,
+  updated     bigint,
+  unchanged   bigint,
+  kept        bigint,
+  rejected    bigint,
+  filtered    bigint,
+  gone        bigint,
+  rows_read   bigint,
+  balanced    boolean,
+  file_hash   text,
+  started_at  timestamptz not null,
+  finished_at timestamptz,
+  error       text,
+  primary key (run, entity)
+);
+
+-- checkpoint and row versions of one key range; equal sums and equal basis: nothing to read
+create table if not exists migration.ranges (
+  entity      text not null,
+  range       bigint not null,
+  row_count   bigint not null,
+  sum_a       numeric not null,
+  sum_b       numeric not null,
+  basis       text not null,
+  source_rows bigint not null,
+  merged      bigint not null,
+  rejected    bigint not null,
+  filtered    bigint not null,
+  run         bigint not null,
+  primary key (entity, range)
+);
+
+create table if not exists migration.rejects (
+  entity          text not null,
+  legacy_id       bigint not null,
+  kind            text not null check (kind in ('rule', 'error')),
+  reason          text not null,
+  sqlstate        text,
+  constraint_name text,
+  column_name     text,
+  -- the source row as it was read; NULL until the end of the entity
+  source_row      jsonb,
+  version         bigint,
+  first_run       bigint not null,
+  last_run        bigint not null,
+  resolved_run    bigint,
+  primary key (entity, legacy_id)
+);
+
+-- rows left out on purpose; with the id maps and the rejects every source row is in one place
+create table if not exists migration.filtered (
+  entity    text not null,
+  legacy_id bigint not null,
+  reason    text not null,
+  version   bigint,
+  primary key (entity, legacy_id)
+);
+
+-- mapped keys that are no longer a row to store
+create table if not exists migration.gone (
+  entity    text not null,
+  legacy_id bigint not null,
+  id        uuid not null,
+  reason    text not null check (reason in ('deleted', 'filtered', 'rejected')),
+  run       bigint not null,
+  primary key (entity, legacy_id)
+);
+
+-- rows of the application as they were before we overwrote or removed them
+create table if not exists migration.before_images (
+  image_id  bigint generated always as identity primary key,
+  entity    text not null,
+  legacy_id bigint not null,
+  id        uuid not null,
+  reason    text not null check (reason in ('adopted', 'changed', 'removed')),
+  image     json not null,
+  run       bigint not null,
+  taken_at  timestamptz not null default clock_timestamp()
+);
+create index if not exists before_images_row_idx on migration.before_images (entity, id);
+
+-- rows the application changed or deleted after we wrote them and whose source changed too
+create table if not exists migration.conflicts (
+  conflict_id bigint generated always as identity primary key,
+  entity      text not null,
+  legacy_id   bigint not null,
+  id          uuid not null,
+  kind        text not null check (kind in ('changed', 'deleted')),
+  resolution  text not null check (resolution in ('source', 'target')),
+  run         bigint not null,
+  found_at    timestamptz not null default clock_timestamp()
+);
+create index if not exists conflicts_entity_idx on migration.conflicts (entity);
+
+create table if not exists migration.check_results (
+  run        bigint,
+  name       text not null,
+  severity   text not null,
+  findings   bigint not null,
+  checked_at timestamptz not null default clock_timestamp()
+);
+
+-- append-only audit trail
+create table if not exists migration.events (
+  event    bigint generated always as identity primary key,
+  at       timestamptz not null default clock_timestamp(),
+  run      bigint,
+  who      text not null default session_user,
+  client   text not null default coalesce(host(inet_client_addr()), 'local'),
+  program  text not null default current_setting('application_name'),
+  what     text not null,
+  details  jsonb not null default '{}'
+);
+
+create or replace function migration.refuse_change() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception 'migration.events is append-only' using errcode = 'insufficient_privilege';
+end
+$$;
+
+create or replace trigger events_append_only before update or delete or truncate
+on migration.events for each statement execute function migration.refuse_change();
+
+-- the name and columns the application knows
+create or replace view migration.migration_control as
+select
+  row_number() over (order by c.run, c.started_at)::integer    as id,
+  c.phase,
+  c.entity                                                      as table_name,
+  r.command                                                     as operation,
+  c.status,
+  (c.inserted + c.updated + c.unchanged + c.kept)::bigint       as records_processed,
+  c.source                                                      as total_records,
+  c.error                                                       as error_message,
+  c.started_at,
+  c.finished_at                                                 as completed_at
+from migration.control as c
+join migration.runs as r on r.run = c.run;

@@ -1,0 +1,18 @@
+-- Helper functions the views and the engine use.
+
+-- NULL for what is not JSON, also for JSON that jsonb cannot hold (\u0000)
+create or replace function migration.try_jsonb(t text) returns jsonb
+language plpgsql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return t::jsonb;
+exception when data_exception or program_limit_exceeded then
+  return null;
+end
+$$;
+
+-- UUID v5 of entity and key: the same on every run and every machine
+create or replace function migration.new_id(entity text, legacy_key bigint) returns uuid
+language sql immutable strict parallel safe
+return extensions.uuid_generate_v5(
+  '6ba7b810-9dad-11d1-80b4-00c04fd430c8'::uuid, concat(entity, ':', legacy_key)
+);

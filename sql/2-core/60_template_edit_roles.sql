@@ -1,0 +1,19 @@
+-- Template edit roles: one per dispatch_template_edit_roles, the roles that may edit its tasks.
+--
+-- target   public.template_edit_roles
+-- source   dispatch_template_edit_roles
+-- adopt    template_id, role_id
+-- deletes  remove
+
+create view transform.template_edit_roles as
+select
+  m.id        as legacy_key,
+  template.id as template_id,
+  role.id     as role_id,
+  case
+    when template.id is null then 'orphan_template'
+    when role.id is null then 'orphan_role'
+  end         as reject
+from legacy.dispatch_template_edit_roles as m
+left join ids.templates as template on template.legacy_id = m.template_id
+left join ids.roles     as role     on role.legacy_id     = m.role_id;

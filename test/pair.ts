@@ -1,0 +1,210 @@
+/* Real databases for tests: copies of templates, in embedded servers shared by a whole run. */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import postgres, { type Sql } from 'postgres';
+import {
+  grantReader,
+  loadApplication,
+  loadPlatform,
+  loadSource,
+  removePair,
+  startPair,
+  type Pair,
+} from '../runner/embedded.ts';
+import type { Major } from '../runner/embedded-binaries.ts';
+import { isAlive } from '../runner/embedded-server.ts';
+
+/** A source and a target database of one test's own. */
+export type TestPair = Urls & {
+  /** Drops both databases, ending the sessions in them. */
+  drop(): Promise<void>;
+};
+
+/** What a test's databases hold: nothing, the tables, or the sample rows at a hundredth. */
+export type TestPairOptions = {
+  /** Leads the name of both databases. */
+  name?: string;
+  source?: 'empty' | 'schema' | 'sample';
+  target?: 'schema';
+} & Majors;
+
+/** The URLs of a pair: `legacy_reader` and `postgres`, and the superusers of both servers. */
+export type Urls = Pick<Pair, 'sourceUrl' | 'targetUrl' | 'sourceAdminUrl' | 'targetAdminUrl'>;
+
+/** Releases of the two servers, default as in startPair. */
+export type Majors = { sourceMajor?: Major; targetMajor?: Major };
+
+/** A test file's process asks run.ts for a pair. The answer has the same id. */
+export type PairRequest = { kind: 'pair'; id: string; majors: Majors };
+
+const ROOT = fileURLToPath(new URL('../.embedded/', import.meta.url));
+const UNDER_RUN = process.argv[1] === fileURLToPath(new URL('run-file.ts', import.meta.url));
+
+const own = openPairs();
+if (!UNDER_RUN) closeAtEnd();
+
+/**
+ * Creates a source and a target database. Under run.ts the servers are those of the run; a file
+ * that is run alone starts its own, and removes them when it has nothing left to do.
+ */
+export async function testPair(options: TestPairOptions): Promise<TestPair> {
+  const { name = 'test', source = 'schema', target = 'schema', ...majors } = options;
+  const servers = await (UNDER_RUN ? ask(majors) : own.get(majors));
+  const database = `${name}_${randomBytes(4).toString('hex')}`;
+  await createSource(servers, source, database);
+  await createTarget(servers, target, database);
+  return {
+    sourceUrl: within(servers.sourceUrl, database),
+    targetUrl: within(servers.targetUrl, database),
+    sourceAdminUrl: within(servers.sourceAdminUrl, database),
+    targetAdminUrl: within(servers.targetAdminUrl, database),
+    async drop() {
+      await dropDatabase(servers.sourceAdminUrl, database);
+      await dropDatabase(servers.targetAdminUrl, database);
+    },
+  };
+}
+
+/**
+ * Pairs of servers for as long as this process needs them, each started when it is first asked
+ * for, in `.embedded/test-<pid>`. `close` stops them and removes their data; what an earlier
+ * process could not remove because it was killed is removed by the next one.
+ */
+export function openPairs(): { get(majors: Majors): Promise<Urls>; close(): Promise<void> } {
+  const root = join(ROOT, `test-${process.pid}`);
+  const pairs = new Map<string, Promise<Pair>>();
+  return {
+    async get(majors) {
+      if (pairs.size === 0) removeAbandoned();
+      const name = `${majors.sourceMajor ?? 'default'}-${majors.targetMajor ?? 'default'}`;
+      const pair =
+        pairs.get(name) ?? startPair({ ...majors, directory: join(root, name), scale: null });
+      pairs.set(name, pair);
+      const { sourceUrl, targetUrl, sourceAdminUrl, targetAdminUrl } = await pair;
+      return { sourceUrl, targetUrl, sourceAdminUrl, targetAdminUrl };
+    },
+    async close() {
+      for (const pair of await Promise.allSettled(pairs.values())) {
+        if (pair.status === 'fulfilled') await pair.value.stop();
+      }
+      pairs.clear();
+      removeRoot(root);
+    },
+  };
+}
+
+function ask(majors: Majors): Promise<Urls> {
+  const id = randomBytes(4).toString('hex');
+  return new Promise((done, fail) => {
+    const listen = (reply: { id: string; urls?: Urls; error?: string }): void => {
+      if (reply.id !== id) return;
+      process.off('message', listen);
+      process.channel?.unref();
+      if (reply.urls) done(reply.urls);
+      else fail(new Error(reply.error));
+    };
+    process.on('message', listen);
+    process.channel?.ref();
+    process.send?.({ kind: 'pair', id, majors } satisfies PairRequest);
+  });
+}
+
+async function createSource(
+  { sourceAdminUrl }: Urls,
+  content: 'empty' | 'schema' | 'sample',
+  name: string,
+): Promise<void> {
+  const template = `template_source_${content}`;
+  await withTemplate(sourceAdminUrl, template, async (url) => {
+    await grantReader(url);
+    if (content === 'empty') return;
+    await loadSource(url, { scale: content === 'sample' ? '0.01' : null, seed: '1' });
+  });
+  await connected(
+    sourceAdminUrl,
+    (sql) => sql`create database ${sql(name)} template ${sql(template)}`,
+  );
+  // grants on a database are not copied with it
+  await grantReader(within(sourceAdminUrl, name));
+}
+
+async function createTarget(urls: Urls, content: 'schema', name: string): Promise<void> {
+  const { targetAdminUrl, targetUrl } = urls;
+  const template = `template_target_${content}`;
+  await withTemplate(targetAdminUrl, template, async (url) => {
+    await loadPlatform(url);
+    await loadApplication(within(targetUrl, template));
+  });
+  await connected(targetAdminUrl, async (sql) => {
+    await sql`create database ${sql(name)} template ${sql(template)} owner postgres`;
+    // settings of a database are not copied with it
+    await sql`alter database ${sql(name)} set search_path to "$user", public, extensions`;
+  });
+}
+
+// Makes a template once per server. The flag is set last: without it the template is incomplete.
+async function withTemplate(
+  adminUrl: string,
+  name: string,
+  load: (url: string) => Promise<void>,
+): Promise<void> {
+  await connected(adminUrl, async (sql) => {
+    await sql`select pg_advisory_lock(hashtext(${name}))`;
+    const [found] = await sql`select datistemplate from pg_database where datname = ${name}`;
+    if (found?.['datistemplate']) return;
+    if (found) await sql`drop database ${sql(name)}`;
+    await sql`create database ${sql(name)}`;
+    await load(within(adminUrl, name));
+    await sql`alter database ${sql(name)} with is_template true allow_connections false`;
+  });
+}
+
+async function dropDatabase(adminUrl: string, name: string): Promise<void> {
+  await connected(adminUrl, async (sql) => {
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+    await sql`drop database ${sql(name)}`;
+  });
+}
+
+async function connected(url: string, work: (sql: Sql) => Promise<unknown>): Promise<void> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    await work(sql);
+  } finally {
+    await sql.end();
+  }
+}
+
+function within(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}
+
+function removeAbandoned(): void {
+  for (const name of existsSync(ROOT) ? readdirSync(ROOT) : []) {
+    const pid = /^test-(\d+)$/.exec(name)?.[1];
+    if (pid && !isAlive(Number(pid))) removeRoot(join(ROOT, name));
+  }
+}
+
+function removeRoot(root: string): void {
+  if (!existsSync(root)) return;
+  for (const name of readdirSync(root)) removePair(join(root, name));
+  rmSync(root, { recursive: true, force: true });
+}
+
+function closeAtEnd(): void {
+  const close = (then: () => void): void => {
+    own
+      .close()
+      .catch((error: unknown) => console.error(error))
+      .finally(then);
+  };
+  process.once('beforeExit', () => close(() => {}));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => close(() => process.exit(130)));
+  }
+}

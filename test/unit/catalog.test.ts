@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { blanked, hashOf, phaseOf, positionAt, readCatalog } from '../../runner/catalog.ts';
+
+const PATIENTS = `-- Patients: one per dispatch_patient.
+-- A second line of the title.
+--
+-- The office is looked up by its legacy id.
+--
+-- target     public.patients
+-- source     dispatch_patient
+-- adopt      legacy_patient_id, office_id
+-- deletes    remove
+-- commit     batch
+-- tolerance  1.1 %
+-- read       whole
+
+create view transform.patients as
+select p.id as legacy_key, 'from legacy.in_a_string' as note /* ids.in_a_comment */
+from legacy.dispatch_patient as p -- legacy.in_a_comment
+left join ids.offices as office on office.legacy_id = p.office_id
+left join legacy.auth_user as u on u.id = p.user_id
+left join ids.patients as own on own.legacy_id = p.id;
+`;
+const PLAIN = (name: string) =>
+  `-- Title.\n--\n-- target   public.${name}\n-- source   none\n-- adopt    none\n\nselect 1;\n`;
+
+function withProject(files: Record<string, string>, use: (root: string) => void): void {
+  const root = mkdtempSync(join(tmpdir(), 'catalog-'));
+  try {
+    for (const [file, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(root, file)), { recursive: true });
+      writeFileSync(join(root, file), text);
+    }
+    use(root);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+test('an entity holds everything its file says', () => {
+  withProject({ 'sql/2-core/30_patients.sql': PATIENTS }, (root) => {
+    const { phases, problems } = readCatalog(root);
+    assert.equal(problems, []);
+    assert.equal(phases, [
+      {
+        name: '2-core',
+        entities: [
+          {
+            name: 'patients',
+            phase: '2-core',
+            file: 'sql/2-core/30_patients.sql',
+            text: PATIENTS,
+            hash: createHash('sha256').update(PATIENTS).digest('hex'),
+            target: { schema: 'public', table: 'patients' },
+            source: 'dispatch_patient',
+            adopt: ['legacy_patient_id', 'office_id'],
+            deletes: 'remove',
+            commitBatch: true,
+            tolerance: 0.011,
+            readWhole: true,
+            reads: ['auth_user', 'dispatch_patient'],
+            idMaps: ['offices', 'patients'],
+          },
+        ],
+      },
+    ]);
+  });
+});
+
+test('what the header leaves out has its default', () => {
+  withProject({ 'sql/1-first/10_a.sql': PLAIN('a') }, (root) => {
+    const [entity] = readCatalog(root).phases[0]?.entities ?? [];
+    assert.is(entity?.source, null);
+    assert.equal(entity?.adopt, []);
+    assert.is(entity?.deletes, 'keep');
+    assert.is(entity?.commitBatch, false);
+    assert.is(entity?.tolerance, null);
+    assert.is(entity?.readWhole, false);
+    assert.equal(entity?.reads, []);
+  });
+});
+
+test('phases, entities and setup files come in the order of their numbers', () => {
+  const files = {
+    'sql/2-b/20_d.sql': PLAIN('d'),
+    'sql/2-b/10_c.sql': PLAIN('c'),
+    'sql/1-a/90_b.sql': PLAIN('b'),
+    'sql/0-setup/20_two.sql': 'select 2;',
+    'sql/0-setup/10_one.sql': 'select 1;',
+    'sql/archive/10_x.sql': 'not read yet',
+  };
+  withProject(files, (root) => {
+    const { phases, setup, problems } = readCatalog(root);
+    assert.equal(problems, []);
+    assert.equal(
+      phases.flatMap(({ name, entities }) => entities.map((entity) => `${name} ${entity.name}`)),
+      ['1-a b', '2-b c', '2-b d'],
+    );
+    assert.equal(setup, [
+      { file: 'sql/0-setup/10_one.sql', text: 'select 1;', hash: hashOf('select 1;') },
+      { file: 'sql/0-setup/20_two.sql', text: 'select 2;', hash: hashOf('select 2;') },
+    ]);
+    assert.is(phaseOf(phases, '2'), phases[1]);
+    assert.is(phaseOf(phases, 'b'), phases[1]);
+    assert.is(phaseOf(phases, '2-b'), phases[1]);
+    assert.is(phaseOf(phases, ''), undefined);
+  });
+});
+
+test('an entity with a broken header is left out, the others stay', () => {
+  const files = { 'sql/1-a/10_a.sql': 'select 1;\n', 'sql/1-a/20_b.sql': PLAIN('b') };
+  withProject(files, (root) => {
+    const { phases, problems } = readCatalog(root);
+    assert.equal(
+      phases[0]?.entities.map(({ name }) => name),
+      ['b'],
+    );
+    assert.equal(
+      problems.map(({ rule, file }) => `${file} ${rule}`),
+      ['sql/1-a/10_a.sql header'],
+    );
+  });
+});
+
+test('without a folder sql there is one problem and nothing else', () => {
+  withProject({}, (root) => {
+    const { phases, setup, problems } = readCatalog(root);
+    assert.equal([phases, setup], [[], []]);
+    assert.equal(
+      problems.map(({ rule }) => rule),
+      ['layout'],
+    );
+  });
+});
+
+test('Windows line ends change neither header nor hash', () => {
+  const files = { 'sql/2-core/30_patients.sql': PATIENTS.replaceAll('\n', '\r\n') };
+  withProject(files, (root) => {
+    const { phases, problems } = readCatalog(root);
+    assert.equal(problems, []);
+    assert.is(phases[0]?.entities[0]?.hash, hashOf(PATIENTS));
+  });
+});
+
+test('comments and literals are blanked, names and places stay', () => {
+  const same = (sql: string, expected: string) => assert.is(blanked(sql), expected);
+  same("a -- 'b\nc", 'a      \nc');
+  same("a 'b''c' d", 'a        d');
+  same("a 'b -- c' d", 'a          d');
+  same("a e'b\\'c' d", 'a         d');
+  same("a 'b\\' c", 'a      c');
+  same('a /* b /* c */ d */ e', 'a                   e');
+  same("a $x$ b $y$ ' $x$ c", 'a                 c');
+  same('a "b\'c" d', 'a "b\'c" d');
+  same("a 'b\nc' d", 'a   \n   d');
+  same('a /* open', 'a        ');
+  same('a$b$c', 'a$b$c');
+});
+
+test('an offset becomes line and column, both from one', () => {
+  assert.equal(positionAt('ab\ncd', 0), { line: 1, column: 1 });
+  assert.equal(positionAt('ab\ncd', 2), { line: 1, column: 3 });
+  assert.equal(positionAt('ab\ncd', 4), { line: 2, column: 2 });
+});
+
+test.run();

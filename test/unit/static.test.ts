@@ -1,0 +1,43 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { staticProblems } from '../../checks/static/index.ts';
+
+// One folder = one case, named after the rule it breaks: a small project and the file `expect` with the lines
+// `file:line:column rule` of everything that must be found, and nothing else.
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const fixtures = join(root, 'test/fixtures/static');
+const cases = readdirSync(fixtures).toSorted();
+
+for (const name of cases) {
+  test(name, async () => {
+    const expected = readFileSync(join(fixtures, name, 'expect'), 'utf8')
+      .split('\n')
+      .filter(Boolean);
+    const problems = await staticProblems(join(fixtures, name));
+    const found = problems.map((each) => `${each.file}:${each.line}:${each.column} ${each.rule}`);
+    assert.equal(found, expected);
+    for (const { message, fix } of problems) assert.ok(message !== '' && fix !== '');
+  });
+}
+
+test('every rule has a case that breaks it', () => {
+  const helpers = ['index', 'sql'];
+  const rules = readdirSync(join(root, 'checks/static')).map((file) => file.replace(/\.ts$/, ''));
+  const missing = rules
+    .filter((rule) => !helpers.includes(rule))
+    .filter((rule) => !cases.some((name) => name === rule || name.startsWith(`${rule}-`)));
+  assert.equal(missing, []);
+});
+
+test('every case says what it expects', () => {
+  assert.ok(cases.length > 0);
+  assert.equal(
+    cases.filter((name) => !existsSync(join(fixtures, name, 'expect'))),
+    [],
+  );
+});
+
+test.run();
