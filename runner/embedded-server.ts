@@ -146,9 +146,9 @@ export function isAlive(pid: number): boolean {
 
 // The data stands where it was asked for, unless the server's account cannot get there.
 function place(directory: string, account: Account): string {
-  for (const candidate of [directory, temporaryPlace(directory)]) {
-    mkdirSync(candidate, { recursive: true });
-    chmodSync(candidate, 0o711);
+  for (const choose of [() => directory, () => temporaryPlace(directory)]) {
+    const candidate = choose();
+    if (mkdirSync(candidate, { recursive: true })) chmodSync(candidate, 0o711);
     if (canEnter(candidate, account)) return realpathSync(candidate);
   }
   throw new Error(`PostgreSQL can be run neither in ${directory} nor in the temporary directory`);

@@ -21,7 +21,7 @@ export interface Shape {
   createdAt: boolean;
   /** All entities of this target table, this one included: rows in any of their maps are ours. */
   siblings: string[];
-  /** Keys per range; a range is `key / width`. */
+  /** Keys per range (a range is `key / width`); 0 where one range holds the whole entity. */
   width: number;
 }
 

@@ -354,6 +354,42 @@ refusal('a lock that stays held: an end, and nothing changed', async (context) =
   assert.equal(await catalog(context.db), before);
 });
 
+refusal(
+  'a connection lost before COMMIT: nothing changed; during COMMIT: nobody knows',
+  async (context) => {
+    const before = await catalog(context.db);
+    const cut = 'select pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())';
+    const early = await failure(
+      apply(context, {
+        beforeCommit: async (client) => {
+          await client.query(cut);
+        },
+      }),
+    );
+    assert.is(early.code, 'failed');
+    assert.match(early.message, 'nothing changed');
+
+    const late = await failure(
+      apply(context, {
+        // a deferred trigger runs inside COMMIT
+        beforeCommit: async (client) => {
+          await client.query(`
+          create temp table last_word (x integer);
+          create function pg_temp.cut() returns trigger language plpgsql as
+            $$ begin perform pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); return null; end $$;
+          create constraint trigger cut after insert on last_word deferrable initially deferred
+            for each row execute function pg_temp.cut();
+          insert into last_word values (1)`);
+        },
+      }),
+    );
+    assert.is(late.code, 'unknown');
+    assert.match(late.message, 'Run the same command again');
+    assert.equal(await catalog(context.db), before);
+    assert.equal(await ledger(context.db), []);
+  },
+);
+
 refusal('two at once: one works, the other says so', async (context) => {
   const holder = await connected(context.pair.targetUrl);
   try {

@@ -1,0 +1,326 @@
+import { type Catalog, type Entity, type Problem, positionAt } from './catalog.ts';
+import { ConnectionLost, failureOf, savepoint, type Session } from './database.ts';
+import { type Column, quoted, type Shape } from './merge.ts';
+
+/** A column of a view or a table as the catalog shows it. */
+interface CatalogColumn {
+  relation: string;
+  name: string;
+  type: string;
+  /** pg_type.typtype: e = enum. */
+  kind: string;
+  required: boolean;
+  has_default: boolean;
+}
+
+const OWN = new Set(['legacy_key', 'filter', 'missing', 'reject']);
+
+/**
+ * Creates every view (all are tried), compares its columns with its target table and looks at
+ * what the engine needs to know. Inside the caller's transaction, with the link built and open.
+ * Returns the shapes of the entities without a problem and all problems, with file and line.
+ */
+export async function preflight(
+  session: Session,
+  catalog: Catalog,
+  width: (entity: Entity) => Promise<number>,
+): Promise<{ shapes: Map<string, Shape>; problems: Problem[] }> {
+  const entities = catalog.phases.flatMap((phase) => phase.entities);
+  const problems: Problem[] = [...catalog.problems];
+  const created = new Set<string>();
+  for (const entity of entities) {
+    const problem = await createView(session, entity);
+    if (problem === undefined) created.add(entity.name);
+    else problems.push(problem);
+  }
+
+  const views = byRelation(await columnsOf(session, 'transform'));
+  const schemas = [...new Set(entities.map((entity) => entity.target.schema))];
+  const targets = new Map<string, Map<string, CatalogColumn[]>>();
+  for (const schema of schemas) targets.set(schema, byRelation(await columnsOf(session, schema)));
+  const tables = await tableFacts(session, entities);
+  const keyless = await sourcesWithoutKey(session, entities);
+
+  const shapes = new Map<string, Shape>();
+  for (const entity of entities) {
+    const known = problems.length;
+    const view = views.get(entity.name) ?? [];
+    const target = targets.get(entity.target.schema)?.get(entity.target.table);
+    const facts = tables.get(`${entity.target.schema}.${entity.target.table}`);
+    if (target === undefined || facts === undefined) {
+      const name = `${entity.target.schema}.${entity.target.table}`;
+      problems.push(
+        at(entity, '-- target', 'target-table', `there is no table ${name}`, 'correct the header'),
+      );
+      continue;
+    }
+    if (entity.source !== null && keyless.has(entity.source)) {
+      problems.push(
+        at(
+          entity,
+          '-- source',
+          'source-key',
+          `${entity.source}.id is not the unique key of the source table`,
+          'rows are told apart by id: give the source table a unique index on id',
+        ),
+      );
+    }
+    if (entity.deletes === 'remove' && facts.referenced_by !== null) {
+      problems.push(
+        at(
+          entity,
+          '-- deletes',
+          'removal',
+          `rows of ${entity.target.table} are referenced by ${facts.referenced_by}`,
+          'leave `deletes remove` out: a removed row would take rows of another table with it',
+        ),
+      );
+    }
+    if (!created.has(entity.name)) continue;
+    problems.push(...compare(entity, view, target));
+    if (problems.length > known) continue;
+    const columns = view
+      .filter((column) => !OWN.has(column.name))
+      .map((column) => shapeColumn(column, target));
+    shapes.set(entity.name, {
+      entity,
+      columns,
+      has: {
+        filter: view.some((column) => column.name === 'filter'),
+        missing: view.some((column) => column.name === 'missing'),
+        reject: view.some((column) => column.name === 'reject'),
+      },
+      rewrites: facts.rewrites,
+      createdAt: target.some((column) => column.name === 'created_at'),
+      siblings: entities
+        .filter(
+          (other) =>
+            other.target.table === entity.target.table &&
+            other.target.schema === entity.target.schema,
+        )
+        .map((other) => other.name),
+      width: await width(entity),
+    });
+  }
+  return { shapes, problems };
+}
+
+/** Creates one view; undefined, or what the server says about which place of the file. */
+async function createView(session: Session, entity: Entity): Promise<Problem | undefined> {
+  try {
+    await savepoint(session, async () => {
+      await session.single(entity.text);
+      const [made] = await session.query<{ there: boolean }>(
+        'select pg_catalog.to_regclass($1) is not null as there',
+        [`transform.${quoted(entity.name)}`],
+      );
+      if (made?.there !== true) throw new NotTheView();
+    });
+    return undefined;
+  } catch (error) {
+    if (error instanceof ConnectionLost) throw error;
+    if (error instanceof NotTheView) {
+      return at(
+        entity,
+        'create view',
+        'view',
+        `the file does not create transform.${entity.name}`,
+        'name the view as the file',
+      );
+    }
+    const failure = failureOf(error);
+    if (failure === undefined) throw error;
+    const offset = failure.position === undefined ? 0 : utf16Offset(entity.text, failure.position);
+    return {
+      rule: 'view',
+      file: entity.file,
+      ...positionAt(entity.text, offset),
+      message: failure.message,
+      fix: failure.hint ?? fixFor(failure.code),
+    };
+  }
+}
+
+class NotTheView extends Error {}
+
+function fixFor(code: string): string {
+  if (code === '42703') return 'compare the name with the source table (\\d legacy.<table>)';
+  if (code === '42P01') return 'the table is not in the source, or the reader may not see it';
+  return 'correct the view';
+}
+
+/** Differences between the view's columns and the target table. */
+function compare(entity: Entity, view: CatalogColumn[], target: CatalogColumn[]): Problem[] {
+  const problems: Problem[] = [];
+  const key = view.find((column) => column.name === 'legacy_key');
+  if (key === undefined || key.type !== 'bigint') {
+    problems.push(
+      at(
+        entity,
+        'legacy_key',
+        'legacy-key',
+        `legacy_key is ${key === undefined ? 'missing' : key.type}, not bigint`,
+        'select the id of the driving table as legacy_key',
+      ),
+    );
+  }
+  for (const column of view) {
+    if (OWN.has(column.name)) {
+      if (column.name !== 'legacy_key' && column.type !== 'text') {
+        problems.push(
+          at(entity, `as ${column.name}`, 'type', `${column.name} is ${column.type}, not text`, 'make it text'),
+        );
+      }
+      continue;
+    }
+    const stored = target.find((other) => other.name === column.name);
+    if (stored === undefined || column.name === 'id') {
+      problems.push(
+        at(
+          entity,
+          `as ${column.name}`,
+          'column',
+          column.name === 'id'
+            ? 'id is given by the engine'
+            : `${entity.target.table} has no column ${column.name}`,
+          'correct the name, or add the column to schema-changes/additive',
+        ),
+      );
+    } else if (!fits(column.type, stored.type)) {
+      problems.push(
+        at(
+          entity,
+          `as ${column.name}`,
+          'type',
+          `${column.name} is ${column.type}, ${entity.target.table} stores ${stored.type}`,
+          `make the expression ${stored.type}`,
+        ),
+      );
+    }
+  }
+  const given = new Set(view.map((column) => column.name));
+  for (const column of target) {
+    if (column.required && !column.has_default && column.name !== 'id' && !given.has(column.name)) {
+      problems.push(
+        at(
+          entity,
+          'create view',
+          'not-null',
+          `${entity.target.table}.${column.name} is NOT NULL without a default and not supplied`,
+          'supply it, or relax it in schema-changes/additive',
+        ),
+      );
+    }
+  }
+  for (const name of entity.adopt.filter((column) => !given.has(column))) {
+    problems.push(
+      at(entity, '-- adopt', 'adopt', `adopt names ${name}, which the view has not`, 'correct the header'),
+    );
+  }
+  return problems;
+}
+
+/** Text and varchar are one; plain numeric takes any; an integer fits bigint; nothing else. */
+function fits(given: string, stored: string): boolean {
+  const isText = (type: string) => /^(text|character varying)/.test(type);
+  if (given === stored || (isText(given) && isText(stored))) return true;
+  if (stored === 'numeric') return /^numeric/.test(given);
+  return stored === 'bigint' && (given === 'integer' || given === 'smallint');
+}
+
+function shapeColumn(column: CatalogColumn, target: CatalogColumn[]): Column {
+  const stored = target.find((other) => other.name === column.name) ?? column;
+  const kind =
+    stored.kind === 'e'
+      ? 'enum'
+      : stored.type === 'json' || stored.type === 'xml'
+        ? 'json'
+        : column.type === 'integer' || column.type === 'smallint'
+          ? 'integer'
+          : 'plain';
+  return { name: column.name, type: stored.type, kind };
+}
+
+async function columnsOf(session: Session, schema: string): Promise<CatalogColumn[]> {
+  return session.query<CatalogColumn>(
+    `select
+       c.relname as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
+       t.typtype::text as kind, a.attnotnull as required,
+       a.atthasdef or a.attidentity <> '' or a.attgenerated <> '' as has_default
+     from pg_class as c
+     join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+     join pg_type as t on t.oid = a.atttypid
+     where c.relnamespace = to_regnamespace($1) and c.relkind in ('r', 'p', 'v')
+     order by c.relname, a.attnum`,
+    [schema],
+  );
+}
+
+interface TableFacts {
+  name: string;
+  rewrites: boolean;
+  referenced_by: string | null;
+}
+
+async function tableFacts(session: Session, entities: Entity[]): Promise<Map<string, TableFacts>> {
+  const names = [...new Set(entities.map(({ target }) => `${target.schema}.${target.table}`))];
+  const rows = await session.query<TableFacts>(
+    `select
+       n.name,
+       exists (
+         select from pg_trigger as t
+         where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
+           and t.tgtype & 2 = 2 and t.tgtype & 1 = 1) as rewrites,
+       (select min(f.conrelid::regclass::text) from pg_constraint as f
+        where f.contype = 'f' and f.confrelid = c.oid and f.conrelid <> c.oid) as referenced_by
+     from unnest($1::text[]) as n (name)
+     join pg_class as c on c.oid = to_regclass(n.name) and c.relkind in ('r', 'p')`,
+    [names],
+  );
+  return new Map(rows.map((row) => [row.name, row]));
+}
+
+/** Driving tables whose id is not unique in the source: the id map would mix rows up. */
+async function sourcesWithoutKey(session: Session, entities: Entity[]): Promise<Set<string>> {
+  const tables = [...new Set(entities.flatMap(({ source }) => (source === null ? [] : [source])))];
+  const rows = await session.query<{ name: string }>(
+    `select n.name
+     from unnest($1::text[]) as n (name)
+     where to_regclass(concat('legacy.', quote_ident(n.name))) is not null
+     except
+     select d.name
+     from extensions.dblink('versions', $q$
+       select c.relname::text
+       from pg_catalog.pg_index as i
+       join pg_catalog.pg_class as c on c.oid = i.indrelid
+       join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = 'public'
+       join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+       where i.indisunique and i.indisvalid and i.indnatts = 1 and i.indpred is null
+         and a.attname = 'id'
+     $q$) as d (name text)`,
+    [tables],
+  );
+  return new Set(rows.map((row) => row.name));
+}
+
+function byRelation(columns: CatalogColumn[]): Map<string, CatalogColumn[]> {
+  const relations = new Map<string, CatalogColumn[]>();
+  for (const column of columns) {
+    const list = relations.get(column.relation);
+    if (list === undefined) relations.set(column.relation, [column]);
+    else list.push(column);
+  }
+  return relations;
+}
+
+/** A problem at the first place a mark stands in the file. */
+function at(entity: Entity, mark: string, rule: string, message: string, fix: string): Problem {
+  const word = mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const offset = entity.text.search(new RegExp(`${word}(?![a-z0-9_])`));
+  return { rule, file: entity.file, ...positionAt(entity.text, Math.max(offset, 0)), message, fix };
+}
+
+/** PostgreSQL counts characters from 1; JavaScript counts UTF-16 units from 0. */
+function utf16Offset(text: string, position: number): number {
+  return [...text].slice(0, position - 1).join('').length;
+}
