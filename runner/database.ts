@@ -75,7 +75,7 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     database: endpoint.database,
     username: endpoint.user,
     password: () => endpoint.password.reveal(),
-    ssl: sslOf(endpoint),
+    ssl: tlsOf(endpoint),
     max: 1,
     connect_timeout: 10,
     idle_timeout: 0,
@@ -203,7 +203,8 @@ function settings(lockTimeout: string): string {
   return `select ${calls.join(', ')}`;
 }
 
-function sslOf(endpoint: Endpoint) {
+/** TLS options of Node for an endpoint; false = clear text. One meaning for both drivers. */
+export function tlsOf(endpoint: Endpoint): false | object {
   if (endpoint.sslMode === 'disable') return false;
   if (endpoint.sslMode === 'require') return { rejectUnauthorized: false };
   const ca = endpoint.sslRootCert === undefined ? undefined : readFileSync(endpoint.sslRootCert);

@@ -96,6 +96,10 @@ const GUARDED_START = `
   } >&- 2>&- & )
   exec "$@" 3<&-`;
 
+// an immediate stop, or a start that has to recover from one, is a matter of seconds
+const START_MILLISECONDS = 120_000;
+const STOP_MILLISECONDS = 20_000;
+
 const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 
 /**
@@ -135,13 +139,14 @@ export function removeServer(directory: string): void {
   }
 }
 
-/** Whether a process with that number exists. */
+/** Whether a process with that number runs; one that ended and was not waited for does not. */
 export function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
+    process.kill(pid, 0);
   } catch (error) {
-    return hasCode(error, 'EPERM');
+    if (!hasCode(error, 'EPERM')) return false;
   }
+  return commandLine(pid) !== '';
 }
 
 // The data stands where it was asked for, unless the server's account cannot get there.
@@ -241,7 +246,7 @@ function spawnGuarded(
   const settings = Object.entries({ ...SETTINGS, ...options.settings, port: String(port) });
   const command = [join(bin, 'postgres'), '-D', join(directory, 'data')];
   for (const [name, value] of settings) command.push('-c', `${name}=${value}`);
-  const log = openSync(join(directory, 'server.log'), 'w', 0o600);
+  const log = openSync(join(directory, 'server.log'), 'a', 0o600);
   const child = spawn(
     '/bin/sh',
     ['-c', GUARDED_START, 'guardian', ...command],
@@ -264,11 +269,12 @@ function spawnGuarded(
 }
 
 async function untilReady(child: ChildProcess, directory: string): Promise<boolean> {
-  while (child.exitCode === null && child.signalCode === null) {
+  for (const end = Date.now() + START_MILLISECONDS; Date.now() < end; await sleep(20)) {
+    if (child.exitCode !== null || child.signalCode !== null) return false;
     const found = postmaster(directory);
     if (found?.pid === child.pid && found?.ready) return true;
-    await sleep(20);
   }
+  child.kill('SIGQUIT');
   return false;
 }
 
@@ -319,7 +325,9 @@ function owned(child: ChildProcess, described: Omit<Server, 'stop'>): Server {
       child.ref();
       const exit = once(child, 'exit');
       child.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+      const limit = setTimeout(() => child.kill('SIGQUIT'), STOP_MILLISECONDS);
       await exit;
+      clearTimeout(limit);
     },
   };
 }
@@ -351,13 +359,24 @@ async function untilUnused(directory: string): Promise<void> {
   for (let waited = 0; ; waited += 100) {
     const found = postmaster(directory);
     if (!found || !isAlive(found.pid)) return;
-    const commandLine = `/proc/${found.pid}/cmdline`;
-    if (existsSync(commandLine) && !readFileSync(commandLine, 'utf8').includes(data)) {
+    if (commandLine(found.pid)?.includes(data) === false) {
       rmSync(join(data, 'postmaster.pid'), { force: true });
       return;
     }
-    if (waited > 20_000) throw new Error(`process ${found.pid} uses ${data} and does not answer`);
+    if (waited > STOP_MILLISECONDS)
+      throw new Error(`process ${found.pid} uses ${data} and does not answer`);
     await sleep(100);
+  }
+}
+
+// undefined where the system does not tell, empty when the process has ended
+function commandLine(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'EACCES')) return undefined;
+    if (hasCode(error, 'ESRCH')) return '';
+    throw error;
   }
 }
 

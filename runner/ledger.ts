@@ -1,6 +1,6 @@
 import { hashOf, type Catalog, type Entity } from './catalog.ts';
 import { type Session, transaction } from './database.ts';
-import { literal, quoted } from './merge.ts';
+import { literal, quoted, type Shape } from './merge.ts';
 
 /** Counts of one entity after a run; source = all others but `gone` and `read` together. */
 export interface Counts {
@@ -67,49 +67,45 @@ export async function enterCatalog(session: Session, catalog: Catalog): Promise<
   }
 }
 
-/** Starts a run: its row is committed at once, so that a killed run is seen; takes the lease. */
+/** Starts a run and takes the lease, in the caller's transaction; returns its number. */
 export async function startRun(
   session: Session,
   command: string,
   options: Record<string, unknown>,
 ): Promise<number> {
-  return transaction(session, async () => {
-    await session.query(
-      `update migration.runs set status = 'interrupted', finished_at = clock_timestamp()
-       where status = 'running'`,
-    );
-    const [row] = await session.query<{ run: number }>(
-      `insert into migration.runs (command, options, status, client)
-       values ($1, $2::text::jsonb, 'running', coalesce(host(inet_client_addr()), 'local'))
-       returning run`,
-      [command, JSON.stringify(options)],
-    );
-    const run = row?.run ?? 0;
-    await session.query(
-      `insert into migration.lease (run) values ($1)
-       on conflict (one_row) do update set run = excluded.run`,
-      [run],
-    );
-    await recordEvent(session, run, `${command} started`, options);
-    return run;
-  });
+  await session.query(
+    `update migration.runs set status = 'interrupted', finished_at = clock_timestamp()
+     where status = 'running'`,
+  );
+  const [row] = await session.query<{ run: number }>(
+    `insert into migration.runs (command, options, status, client)
+     values ($1, $2::text::jsonb, 'running', coalesce(host(inet_client_addr()), 'local'))
+     returning run`,
+    [command, JSON.stringify(options)],
+  );
+  const run = row?.run ?? 0;
+  await session.query(
+    `insert into migration.lease (run) values ($1)
+     on conflict (one_row) do update set run = excluded.run`,
+    [run],
+  );
+  await recordEvent(session, run, `${command} started`, options);
+  return run;
 }
 
-/** Ends a run. */
+/** Ends a run, in the caller's transaction. */
 export async function finishRun(
   session: Session,
   run: number,
   status: 'done' | 'failed' | 'interrupted',
   error?: string,
 ): Promise<void> {
-  await transaction(session, async () => {
-    await session.query(
-      `update migration.runs set status = $2, finished_at = clock_timestamp(), error = $3
-       where run = $1`,
-      [run, status, error ?? null],
-    );
-    await recordEvent(session, run, `run ${status}`, error === undefined ? {} : { error });
-  });
+  await session.query(
+    `update migration.runs set status = $2, finished_at = clock_timestamp(), error = $3
+     where run = $1`,
+    [run, status, error ?? null],
+  );
+  await recordEvent(session, run, `run ${status}`, error === undefined ? {} : { error });
 }
 
 /** One line of the audit trail, in the caller's transaction. */
@@ -131,6 +127,28 @@ export async function holdLease(session: Session, run: number): Promise<void> {
     `select from migration.lease where run = ${run} for share`,
   );
   if (rows.length === 0) throw new LeaseLost();
+}
+
+/**
+ * One row per entity in the ledger. An entity whose ranges have another width now (its header
+ * changed) forgets them: it is compared whole.
+ */
+export async function enterEntities(session: Session, shapes: Iterable<Shape>): Promise<void> {
+  for (const { entity, width } of shapes) {
+    const name = literal(entity.name);
+    await session.query(`
+      delete from migration.ranges as r using migration.entities as e
+      where r.entity = ${name} and e.entity = ${name}
+        and (e.width, e.source) is distinct from (${width}, ${source(entity)})`);
+    await session.query(`
+      insert into migration.entities as e (entity, phase, target, source, width)
+      values (${name}, ${literal(entity.phase)},
+        ${literal(`${entity.target.schema}.${entity.target.table}`)}, ${source(entity)}, ${width})
+      on conflict (entity) do update set phase = excluded.phase, target = excluded.target,
+        source = excluded.source, width = excluded.width
+      where (e.phase, e.target, e.source, e.width)
+        is distinct from (excluded.phase, excluded.target, excluded.source, excluded.width)`);
+  }
 }
 
 /** Notes that an entity is at work or failed; the counts come with `finishEntity`. */
@@ -194,6 +212,10 @@ export async function finishEntity(
      where e.entity = $1`,
     [entity.name, entity.hash, run, entity.idMaps],
   );
+}
+
+function source(entity: Entity): string {
+  return entity.source === null ? 'null' : literal(entity.source);
 }
 
 function createIdMap(entity: Entity): string {

@@ -63,18 +63,26 @@ export async function buildLink(
 }
 
 /**
- * Runs `body` with the link open, inside the transaction of the caller, which waits for the link
- * up to its lock_timeout. The password is in the catalog only between these two calls, and the
- * transaction's end takes it out in every case.
+ * Opens the link in the transaction of the caller, waiting for it up to the lock_timeout of that
+ * transaction. The password is in the catalog until `closeLink` or the end of the transaction.
  */
-export async function withLink<T>(session: Session, body: () => Promise<T>): Promise<T> {
+export async function openLink(session: Session): Promise<void> {
   await session.query('select pg_catalog.pg_advisory_xact_lock(20250401, 2)');
   await session.query('select migration.open_link()');
-  // plans over foreign tables without statistics: nested loops are the one fatal mistake
+}
+
+/** Takes the user mapping out again, before the transaction commits. */
+export async function closeLink(session: Session): Promise<void> {
+  await session.query('select migration.close_link()');
+}
+
+/**
+ * Runs statements that read through the link. Nested loops over foreign tables, which have no
+ * statistics, are the one fatal plan: 50 s instead of 0.24 s for jaws.
+ */
+export async function reading<T>(session: Session, body: () => Promise<T>): Promise<T> {
   await session.query('set local enable_nestloop = off');
   const result = await body();
   await session.query('set local enable_nestloop = on');
-  await session.query('select migration.close_link()');
   return result;
 }
-

@@ -29,7 +29,7 @@ export interface Shape {
 export type Scope =
   | { kind: 'all' }
   | { kind: 'range'; from: number; end: number }
-  | { kind: 'keys' };
+  | { kind: 'keys'; from?: number; end?: number };
 
 /** Who wins when the application changed a row whose source changed too. */
 export type ConflictPolicy = 'source' | 'target';
@@ -110,10 +110,20 @@ ${versionJoin(entity, scope, 'v')}`;
 /** Rows in the source per range, in the snapshot that reads the rows: range, count. */
 export function countSource(shape: Shape, scope: Scope): string {
   if (shape.entity.source === null) return `select 0::bigint as range, 1::bigint as count`;
-  const table = `legacy_versions.${quoted(shape.entity.source)}`;
   const range = isWhole(shape) ? '0::bigint' : `s.id / ${shape.width}`;
-  return `select ${range} as range, count(*) as count from ${table} as s
-where ${within(scope, 's.id')} group by 1`;
+  return `select ${range} as range, count(*) as count
+from ${versionsOf(shape.entity)} as s where ${within(scope, 's.id')} group by 1`;
+}
+
+/** The same for a piece of which only keys are read, from the list of its keys. */
+export function countKeys(shape: Shape): string {
+  const range = isWhole(shape) ? '0::bigint' : `k.id / ${shape.width}`;
+  return `select ${range} as range, count(*) as count from pg_temp.source_keys as k group by 1`;
+}
+
+/** The table of (id, version) of the driving table. */
+export function versionsOf(entity: Entity): string {
+  return `legacy_versions.${quoted(entity.source ?? '')}`;
 }
 
 /** Recognises target rows that were there before us and are in no id map of this table. */
@@ -132,7 +142,7 @@ with candidates as (
       partition by b.legacy_key order by ${shape.createdAt ? 't.created_at, ' : ''}t.id) as choice,
     row_number() over (partition by t.id order by b.legacy_key) as claim
   from pg_temp.batch as b
-  join ${target(entity)} as t on ${equal.join(' and ')}
+  join ${targetOf(entity)} as t on ${equal.join(' and ')}
   where not b.known and b.reject is null
   ${ours.join('\n  ')}
 )
@@ -159,7 +169,7 @@ select
   ${differs(shape, 't', 'b')},
   b.known and b.known_written is not null and ${hash(shape, 't')} <> b.known_written
 from pg_temp.batch as b
-join ${target(entity)} as t on t.id = b.target_id
+join ${targetOf(entity)} as t on t.id = b.target_id
 where ${toWrite('b')}
 for update of t`;
 }
@@ -173,7 +183,7 @@ select ${literal(entity.name)}, p.legacy_key, p.target_id,
   case when p.touched then 'changed' else 'adopted' end, row_to_json(t), ${run}
 from pg_temp.present as p
 join pg_temp.batch as b on b.legacy_key = p.legacy_key
-join ${target(entity)} as t on t.id = p.target_id
+join ${targetOf(entity)} as t on t.id = p.target_id
 where ${overwritten(policy, 'p')} and (p.touched or ((b.adopting or b.adopted) and not exists (
   select from migration.before_images as i
   where i.entity = ${literal(entity.name)} and i.id = p.target_id)))`;
@@ -196,7 +206,7 @@ export function updateRows(shape: Shape, policy: ConflictPolicy, one?: string): 
   const { entity } = shape;
   const set = shape.columns.map((c) => `${quoted(c.name)} = b.${quoted(c.name)}`);
   return `
-update ${target(entity)} as t
+update ${targetOf(entity)} as t
 set ${set.join(', ')}
 from pg_temp.batch as b join pg_temp.present as p on p.legacy_key = b.legacy_key
 where t.id = p.target_id and b.reject is null and ${overwritten(policy, 'p')}
@@ -208,7 +218,7 @@ export function insertRows(shape: Shape, policy: ConflictPolicy, one?: string): 
   const { entity } = shape;
   const names = shape.columns.map((column) => quoted(column.name));
   return `
-insert into ${target(entity)} (id, ${names.join(', ')})
+insert into ${targetOf(entity)} (id, ${names.join(', ')})
 select b.target_id, ${shape.columns.map((c) => `b.${quoted(c.name)}`).join(', ')}
 from pg_temp.batch as b
 where ${toInsert(policy)}
@@ -262,7 +272,7 @@ export function hashStored(shape: Shape): string | undefined {
   if (!shape.rewrites) return undefined;
   return `
 update pg_temp.batch as b set stored_hash = ${hash(shape, 't')}
-from ${target(shape.entity)} as t
+from ${targetOf(shape.entity)} as t
 where t.id = b.target_id and ${toWrite('b')}`;
 }
 
@@ -289,11 +299,11 @@ insert into migration.before_images (entity, legacy_id, id, reason, image, run)
 select ${literal(entity.name)}, g.legacy_key, g.id, 'removed', row_to_json(t), ${run}
 from pg_temp.gone as g
 join ${map} as m on m.legacy_id = g.legacy_key
-join ${target(entity)} as t on t.id = g.id
+join ${targetOf(entity)} as t on t.id = g.id
 where (m.adopted or ${hash(shape, 't')} is distinct from m.written_hash)
   and not exists (select from migration.before_images as i
     where i.entity = ${literal(entity.name)} and i.id = g.id)`,
-    `delete from ${target(entity)} as t using pg_temp.gone as g where t.id = g.id`,
+    `delete from ${targetOf(entity)} as t using pg_temp.gone as g where t.id = g.id`,
     `delete from ${map} as m using pg_temp.gone as g where m.legacy_id = g.legacy_key`,
   ];
 }
@@ -476,16 +486,22 @@ export function within(scope: Scope, column: string): string {
     return `${column} >= ${scope.from} and ${column} < ${scope.end}`;
   }
   // an array reaches the source as a parameter; a sub-select or a join would not
-  return `${column} = any ((select array_agg(w.legacy_key) from pg_temp.wanted as w)::bigint[])`;
+  const part =
+    scope.from === undefined
+      ? ''
+      : ` where w.legacy_key >= ${scope.from} and w.legacy_key < ${scope.end}`;
+  return `${column} = any (
+    (select array_agg(w.legacy_key) from pg_temp.wanted as w${part})::bigint[])`;
 }
 
-function target(entity: Entity): string {
+/** The target table, qualified. */
+export function targetOf(entity: Entity): string {
   return `${quoted(entity.target.schema)}.${quoted(entity.target.table)}`;
 }
 
 function versionJoin(entity: Entity, scope: Scope, from: string): string {
   if (entity.source === null) return '';
-  return `left join legacy_versions.${quoted(entity.source)} as s
+  return `left join ${versionsOf(entity)} as s
   on s.id = ${from}.legacy_key and ${within(scope, 's.id')}
 `;
 }
@@ -527,7 +543,7 @@ function batchType(column: Column): string {
 }
 
 /** Hash method 1: the columns in the order of the view; enum and json as text. */
-function hash(shape: Shape, from: string): string {
+export function hash(shape: Shape, from: string): string {
   const values = shape.columns.map((column) => comparable(column, from));
   return `hash_record_extended(row(${values.join(', ')}), 0)`;
 }

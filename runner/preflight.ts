@@ -34,11 +34,7 @@ export async function preflight(
     else problems.push(problem);
   }
 
-  const views = byRelation(await columnsOf(session, 'transform'));
-  const schemas = [...new Set(entities.map((entity) => entity.target.schema))];
-  const targets = new Map<string, Map<string, CatalogColumn[]>>();
-  for (const schema of schemas) targets.set(schema, byRelation(await columnsOf(session, schema)));
-  const tables = await tableFacts(session, entities);
+  const { views, targets, tables } = await readCatalogs(session, entities);
   const keyless = await sourcesWithoutKey(session, entities);
 
   const shapes = new Map<string, Shape>();
@@ -79,30 +75,69 @@ export async function preflight(
     if (!created.has(entity.name)) continue;
     problems.push(...compare(entity, view, target));
     if (problems.length > known) continue;
-    const columns = view
-      .filter((column) => !OWN.has(column.name))
-      .map((column) => shapeColumn(column, target));
-    shapes.set(entity.name, {
-      entity,
-      columns,
-      has: {
-        filter: view.some((column) => column.name === 'filter'),
-        missing: view.some((column) => column.name === 'missing'),
-        reject: view.some((column) => column.name === 'reject'),
-      },
-      rewrites: facts.rewrites,
-      createdAt: target.some((column) => column.name === 'created_at'),
-      siblings: entities
-        .filter(
-          (other) =>
-            other.target.table === entity.target.table &&
-            other.target.schema === entity.target.schema,
-        )
-        .map((other) => other.name),
-      width: await width(entity),
-    });
+    shapes.set(entity.name, shapeOf(entity, view, target, facts, entities, await width(entity)));
   }
   return { shapes, problems };
+}
+
+/** Shapes of the views as the last run left them; entities without a view are left out. */
+export async function readShapes(session: Session, catalog: Catalog): Promise<Map<string, Shape>> {
+  const entities = catalog.phases.flatMap((phase) => phase.entities);
+  const { views, targets, tables } = await readCatalogs(session, entities);
+  const widths = new Map(
+    (
+      await session.query<{ entity: string; width: number }>(
+        'select entity, width from migration.entities',
+      )
+    ).map((row) => [row.entity, row.width]),
+  );
+  const shapes = new Map<string, Shape>();
+  for (const entity of entities) {
+    const { schema, table } = entity.target;
+    const view = views.get(entity.name);
+    const target = targets.get(schema)?.get(table);
+    const facts = tables.get(`${schema}.${table}`);
+    if (view === undefined || target === undefined || facts === undefined) continue;
+    const width = widths.get(entity.name) ?? 0;
+    shapes.set(entity.name, shapeOf(entity, view, target, facts, entities, width));
+  }
+  return shapes;
+}
+
+async function readCatalogs(session: Session, entities: Entity[]) {
+  const views = byRelation(await columnsOf(session, 'transform'));
+  const schemas = [...new Set(entities.map((entity) => entity.target.schema))];
+  const targets = new Map<string, Map<string, CatalogColumn[]>>();
+  for (const schema of schemas) targets.set(schema, byRelation(await columnsOf(session, schema)));
+  return { views, targets, tables: await tableFacts(session, entities) };
+}
+
+function shapeOf(
+  entity: Entity,
+  view: CatalogColumn[],
+  target: CatalogColumn[],
+  facts: TableFacts,
+  entities: Entity[],
+  width: number,
+): Shape {
+  const has = (name: string) => view.some((column) => column.name === name);
+  return {
+    entity,
+    columns: view
+      .filter((column) => !OWN.has(column.name))
+      .map((column) => shapeColumn(column, target)),
+    has: { filter: has('filter'), missing: has('missing'), reject: has('reject') },
+    rewrites: facts.rewrites,
+    createdAt: target.some((column) => column.name === 'created_at'),
+    siblings: entities
+      .filter(
+        (other) =>
+          other.target.table === entity.target.table &&
+          other.target.schema === entity.target.schema,
+      )
+      .map((other) => other.name),
+    width,
+  };
 }
 
 /** Creates one view; undefined, or what the server says about which place of the file. */

@@ -42,8 +42,7 @@ export type PairRequest = { kind: 'pair'; id: string; majors: Majors };
 const ROOT = fileURLToPath(new URL('../.embedded/', import.meta.url));
 const UNDER_RUN = process.argv[1] === fileURLToPath(new URL('run-file.ts', import.meta.url));
 
-const own = openPairs();
-if (!UNDER_RUN) closeAtEnd();
+let own: ReturnType<typeof openPairs> | undefined;
 
 /**
  * Creates a source and a target database. Under run.ts the servers are those of the run; a file
@@ -51,7 +50,7 @@ if (!UNDER_RUN) closeAtEnd();
  */
 export async function testPair(options: TestPairOptions): Promise<TestPair> {
   const { name = 'test', source = 'schema', target = 'schema', ...majors } = options;
-  const servers = await (UNDER_RUN ? ask(majors) : own.get(majors));
+  const servers = await (UNDER_RUN ? ask(majors) : ownPairs().get(majors));
   const database = `${name}_${randomBytes(4).toString('hex')}`;
   await createSource(servers, source, database);
   await createTarget(servers, target, database);
@@ -69,15 +68,14 @@ export async function testPair(options: TestPairOptions): Promise<TestPair> {
 
 /**
  * Pairs of servers for as long as this process needs them, each started when it is first asked
- * for, in `.embedded/test-<pid>`. `close` stops them and removes their data; what an earlier
- * process could not remove because it was killed is removed by the next one.
+ * for, in `.embedded/test-<pid>`. `close` stops them and removes their data, and such data of
+ * processes that were killed.
  */
 export function openPairs(): { get(majors: Majors): Promise<Urls>; close(): Promise<void> } {
   const root = join(ROOT, `test-${process.pid}`);
   const pairs = new Map<string, Promise<Pair>>();
   return {
     async get(majors) {
-      if (pairs.size === 0) removeAbandoned();
       const name = `${majors.sourceMajor ?? 'default'}-${majors.targetMajor ?? 'default'}`;
       const pair =
         pairs.get(name) ?? startPair({ ...majors, directory: join(root, name), scale: null });
@@ -91,6 +89,7 @@ export function openPairs(): { get(majors: Majors): Promise<Urls>; close(): Prom
       }
       pairs.clear();
       removeRoot(root);
+      removeAbandoned();
     },
   };
 }
@@ -196,9 +195,11 @@ function removeRoot(root: string): void {
   rmSync(root, { recursive: true, force: true });
 }
 
-function closeAtEnd(): void {
+function ownPairs(): ReturnType<typeof openPairs> {
+  if (own) return own;
+  const pairs = openPairs();
   const close = (then: () => void): void => {
-    own
+    pairs
       .close()
       .catch((error: unknown) => console.error(error))
       .finally(then);
@@ -207,4 +208,6 @@ function closeAtEnd(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => close(() => process.exit(130)));
   }
+  own = pairs;
+  return pairs;
 }

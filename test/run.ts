@@ -6,6 +6,7 @@
  * and 120 seconds, or as many as a line `// deadline <seconds>` in it says.
  */
 import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,9 +25,10 @@ const running = new Set<ChildProcess>();
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
+    const ends = [...running].map((child) => once(child, 'close'));
     for (const child of running) killGroup(child);
-    pairs
-      .close()
+    Promise.all(ends)
+      .then(() => pairs.close())
       .catch((error: unknown) => console.error(error))
       .finally(() => process.exit(130));
   });

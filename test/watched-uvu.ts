@@ -12,7 +12,7 @@ export const seen = {
   problems: [] as string[],
 };
 
-const pending = new Map<string, number>();
+const suites: { title: string; waiting: number }[] = [];
 
 /** As in uvu. */
 export function suite<T = uvu.Context>(title = '', context?: T): uvu.uvu.Test<T> {
@@ -22,18 +22,18 @@ export function suite<T = uvu.Context>(title = '', context?: T): uvu.uvu.Test<T>
 /** As in uvu. */
 export const test: uvu.uvu.Test<uvu.Context> = watch(uvu.test, '');
 
-/** The suites, by title, with tests that nobody asked to run. */
+/** The suites, by title, with tests that nobody asked to run, a sentence for each. */
 export function forgotten(): string[] {
-  return [...pending]
-    .filter(([, tests]) => tests > 0)
-    .map(([title, tests]) => `${tests} tests of suite "${title}" come after the last .run()`);
+  return suites
+    .filter(({ waiting }) => waiting > 0)
+    .map(({ title, waiting }) => `${waiting} tests of suite "${title}" have no .run() after them`);
 }
 
 function watch<T>(inner: uvu.uvu.Test<T>, title: string): uvu.uvu.Test<T> {
-  const key = pending.has(title) && title ? `${title} (${pending.size})` : title;
-  pending.set(key, 0);
+  const counted = { title, waiting: 0 };
+  suites.push(counted);
   const add = (name: string, handler: uvu.uvu.Callback<T>): void => {
-    pending.set(key, (pending.get(key) ?? 0) + 1);
+    counted.waiting += 1;
     inner(name, async (context) => {
       seen.onTest(name);
       await handler(context);
@@ -75,7 +75,7 @@ function watch<T>(inner: uvu.uvu.Test<T>, title: string): uvu.uvu.Test<T> {
       },
     ),
     run() {
-      pending.set(key, 0);
+      counted.waiting = 0;
       inner.run();
     },
   });

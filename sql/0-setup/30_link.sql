@@ -95,6 +95,10 @@ begin
       'select min(id)::bigint, max(id)::bigint from public.%I', source_table))
       as d (low bigint, high bigint);
   end if;
+  if low < 0 then
+    raise exception 'the source table % has negative ids', source_table
+      using hint = 'ranges count from 0: the table cannot be read range by range';
+  end if;
   step := least(width, 1000000000) * 200;
   while low < high loop
     return query

@@ -210,9 +210,11 @@ test('rests of a killed initdb and of its lock do no harm', async () => {
   const { pid } = spawnSync('true');
   writeFileSync(join(directory, 'lock'), String(pid));
 
+  const started = Date.now();
   const server = await startServer({ major: 17, directory });
   assert.is(await failure(server.adminUrl(), 'select 1'), 'no error');
   await server.stop();
+  assert.ok(Date.now() - started < 10_000, 'the lock of a dead process was waited for');
   assert.equal(readdirSync(directory).toSorted(), ['data', 'server.log', 'state.json']);
 
   // a restart of the machine: the number in postmaster.pid is now that of another process

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isAlive } from '../../runner/embedded-server.ts';
 
 const RUN = fileURLToPath(new URL('../run.ts', import.meta.url));
 const PLANTED = fileURLToPath(new URL(`../../.embedded/run-${process.pid}/`, import.meta.url));
@@ -85,7 +86,15 @@ test('a forgotten .run() fails', async () => {
   const { code, output } = await runPlanted(
     `test('runs', () => {}); test.run(); const s = suite('lost'); s('never', () => {});`,
   );
-  assert.match(output, '1 tests of suite "lost" come after the last .run()');
+  assert.match(output, '1 tests of suite "lost" have no .run() after them');
+  assert.is(code, 1);
+});
+
+test('a forgotten .run() fails also where suites have no names', async () => {
+  const { code, last } = await runPlanted(
+    `const s = suite(); s('never', () => {}); test('runs', () => {}); test.run();`,
+  );
+  assert.is(last, '1 passed, 1 failed');
   assert.is(code, 1);
 });
 
@@ -197,17 +206,8 @@ test('Ctrl-C ends the tests and what they started', async () => {
   child.kill('SIGINT');
   assert.is((await closed)[0], 130);
   const pid = Number(readFileSync(pidFile, 'utf8'));
-  for (let tick = 0; tick < 50 && isRunning(pid); tick++) await sleep(50);
-  assert.not(isRunning(pid));
+  for (let tick = 0; tick < 50 && isAlive(pid); tick++) await sleep(50);
+  assert.not(isAlive(pid));
 });
-
-// a process that ended and was not waited for yet still has its number
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
 
 test.run();

@@ -1,0 +1,105 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { type Problem, positionAt } from './catalog.ts';
+import { failureOf, savepoint, type Session } from './database.ts';
+
+/** A query that returns offending rows; none = pass. */
+export interface Check {
+  /** `orphans` from `checks/orphans.sql`. */
+  name: string;
+  file: string;
+  text: string;
+  /** First sentence of the file: what holds when the check passes. */
+  title: string;
+  severity: 'error' | 'warning';
+  /** Reads the source: the link is needed. */
+  needsLink: boolean;
+}
+
+/** What a check found. */
+export interface CheckResult {
+  check: Check;
+  findings: number;
+  /** The first offending rows, as `column=value` lists. Checks select keys and counts, no data. */
+  sample: string[];
+  /** The check itself failed; what the server said. */
+  problem: Problem | undefined;
+}
+
+const SAMPLE = 5;
+
+/** Reads `checks/*.sql` or another folder of checks, in the order of their names. */
+export function readChecks(root: string, folder: string): Check[] {
+  if (!existsSync(join(root, folder))) return [];
+  return readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.sql'))
+    .sort()
+    .map((name) => {
+      const file = `${folder}/${name}`;
+      const text = readFileSync(join(root, file), 'utf8');
+      return {
+        name: name.replace(/\.sql$/, ''),
+        file,
+        text,
+        title: /^-- (.*)/.exec(text)?.[1] ?? name,
+        severity: /^-- severity\s+warning/m.test(text) ? 'warning' : 'error',
+        needsLink: /\blegacy\./.test(text),
+      };
+    });
+}
+
+/** Runs one check inside the caller's transaction; an error of the query is a finding. */
+export async function runCheck(session: Session, check: Check): Promise<CheckResult> {
+  try {
+    const rows = await savepoint(session, () =>
+      session.query<Record<string, unknown>>(check.text.trim().replace(/;$/, '')),
+    );
+    const sample = rows.slice(0, SAMPLE).map((row) =>
+      Object.entries(row)
+        .map(([name, value]) => `${name}=${String(value)}`)
+        .join(' '),
+    );
+    return { check, findings: rows.length, sample, problem: undefined };
+  } catch (error) {
+    const failure = failureOf(error);
+    if (failure === undefined) throw error;
+    const problem: Problem = {
+      rule: 'check',
+      file: check.file,
+      ...positionAt(check.text, Math.max((failure.position ?? 1) - 1, 0)),
+      message: failure.message,
+      fix: failure.hint ?? 'correct the check, or the column it reads',
+    };
+    return { check, findings: 1, sample: [], problem };
+  }
+}
+
+/**
+ * Runs `checks/before` with the link open. Findings of severity error come back as problems, the
+ * others go to `remark`.
+ */
+export async function runBeforeChecks(
+  session: Session,
+  root: string,
+  remark: (line: string) => void,
+): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  for (const check of readChecks(root, 'checks/before')) {
+    const result = await runCheck(session, check);
+    if (result.problem !== undefined) problems.push(result.problem);
+    else if (result.findings > 0 && check.severity === 'warning') {
+      remark(`warning: ${check.file}: not so: ${check.title} (${result.sample.join('; ')})`);
+    } else if (result.findings > 0) {
+      problems.push({
+        rule: 'before',
+        file: check.file,
+        line: 1,
+        column: 1,
+        message: `not so: ${check.title} (${result.sample.join('; ')})`,
+        fix: 'correct the mapping (or the check) before anything is written',
+      });
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,125 @@
+import { createInterface } from 'node:readline/promises';
+
+import { phaseOf } from '../catalog.ts';
+import { type Command, type Context, UsageError } from '../command.ts';
+import { type Session, transaction } from '../database.ts';
+import { keepLock } from '../keeper.ts';
+import { holdLease, installedHash, finishRun, startRun } from '../ledger.ts';
+import { readShapes } from '../preflight.ts';
+import { complain, note, say, sayJson, table } from '../terminal.ts';
+import { phasesOnTop, undo, type UndoStep } from '../undo.ts';
+
+export const down: Command = {
+  name: 'down',
+  summary: 'takes a phase back: our rows go, rows of the application are as they were',
+  usage: 'down <phase>',
+  options: {
+    cascade: { text: 'take the later phases that stand on it down first' },
+    'dry-run': { text: 'show what would be done, then roll it back' },
+    force: { text: 'also where the application changed or referenced our rows since' },
+    yes: { text: 'do not ask' },
+  },
+  run: runCommand,
+};
+
+/** Thrown to roll back what was only meant to be shown. */
+class NotDone extends Error {}
+
+async function runCommand(context: Context): Promise<number> {
+  const catalog = context.catalog();
+  const [word, ...more] = context.positionals;
+  const phase = word === undefined ? undefined : phaseOf(catalog.phases, word);
+  if (phase === undefined || more.length > 0) {
+    throw new UsageError(`say one phase: ${catalog.phases.map(({ name }) => name).join(', ')}`);
+  }
+  const config = await context.config();
+  const keeper = await keepLock(config.target, () => {});
+  context.onEnd(() => keeper.release());
+  const session = await context.session('runner');
+  context.interrupt.cancel = () => {
+    session.cancel();
+  };
+  if ((await installedHash(session)) === undefined) {
+    say('nothing is migrated: there is nothing to take back');
+    return 0;
+  }
+  const onTop = await phasesOnTop(session, catalog, phase);
+  if (onTop.length > 0 && !context.has('cascade')) {
+    complain(
+      `${phase.name} carries ${onTop.map(({ name }) => name).join(', ')}; nothing was changed\n` +
+        'take those down first, or all of them with --cascade',
+    );
+    return 1;
+  }
+  const entities = [phase, ...onTop].flatMap((each) => each.entities);
+  const shapes = await readShapes(session, catalog);
+  let steps: UndoStep[] = [];
+  let verdict: 'done' | 'dry-run' | 'stopped' | 'declined' = 'done';
+  try {
+    await transaction(session, async () => {
+      const run = await startRun(session, `down ${phase.name}`, { force: context.has('force') });
+      await holdLease(session, run);
+      steps = await undo(session, entities, shapes, run);
+      if (!context.has('json')) showSteps(steps);
+      verdict = await decide(context, steps);
+      if (verdict !== 'done') throw new NotDone();
+      await finishRun(session, run, 'done');
+    });
+  } catch (error) {
+    if (!(error instanceof NotDone)) {
+      note('the phase is as it was, nothing was changed');
+      throw error;
+    }
+  }
+  return conclude(context, session, phase.name, steps, verdict);
+}
+
+async function decide(context: Context, steps: UndoStep[]) {
+  if (context.has('dry-run')) return 'dry-run';
+  const blocked = steps.some(({ touched, references }) => touched > 0 || references.length > 0);
+  if (blocked && !context.has('force')) return 'stopped';
+  if (context.has('yes') || context.has('json') || process.stdin.isTTY !== true) return 'done';
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await prompt.question('take this back? [y/N] ');
+  prompt.close();
+  return /^y(es)?$/i.test(answer.trim()) ? 'done' : 'declined';
+}
+
+function showSteps(steps: UndoStep[]): void {
+  if (steps.length === 0) {
+    say('nothing of this phase is in the target');
+    return;
+  }
+  table(
+    ['phase', 'entity', 'rows to delete', 'to restore', 'changed by the application', 'referenced by'],
+    steps.map((step) => [
+      step.phase,
+      step.entity,
+      step.created,
+      step.restored,
+      step.touched,
+      step.references.join(', '),
+    ]),
+  );
+}
+
+async function conclude(
+  context: Context,
+  _session: Session,
+  phase: string,
+  steps: UndoStep[],
+  verdict: 'done' | 'dry-run' | 'stopped' | 'declined',
+): Promise<number> {
+  const words = {
+    done: `${phase} is taken back; \`up\` brings the same rows with the same ids again`,
+    'dry-run': 'dry run: nothing was changed',
+    stopped:
+      'the application changed or references rows listed above; nothing was changed\n' +
+      'settle them, or use --force to take the rows back all the same',
+    declined: 'nothing was changed',
+  };
+  if (context.has('json')) sayJson({ verdict, phase, entities: steps });
+  else if (verdict === 'stopped') complain(words.stopped);
+  else say(words[verdict]);
+  return verdict === 'stopped' ? 1 : 0;
+}

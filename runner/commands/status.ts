@@ -1,0 +1,68 @@
+import type { Command } from '../command.ts';
+import { installedHash } from '../ledger.ts';
+import { readSummary, type Summary, summaryJson } from '../summary.ts';
+import { say, sayJson, table, words } from '../terminal.ts';
+
+export const status: Command = {
+  name: 'status',
+  summary: 'phases, entities, counts, rejects, last run, and a verdict in one sentence',
+  usage: 'status',
+  options: {},
+  run: async (context) => {
+    const session = await context.session('runner status');
+    if ((await installedHash(session)) === undefined) {
+      const verdict = 'Nothing is migrated yet.';
+      if (context.has('json')) sayJson({ verdict, phases: [], entities: [], rejects: [] });
+      else say(verdict);
+      return 0;
+    }
+    const summary = await readSummary(session, context.catalog());
+    if (context.has('json')) sayJson(summaryJson(summary));
+    else showSummary(summary);
+    return 0;
+  },
+};
+
+/** The tables and the verdict a person sees. */
+export function showSummary(summary: Summary): void {
+  say();
+  table(
+    ['phase', 'entity', 'source', 'inserted', 'updated', 'unchanged', 'kept', 'rejected', 'filtered', 'balance', 'seconds'],
+    summary.entities
+      .filter(({ source, error }) => source !== null || error !== null)
+      .map((e) => [
+        e.phase,
+        e.entity,
+        e.source,
+        e.inserted,
+        e.updated,
+        e.unchanged,
+        e.kept,
+        e.rejected,
+        e.filtered,
+        e.status === 'failed' ? 'failed' : e.balanced === true ? 'ok' : 'open',
+        e.seconds === null ? null : Number(e.seconds.toFixed(2)),
+      ]),
+  );
+  if (summary.rejects.length > 0) {
+    say();
+    table(
+      ['rejected', 'reason', 'rows'],
+      summary.rejects.map(({ entity, reason, count }) => [entity, reason, count]),
+    );
+  }
+  const gone = summary.entities.filter(({ gone: count }) => count > 0);
+  if (gone.length > 0) {
+    say();
+    table(['gone from the source, kept', 'rows'], gone.map((e) => [e.entity, e.gone]));
+  }
+  say();
+  if (summary.success !== null) {
+    say(`${(Math.floor(summary.success * 10000) / 100).toFixed(2)} % of the rows that belong in the target are there.`);
+  }
+  if (summary.lastRun !== null) {
+    const { run, command, status: state, seconds } = summary.lastRun;
+    say(words.dim(`run ${run}: ${command}, ${state}, ${seconds.toFixed(1)} s`));
+  }
+  say(summary.ok ? words.good(summary.verdict) : words.strong(summary.verdict));
+}

@@ -1,0 +1,131 @@
+import { phaseOf } from '../catalog.ts';
+import { type Command, type Context, UsageError } from '../command.ts';
+import type { ConflictPolicy } from '../merge.ts';
+import { PhaseFailed } from '../phase.ts';
+import { PreflightFailed, runUp } from '../run.ts';
+import { pendingChanges } from '../schema-pending.ts';
+import { readSummary, type Summary, summaryJson } from '../summary.ts';
+import { complain, note, problems, progressOf, say, sayJson } from '../terminal.ts';
+import { connectionOf } from './schema.ts';
+import { showSummary } from './status.ts';
+
+export const up: Command = {
+  name: 'up',
+  summary: 'migrates: the first time, every time since, and what an interruption left',
+  usage: 'up [phase...]',
+  options: {
+    'dry-run': { text: 'do everything, then roll it back' },
+    full: { text: 'compare every row, whatever the row versions say' },
+    jobs: { text: 'workers where ranges are committed one by one (1 to 8)', value: 'n' },
+    'on-conflict': {
+      text: 'row changed by the application and in the source: source (default) or target wins',
+      value: 'source|target',
+    },
+    yes: { text: 'remove rows even if more than 5 % of an entity are gone' },
+  },
+  run: runCommand,
+};
+
+async function runCommand(context: Context): Promise<number> {
+  const catalog = context.catalog();
+  const wanted = context.positionals.map((word) => {
+    const phase = phaseOf(catalog.phases, word);
+    if (phase === undefined) {
+      const names = catalog.phases.map(({ name }) => name).join(', ');
+      throw new UsageError(`there is no phase ${word}; the phases are ${names}`);
+    }
+    return phase;
+  });
+  const config = await context.config();
+  const dryRun = context.has('dry-run');
+  let run: number;
+  try {
+    run = await runUp({
+      root: context.root,
+      config,
+      catalog,
+      phases: catalog.phases.filter((phase) => wanted.length === 0 || wanted.includes(phase)),
+      dryRun,
+      full: context.has('full'),
+      jobs: jobsOf(context.value('jobs'), config.jobs),
+      policy: policyOf(context.value('on-conflict')),
+      removeMany: context.has('yes'),
+      applySchema: () => applySchema(context),
+      report: progressOf(),
+      remark: note,
+      interrupt: context.interrupt,
+    });
+  } catch (error) {
+    return failed(context, error);
+  }
+  if (dryRun) {
+    say('dry run: everything above was rolled back, nothing is changed');
+    return 0;
+  }
+  return show(context, await summaryOf(context, run), 0);
+}
+
+/** Applies what is pending; the parser and the migration library are loaded only then. */
+async function applySchema(context: Context): Promise<string[]> {
+  const { target } = await context.config();
+  const session = await context.session('runner schema');
+  if (!(await pendingChanges(session, context.root, 'additive'))) return [];
+  const { applySchemaChanges } = await import('../schema.ts');
+  const applied = await applySchemaChanges({
+    connection: connectionOf(target),
+    root: context.root,
+    folder: 'additive',
+    direction: 'up',
+  });
+  return applied.map(({ name }) => name);
+}
+
+async function failed(context: Context, error: unknown): Promise<number> {
+  if (error instanceof PreflightFailed) {
+    const { problems: found } = error;
+    const files = new Map(
+      context
+        .catalog()
+        .phases.flatMap(({ entities }) => entities.map(({ file, text }) => [file, text] as const)),
+    );
+    if (context.has('json')) sayJson({ problems: found });
+    problems(found, (file) => files.get(file));
+    complain(error.message);
+    return 1;
+  }
+  if (!(error instanceof PhaseFailed)) throw error;
+  complain(`phase ${error.phase} failed: ${error.message}`);
+  note(
+    error.committed
+      ? `ranges committed before stay; the phase is not complete and later phases did not start; ` +
+          'correct the cause and run `up` again, it goes on from there'
+      : 'the phase is rolled back, nothing of it is in the target; correct the cause and run `up` again',
+  );
+  if (context.has('json')) sayJson(summaryJson(await summaryOf(context)));
+  return 1;
+}
+
+async function summaryOf(context: Context, run?: number): Promise<Summary> {
+  const session = await context.session('runner status');
+  return readSummary(session, context.catalog(), run);
+}
+
+function show(context: Context, summary: Summary, code: number): number {
+  if (context.has('json')) sayJson(summaryJson(summary));
+  else showSummary(summary);
+  return code;
+}
+
+function jobsOf(text: string | undefined, fallback: number): number {
+  if (text === undefined) return fallback;
+  const jobs = Number(text);
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 8) {
+    throw new UsageError('--jobs takes a number from 1 to 8');
+  }
+  return jobs;
+}
+
+function policyOf(text: string | undefined): ConflictPolicy {
+  if (text === undefined || text === 'source' || text === 'target') return text ?? 'source';
+  throw new UsageError('--on-conflict takes source or target');
+}

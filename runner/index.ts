@@ -1,0 +1,104 @@
+import { fileURLToPath } from 'node:url';
+
+import { check } from './commands/check.ts';
+import { down } from './commands/down.ts';
+import { embedded } from './commands/embedded.ts';
+import { plan } from './commands/plan.ts';
+import { schema } from './commands/schema.ts';
+import { status } from './commands/status.ts';
+import { up } from './commands/up.ts';
+import { type Command, contextOf, helpOf, UsageError } from './command.ts';
+import { ConfigError } from './config.ts';
+import { ConnectionLost, failureOf } from './database.ts';
+import { RunnerBusy } from './keeper.ts';
+import { LeaseLost } from './ledger.ts';
+import { Interrupted, type Interrupt } from './run.ts';
+import { complain, note, say } from './terminal.ts';
+
+const COMMANDS: Command[] = [up, down, plan, status, check, schema, embedded];
+
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+const interrupt: Interrupt = { requested: false, cancel: () => {} };
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (interrupt.requested) process.exit(130);
+    interrupt.requested = true;
+    note('interrupted: rolling back what is not committed (again: stop at once)');
+    interrupt.cancel();
+  });
+}
+// An error that no await sees comes from a lost connection: the outcome is not known here.
+process.on('uncaughtException', (error) => {
+  complain(`${error.message}\nthe outcome is not known here: run the same command again`);
+  process.exit(4);
+});
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main([name, ...argv]: string[]): Promise<number> {
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    overview();
+    return name === undefined ? 2 : 0;
+  }
+  const command = COMMANDS.find((other) => other.name === name);
+  if (command === undefined) {
+    complain(`there is no command ${name}`);
+    overview();
+    return 2;
+  }
+  try {
+    const context = contextOf(command, argv, root, interrupt);
+    if (context.help) {
+      say(helpOf(command));
+      return 0;
+    }
+    try {
+      return await command.run(context);
+    } finally {
+      await context.end();
+    }
+  } catch (error) {
+    return report(command, error);
+  }
+}
+
+/** Says what happened, what is true now and what to do; returns the exit code. */
+function report(command: Command, error: unknown): number {
+  if (error instanceof UsageError) {
+    complain(`${error.message}\nusage: runner ${command.usage}`);
+    return 2;
+  }
+  if (error instanceof ConfigError) {
+    complain(`${error.message}\nset them in .env (see .env.example), or try --embedded`);
+    return 2;
+  }
+  if (error instanceof Interrupted) {
+    complain('interrupted; what was not committed is rolled back, `up` goes on from there');
+    return 130;
+  }
+  if (error instanceof RunnerBusy || error instanceof LeaseLost) {
+    complain(error.message);
+    return 3;
+  }
+  if (error instanceof ConnectionLost) {
+    complain(`${error.message}\nthe outcome is not known here: run the same command again`);
+    return 4;
+  }
+  const failure = failureOf(error);
+  if (failure !== undefined) {
+    const hint = failure.hint === undefined ? '' : `\n${failure.hint}`;
+    complain(`${failure.message} (SQLSTATE ${failure.code})${hint}`);
+    return failure.code === '55P03' && failure.message.includes('link') ? 3 : 1;
+  }
+  complain(error instanceof Error ? error.message : String(error));
+  return 1;
+}
+
+function overview(): void {
+  say('runner: moves a legacy PostgreSQL database into its new schema, every row accounted for\n');
+  for (const { usage, summary } of COMMANDS) say(`  ${usage.padEnd(34)} ${summary}`);
+  say('\n`runner <command> --help` shows the options. `runner up --embedded` tries it out.');
+  say('exit codes: 0 done · 1 failed or found something · 2 usage · 3 another runner is at work ·');
+  say('            4 connection lost, run again · 130 interrupted, rolled back');
+}

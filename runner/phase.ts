@@ -1,0 +1,652 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { Phase } from './catalog.ts';
+import {
+  failureOf,
+  isDataError,
+  mayRetry,
+  savepoint,
+  type Session,
+  transaction,
+} from './database.ts';
+import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
+import { closeLink, openLink, reading } from './link.ts';
+import * as merge from './merge.ts';
+import type { ConflictPolicy, Scope, Shape } from './merge.ts';
+import { findWanted, type Piece, type Plan, planEntity } from './versions.ts';
+
+/** What a run decided before its first phase. */
+export interface RunContext {
+  run: number;
+  shapes: Map<string, Shape>;
+  /** Hash of the helper functions the views use. */
+  functionsHash: string;
+  /** Compare every row, whatever the versions say. */
+  full: boolean;
+  policy: ConflictPolicy;
+  /** Removals beyond 5 % of an entity are wanted. */
+  removeMany: boolean;
+  /** Share of rows rules may reject where the file says nothing. */
+  tolerance: number;
+  /** Everything is rolled back in the end: no transaction of its own for a phase. */
+  dryRun: boolean;
+  /** The first works alone, the others help where ranges are committed one by one. */
+  sessions: Session[];
+  report: (progress: Progress) => void;
+  /** Throws when the run is to stop. */
+  checkpoint: () => void;
+}
+
+/** Where an entity stands. Rows are source rows. */
+export interface Progress {
+  entity: string;
+  phase: string;
+  state: 'started' | 'working' | 'done';
+  done: number;
+  total: number;
+  counts?: Counts;
+  seconds?: number;
+}
+
+/** A phase that did not come out right; the message says what, the rest what is true now. */
+export class PhaseFailed extends Error {
+  override readonly name = 'PhaseFailed';
+  constructor(
+    readonly phase: string,
+    readonly entity: string | undefined,
+    message: string,
+    /** True where ranges were committed before the failure. */
+    readonly committed: boolean,
+    cause?: unknown,
+  ) {
+    super(message, { cause });
+  }
+}
+
+/** A law of the engine does not hold: balance, limits, caps. Never a data error of one row. */
+export class LawBroken extends Error {
+  override readonly name = 'LawBroken';
+}
+
+type Actions = Pick<Counts, 'inserted' | 'updated' | 'kept' | 'gone' | 'read'>;
+
+const NO_ACTIONS: Actions = { inserted: 0, updated: 0, kept: 0, gone: 0, read: 0 };
+const ATTEMPTS = 6;
+
+/**
+ * Runs a phase: in one transaction, or range by range where an entity says `commit batch`. After an
+ * error that time may heal (lock, deadlock, serialization) it is tried again, reading included.
+ * Throws PhaseFailed; the failed attempt is in the ledger then, unless it is a dry run.
+ */
+export async function runPhase(context: RunContext, phase: Phase): Promise<void> {
+  const shapes = phase.entities.flatMap(({ name }) => context.shapes.get(name) ?? []);
+  const byRange = !context.dryRun && shapes.some(({ entity }) => entity.commitBatch);
+  const at: { shape: Shape | undefined; started: Date } = { shape: undefined, started: new Date() };
+  const begin = (shape: Shape) => {
+    context.checkpoint();
+    Object.assign(at, { shape, started: new Date() });
+  };
+  try {
+    if (byRange) {
+      for (const shape of shapes) {
+        begin(shape);
+        await runByRange(context, shape);
+      }
+    } else {
+      await again(context, () => runWhole(context, shapes, begin));
+    }
+  } catch (error) {
+    if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
+    context.checkpoint();
+    const message = error instanceof Error ? error.message : String(error);
+    const { shape, started } = at;
+    if (shape !== undefined && !context.dryRun) {
+      await transaction(context.sessions[0]!, async () => {
+        await holdLease(context.sessions[0]!, context.run);
+        await noteAttempt(context.sessions[0]!, context.run, shape.entity, started, message);
+      });
+    }
+    throw new PhaseFailed(phase.name, shape?.entity.name, message, byRange, error);
+  }
+}
+
+/** One transaction: a savepoint per entity and per piece, the link open as long as it is read. */
+async function runWhole(
+  context: RunContext,
+  shapes: Shape[],
+  begin: (shape: Shape) => void,
+): Promise<void> {
+  const session = context.sessions[0]!;
+  const inOne = context.dryRun ? savepoint : transaction;
+  const done: Progress[] = [];
+  await inOne(session, async () => {
+    await holdLease(session, context.run);
+    const link = lazyLink(session);
+    for (const shape of shapes) {
+      begin(shape);
+      done.push(
+        await savepoint(session, async () => {
+          const entity = await startEntity(context, session, shape);
+          for (const piece of entity.plan.pieces) {
+            context.checkpoint();
+            await link.open();
+            const actions = await savepoint(session, async () => {
+              await read(context, session, entity, piece);
+              return write(context, session, entity, piece);
+            });
+            add(entity, piece, actions, context);
+          }
+          if (await hasBareRejects(session, shape)) {
+            await link.open();
+            await keepRejectedRows(session, shape);
+          }
+          return endEntity(context, session, entity);
+        }),
+      );
+    }
+    await link.close();
+  });
+  for (const progress of done) context.report(progress);
+}
+
+/** Range by range: a transaction that reads, a transaction that writes. */
+async function runByRange(context: RunContext, shape: Shape): Promise<void> {
+  const [session] = context.sessions as [Session];
+  const entity = await transaction(session, async () => {
+    await holdLease(session, context.run);
+    return startEntity(context, session, shape);
+  });
+  const selfMapped = shape.entity.idMaps.includes(shape.entity.name);
+  const queue = [...entity.plan.pieces];
+  let failed = false;
+  const work = async (worker: Session): Promise<void> => {
+    for (;;) {
+      const piece = failed ? undefined : queue.shift();
+      if (piece === undefined) return;
+      context.checkpoint();
+      try {
+        const actions = await again(context, async () => {
+          if (selfMapped) {
+            return transaction(worker, async () => {
+              await holdLease(worker, context.run);
+              await openLink(worker);
+              await read(context, worker, entity, piece);
+              await closeLink(worker);
+              return write(context, worker, entity, piece);
+            });
+          }
+          await entity.turn(() =>
+            transaction(
+              worker,
+              async () => {
+                await openLink(worker);
+                await read(context, worker, entity, piece);
+                await closeLink(worker);
+              },
+              { lockTimeout: '60s' },
+            ),
+          );
+          return transaction(worker, async () => {
+            await holdLease(worker, context.run);
+            return write(context, worker, entity, piece);
+          });
+        });
+        add(entity, piece, actions, context);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const ends = await Promise.allSettled(context.sessions.map(work));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+
+  const progress = await again(context, () =>
+    transaction(session, async () => {
+      await holdLease(session, context.run);
+      if (await hasBareRejects(session, shape)) {
+        await openLink(session);
+        await keepRejectedRows(session, shape);
+        await closeLink(session);
+      }
+      return endEntity(context, session, entity);
+    }),
+  );
+  context.report(progress);
+}
+
+/** An entity at work. */
+interface Work {
+  shape: Shape;
+  plan: Plan;
+  started: Date;
+  /** The target table held rows when this entity began: they may be the application's. */
+  hadRows: boolean;
+  actions: Actions;
+  doneRows: number;
+  /** Reads of the workers queue: one session at a time holds the link. */
+  turn: <T>(body: () => Promise<T>) => Promise<T>;
+}
+
+async function startEntity(context: RunContext, session: Session, shape: Shape): Promise<Work> {
+  const started = new Date();
+  const { entity } = shape;
+  await noteAttempt(session, context.run, entity, started);
+  const plan = await planEntity(session, shape, context.functionsHash, context.full);
+  const [table] = await session.query<{ rows: boolean }>(
+    `select exists (select from ${merge.targetOf(entity)}) as rows`,
+  );
+  context.report({
+    entity: entity.name,
+    phase: entity.phase,
+    state: 'started',
+    done: 0,
+    total: plan.pieces.reduce((sum, piece) => sum + piece.rows, 0),
+  });
+  return {
+    shape,
+    plan,
+    started,
+    hadRows: table?.rows ?? true,
+    actions: { ...NO_ACTIONS },
+    doneRows: 0,
+    turn: queueing(),
+  };
+}
+
+/** Fills the temporary table `batch` of a piece, and what belongs to it. The link is open. */
+async function read(context: RunContext, session: Session, work: Work, piece: Piece) {
+  const { shape, plan } = work;
+  await session.query(merge.createBatch(shape));
+  await session.query(
+    `drop table if exists pg_temp.batch_ranges;
+     create temporary table batch_ranges (
+       range bigint primary key, row_count bigint, sum_a numeric, sum_b numeric,
+       source_rows bigint not null default 0)`,
+  );
+  await session.query(
+    `insert into pg_temp.batch_ranges (range, row_count, sum_a, sum_b)
+     select r.range, r.row_count, r.sum_a, r.sum_b
+     from jsonb_to_recordset($1::text::jsonb)
+       as r (range bigint, row_count bigint, sum_a numeric, sum_b numeric)`,
+    [JSON.stringify(piece.ranges)],
+  );
+  await reading(session, async () => {
+    const scope = scopeOf(shape, piece);
+    if (piece.kind === 'keys') await findWanted(session, shape, piece, plan.grown);
+    await fill(session, shape, scope);
+    if (shape.entity.idMaps.includes(shape.entity.name)) {
+      // keys first, rows second
+      const adopt = work.hadRows ? merge.adopt(shape) : undefined;
+      if (adopt !== undefined) await session.query(adopt);
+      await session.query(merge.enterIds(shape, context.run));
+      await session.query('truncate pg_temp.batch, pg_temp.failed');
+      await fill(session, shape, scope);
+    }
+    const leftOut = merge.fillLeftOut(shape, scope);
+    if (leftOut !== undefined) await session.query(leftOut);
+    // a range that appeared since the sums were taken has no sums: the next run looks again
+    await session.query(
+      `insert into pg_temp.batch_ranges (range, row_count, sum_a, sum_b, source_rows)
+       select c.range, 0, 0, 0, c.count
+       from (${piece.kind === 'keys' ? merge.countKeys(shape) : merge.countSource(shape, scope)}) as c
+       on conflict (range) do update set source_rows = excluded.source_rows`,
+    );
+  });
+  await session.query('analyze pg_temp.batch; analyze pg_temp.left_out');
+}
+
+function scopeOf(shape: Shape, piece: Piece): Scope {
+  if (piece.kind === 'keys') return { kind: 'keys' };
+  const first = piece.ranges[0];
+  const last = piece.ranges.at(-1);
+  if (piece.kind === 'all' || first === undefined || last === undefined) return { kind: 'all' };
+  return { kind: 'range', from: first.range * shape.width, end: (last.range + 1) * shape.width };
+}
+
+/**
+ * Reads a scope; where a value cannot be read (class 22), halves it until single keys remain, which
+ * become rejects with key and error.
+ */
+async function fill(session: Session, shape: Shape, scope: Scope): Promise<void> {
+  try {
+    await savepoint(session, () => session.query(merge.fillBatch(shape, scope)));
+    return;
+  } catch (error) {
+    const failure = failureOf(error);
+    if (failure?.code === '23505') {
+      throw new LawBroken(
+        `${shape.entity.file}: the view shows a key twice; every source row must appear once`,
+      );
+    }
+    if (failure === undefined || !failure.code.startsWith('22')) throw error;
+    const [from, end] = await boundsOf(session, shape, scope);
+    if (from === undefined || end === undefined) throw error;
+    if (end - from === 1) {
+      await session.query(
+        `insert into pg_temp.batch (legacy_key, reject, known, version)
+         select s.id, $1, m.legacy_id is not null, s.version
+         from ${merge.versionsOf(shape.entity)} as s
+         left join ids.${merge.quoted(shape.entity.name)} as m on m.legacy_id = s.id
+         where s.id = ${from}`,
+        [`error_${failure.code}`],
+      );
+      await session.query(
+        'insert into pg_temp.failed (legacy_key, code, column_name) values ($1, $2, $3)',
+        [from, failure.code, failure.column ?? null],
+      );
+      return;
+    }
+    const middle = from + Math.floor((end - from) / 2);
+    const kind = scope.kind === 'keys' ? 'keys' : 'range';
+    await fill(session, shape, { kind, from, end: middle });
+    await fill(session, shape, { kind, from: middle, end });
+  }
+}
+
+async function boundsOf(
+  session: Session,
+  shape: Shape,
+  scope: Scope,
+): Promise<[number | undefined, number | undefined]> {
+  if (scope.kind !== 'all' && scope.from !== undefined) return [scope.from, scope.end];
+  if (shape.entity.source === null) return [undefined, undefined];
+  const [row] = await session.query<{ low: number | null; high: number | null }>(
+    scope.kind === 'keys'
+      ? 'select min(legacy_key) as low, max(legacy_key) as high from pg_temp.wanted'
+      : `select min(s.id) as low, max(s.id) as high from ${merge.versionsOf(shape.entity)} as s`,
+  );
+  if (row === undefined || row.low === null || row.high === null) return [undefined, undefined];
+  return [row.low, row.high + 1];
+}
+
+/** Merges the batch into the target and enters it in the ledger, checkpoint included. */
+async function write(
+  context: RunContext,
+  session: Session,
+  work: Work,
+  piece: Piece,
+): Promise<Actions> {
+  const { shape, hadRows } = work;
+  const { run, policy } = context;
+  const scope = scopeOf(shape, piece);
+  const selfMapped = shape.entity.idMaps.includes(shape.entity.name);
+
+  if (hadRows) {
+    const adopt = selfMapped ? undefined : merge.adopt(shape);
+    if (adopt !== undefined) await session.query(adopt);
+    await session.query(merge.findPresent(shape));
+  }
+  await session.query(merge.findGone(shape, scope));
+  await session.query('analyze pg_temp.present; analyze pg_temp.gone');
+
+  const gone = await handleGone(context, session, work, scope);
+  await asApplication(session, async () => {
+    await session.query(merge.keepImages(shape, run, policy));
+    await session.query(merge.noteConflicts(shape, run, policy));
+    await writeRows(session, shape, policy, hadRows);
+  });
+  const hashes = merge.hashStored(shape);
+  if (hashes !== undefined) await session.query(hashes);
+
+  const [counted] = await session.query<Omit<Actions, 'gone'>>(merge.countActions(policy));
+  const [newIds, ...rest] = merge.enterLedger(shape, scope, run, policy);
+  let grown = newIds === undefined ? 0 : await session.execute(newIds);
+  if (selfMapped) grown = counted?.inserted ?? 0;
+  for (const statement of rest) await session.query(statement);
+  if (grown > 0) {
+    await session.query('update migration.entities set map_size = map_size + $2 where entity = $1', [
+      shape.entity.name,
+      grown,
+    ]);
+  }
+  await session.query(merge.enterRanges(shape, work.plan.basis, run));
+  await session.query(
+    `update migration.entities set status = 'partial' where entity = $1 and status <> 'partial'`,
+    [shape.entity.name],
+  );
+  await balanceRanges(session, shape);
+  if (counted === undefined) throw new LawBroken('the batch could not be counted');
+  return { ...counted, gone };
+}
+
+/** Inserts and updates, set by set; row by row when class 22 or 23 refuses one of them. */
+async function writeRows(
+  session: Session,
+  shape: Shape,
+  policy: ConflictPolicy,
+  hadRows: boolean,
+): Promise<void> {
+  const [expected] = await session.query<{ inserted: number; updated: number }>(
+    merge.countActions(policy),
+  );
+  if (expected === undefined || expected.inserted + expected.updated === 0) return;
+  try {
+    const [inserted, updated] = await savepoint(session, async () => {
+      const updatedRows = hadRows ? await session.execute(merge.updateRows(shape, policy)) : 0;
+      const insertedRows = await session.execute(merge.insertRows(shape, policy));
+      await session.query('set constraints all immediate');
+      return [insertedRows, updatedRows];
+    });
+    if (inserted !== expected.inserted || updated !== expected.updated) {
+      throw new LawBroken(
+        `${shape.entity.target.table}: ${expected.inserted} rows to insert and ` +
+          `${expected.updated} to update, ${inserted} and ${updated} written: ` +
+          'a trigger or rule of the table drops rows',
+      );
+    }
+  } catch (error) {
+    if (!isDataError(error)) throw error;
+    await session.query(merge.writeRowByRow(shape, policy));
+  }
+}
+
+async function handleGone(
+  context: RunContext,
+  session: Session,
+  { shape }: Work,
+  scope: Scope,
+): Promise<number> {
+  const { entity } = shape;
+  const [found] = await session.query<{ count: number; mapped: number }>(
+    `select (select count(*) from pg_temp.gone) as count,
+       case when exists (select from pg_temp.gone)
+         then (select count(*) from ids.${merge.quoted(entity.name)}) else 0 end as mapped`,
+  );
+  const { count, mapped } = found ?? { count: 0, mapped: 0 };
+  if (entity.deletes === 'keep') {
+    for (const statement of merge.listGone(shape, scope, context.run)) {
+      await session.query(statement);
+    }
+    return count;
+  }
+  if (count === 0) return 0;
+  const allowed = Math.max(0.05 * mapped, 3);
+  if (count > allowed && !context.removeMany) {
+    throw new LawBroken(
+      `${entity.name}: ${count} of ${mapped} rows are gone from the source and would be removed ` +
+        '(more than 5 %); look at the source, and repeat with --yes if that is right',
+    );
+  }
+  await asApplication(session, async () => {
+    for (const statement of merge.removeGone(shape, context.run)) await session.query(statement);
+  });
+  return count;
+}
+
+/** Triggers of the application expect the search_path of their database. */
+async function asApplication(session: Session, body: () => Promise<void>): Promise<void> {
+  await session.query(`select pg_catalog.set_config('search_path', $1, true)`, [session.searchPath]);
+  await body();
+  await session.query(`select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)`);
+}
+
+/** The balance law of each range just read, counted where rows are kept, not where they were made. */
+async function balanceRanges(session: Session, shape: Shape): Promise<void> {
+  const [first] = await session.query<{
+    range: number;
+    source_rows: number;
+    merged: number;
+    rejected: number;
+    filtered: number;
+  }>(
+    `select r.range, r.source_rows, r.merged, r.rejected, r.filtered
+     from migration.ranges as r join pg_temp.batch_ranges as b on b.range = r.range
+     where r.entity = $1 and r.source_rows <> r.merged + r.rejected + r.filtered
+     order by 1 limit 1`,
+    [shape.entity.name],
+  );
+  if (first === undefined) return;
+  const from = shape.width * first.range;
+  const where = shape.width === 0 ? '' : ` with keys from ${from} to ${from + shape.width - 1}`;
+  throw new LawBroken(
+    `${shape.entity.name} does not balance: ${first.source_rows} source rows${where}, but ` +
+      `${first.merged} merged + ${first.rejected} rejected + ${first.filtered} filtered; ` +
+      'the view must show every row of its driving table exactly once',
+  );
+}
+
+async function hasBareRejects(session: Session, shape: Shape): Promise<boolean> {
+  if (shape.entity.source === null) return false;
+  const rows = await session.query(
+    `select from migration.rejects
+     where entity = $1 and resolved_run is null and source_row is null
+       and (last_run = (select run from migration.lease)) limit 1`,
+    [shape.entity.name],
+  );
+  return rows.length > 0;
+}
+
+async function keepRejectedRows(session: Session, shape: Shape): Promise<void> {
+  const all = merge.keepRejectedRows(shape);
+  const single = merge.keepRejectedRows(shape, true);
+  if (all === undefined || single === undefined) return;
+  await reading(session, async () => {
+    try {
+      await savepoint(session, () => session.query(all));
+    } catch (error) {
+      if (!isDataError(error)) throw error;
+      await session.query(single);
+    }
+  });
+}
+
+/** Totals, limits and the balance of the whole entity; the ledger says it is complete. */
+async function endEntity(context: RunContext, session: Session, work: Work): Promise<Progress> {
+  const { entity } = work.shape;
+  const [state] = await session.query<{
+    source: number;
+    merged: number;
+    rejected: number;
+    filtered: number;
+    errors: number;
+  }>(
+    `select
+       coalesce(sum(r.source_rows), 0)::bigint as source,
+       coalesce(sum(r.merged), 0)::bigint as merged,
+       coalesce(sum(r.rejected), 0)::bigint as rejected,
+       coalesce(sum(r.filtered), 0)::bigint as filtered,
+       (select count(*) from migration.rejects as j
+        where j.entity = $1 and j.resolved_run is null and j.kind = 'error') as errors
+     from migration.ranges as r where r.entity = $1`,
+    [entity.name],
+  );
+  if (state === undefined) throw new LawBroken(`${entity.name}: the ledger is unreadable`);
+  const { actions } = work;
+  const counts: Counts = {
+    ...actions,
+    source: state.source,
+    unchanged: state.merged - actions.inserted - actions.updated - actions.kept,
+    rejected: state.rejected,
+    filtered: state.filtered,
+  };
+  if (counts.unchanged < 0 || state.source !== state.merged + state.rejected + state.filtered) {
+    throw new LawBroken(
+      `${entity.name} does not balance: ${JSON.stringify(counts)}; rows were lost or counted twice`,
+    );
+  }
+  checkLimits(context, work.shape, state);
+  await finishEntity(session, context.run, entity, counts);
+  return {
+    entity: entity.name,
+    phase: entity.phase,
+    state: 'done',
+    done: work.doneRows,
+    total: work.doneRows,
+    counts,
+    seconds: (Date.now() - work.started.getTime()) / 1000,
+  };
+}
+
+function checkLimits(
+  context: RunContext,
+  { entity }: Shape,
+  state: { source: number; rejected: number; filtered: number; errors: number },
+): void {
+  const rows = state.source - state.filtered;
+  const rules = state.rejected - state.errors;
+  const tolerance = entity.tolerance ?? context.tolerance;
+  const allowed = Math.max(Math.floor(tolerance * rows), 3);
+  if (rules > allowed) {
+    throw new LawBroken(
+      `${entity.name}: ${rules} of ${rows} rows are rejected by its rules, ${allowed} are allowed; ` +
+        `look at them with \`runner rejects ${entity.name} --rows\`, correct ${entity.file}, or say ` +
+        'there that more is expected (`-- tolerance  5 %`)',
+    );
+  }
+  const allowedErrors = Math.max(Math.floor(0.001 * rows), 1);
+  if (state.errors > allowedErrors) {
+    throw new LawBroken(
+      `${entity.name}: ${state.errors} of ${rows} rows were refused by the target or unreadable, ` +
+        `${allowedErrors} are allowed; look at them with \`runner rejects ${entity.name} --rows\``,
+    );
+  }
+}
+
+function add(work: Work, piece: Piece, actions: Actions, context: RunContext): void {
+  for (const key of Object.keys(NO_ACTIONS) as (keyof Actions)[]) work.actions[key] += actions[key];
+  work.doneRows += piece.rows;
+  context.report({
+    entity: work.shape.entity.name,
+    phase: work.shape.entity.phase,
+    state: 'working',
+    done: work.doneRows,
+    total: work.plan.pieces.reduce((sum, { rows }) => sum + rows, 0),
+  });
+}
+
+/** Tries again, with growing pauses, what a lock, a deadlock or a serialization failure stopped. */
+async function again<T>(context: RunContext, body: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await body();
+    } catch (error) {
+      if (attempt >= ATTEMPTS || !mayRetry(error) || context.dryRun) throw error;
+      context.checkpoint();
+      await sleep(Math.min(100 * 2 ** attempt, 5000) * (0.5 + Math.random() / 2));
+    }
+  }
+}
+
+function lazyLink(session: Session): { open: () => Promise<void>; close: () => Promise<void> } {
+  let isOpen = false;
+  return {
+    open: async () => {
+      if (!isOpen) await openLink(session);
+      isOpen = true;
+    },
+    close: async () => {
+      if (isOpen) await closeLink(session);
+      isOpen = false;
+    },
+  };
+}
+
+function queueing(): <T>(body: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (body) => {
+    const mine = last.then(body, body);
+    last = mine.catch(() => {});
+    return mine;
+  };
+}

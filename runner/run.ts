@@ -1,0 +1,183 @@
+import { type Catalog, hashOf, type Phase, type Problem } from './catalog.ts';
+import { runBeforeChecks } from './checks.ts';
+import type { Config } from './config.ts';
+import { connect, ConnectionLost, failureOf, type Session, transaction } from './database.ts';
+import { keepLock } from './keeper.ts';
+import * as ledger from './ledger.ts';
+import { buildLink, closeLink, login } from './link.ts';
+import type { ConflictPolicy } from './merge.ts';
+import { type Progress, type RunContext, runPhase } from './phase.ts';
+import { preflight } from './preflight.ts';
+import { takeSums, widthOf } from './versions.ts';
+
+/** What `up` is asked to do. */
+export interface UpOptions {
+  root: string;
+  config: Config;
+  catalog: Catalog;
+  /** Phases to run; all when empty. */
+  phases: Phase[];
+  dryRun: boolean;
+  full: boolean;
+  jobs: number;
+  policy: ConflictPolicy;
+  removeMany: boolean;
+  /** Applies pending additive schema changes; returns their names. */
+  applySchema: () => Promise<string[]>;
+  report: (progress: Progress) => void;
+  remark: (line: string) => void;
+  interrupt: Interrupt;
+}
+
+/** Set by a signal; `cancel` is called once, to stop what runs now. */
+export interface Interrupt {
+  requested: boolean;
+  cancel: () => void;
+}
+
+/** The user stopped the run; what was not committed is rolled back. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+/** The views do not fit source and target, or a check before the first write found an error. */
+export class PreflightFailed extends Error {
+  override readonly name = 'PreflightFailed';
+  constructor(readonly problems: Problem[]) {
+    super(
+      `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'} found before the first ` +
+        'write; no row was changed',
+    );
+  }
+}
+
+/**
+ * Runs the phases. Returns the number of the run. Throws PreflightFailed, PhaseFailed, RunnerBusy,
+ * Interrupted, ConnectionLost; the run is closed in the ledger wherever that is still possible.
+ */
+export async function runUp(options: UpOptions): Promise<number> {
+  const { config, catalog, interrupt } = options;
+  const sessions: Session[] = [];
+  let lost: ConnectionLost | undefined;
+  const cancelAll = () => {
+    for (const session of sessions) session.cancel();
+  };
+  const keeper = await keepLock(config.target, (error) => {
+    lost = error;
+    cancelAll();
+  });
+  interrupt.cancel = cancelAll;
+  const checkpoint = () => {
+    if (lost !== undefined) throw lost;
+    keeper.check();
+    if (interrupt.requested) throw new Interrupted('interrupted');
+  };
+  try {
+    const session = await connect(config.target, 'runner');
+    sessions.push(session);
+    const body = async () => {
+      const run = await prepareAndRun(options, sessions, checkpoint);
+      return run;
+    };
+    if (!options.dryRun) {
+      await ledger.install(session, catalog);
+      for (const name of await options.applySchema()) options.remark(`schema change ${name}`);
+      return await body();
+    }
+    let run = 0;
+    await transaction(
+      session,
+      async () => {
+        run = await body();
+      },
+      { commit: false },
+    );
+    return run;
+  } catch (error) {
+    if (lost !== undefined) throw lost;
+    if (interrupt.requested && failureOf(error)?.code === '57014') {
+      throw new Interrupted('interrupted');
+    }
+    throw error;
+  } finally {
+    for (const session of sessions) await session.close();
+    await keeper.release();
+  }
+}
+
+async function prepareAndRun(
+  options: UpOptions,
+  sessions: Session[],
+  checkpoint: () => void,
+): Promise<number> {
+  const { catalog, config, dryRun } = options;
+  const [session] = sessions as [Session];
+  const inOwn = dryRun
+    ? <T>(body: () => Promise<T>) => body()
+    : <T>(body: () => Promise<T>) => transaction(session, body);
+  const run = await inOwn(() =>
+    ledger.startRun(session, dryRun ? 'up --dry-run' : 'up', {
+      phases: options.phases.map(({ name }) => name),
+      full: options.full,
+      jobs: options.jobs,
+      onConflict: options.policy,
+    }),
+  );
+  try {
+    await login(session, config.source);
+    const shapes = await inOwn(() => prepare(options, session, run));
+    checkpoint();
+    const context: RunContext = {
+      run,
+      shapes,
+      functionsHash: hashOf(
+        catalog.setup.filter(({ file }) => file.endsWith('functions.sql')).map(({ hash }) => hash).join(),
+      ),
+      full: options.full,
+      policy: options.policy,
+      removeMany: options.removeMany,
+      tolerance: config.rejectTolerance,
+      dryRun,
+      sessions,
+      report: options.report,
+      checkpoint,
+    };
+    const byRange = options.phases.some(({ entities }) => entities.some((e) => e.commitBatch));
+    while (byRange && !dryRun && sessions.length < options.jobs) {
+      const worker = await connect(config.target, `runner worker ${sessions.length + 1}`);
+      sessions.push(worker);
+      await login(worker, config.source);
+    }
+    for (const phase of options.phases) await runPhase(context, phase);
+    await inOwn(() => ledger.finishRun(session, run, 'done'));
+    return run;
+  } catch (error) {
+    if (dryRun || error instanceof ConnectionLost) throw error;
+    const stopped = options.interrupt.requested;
+    const message = error instanceof Error ? error.message : String(error);
+    await transaction(session, () =>
+      ledger.finishRun(session, run, stopped ? 'interrupted' : 'failed', message),
+    ).catch(() => {});
+    throw error;
+  }
+}
+
+/** Link, views, preflight, row versions and the checks before the first write: one transaction. */
+async function prepare(options: UpOptions, session: Session, run: number) {
+  const { catalog, config } = options;
+  await ledger.holdLease(session, run);
+  const entities = catalog.phases.flatMap(({ entities: inPhase }) => inPhase);
+  const tables = [...new Set(entities.flatMap(({ reads }) => reads))].sort();
+  const link = await buildLink(session, config.source, tables);
+  const there = tables.filter((table) => !link.missing.includes(table));
+  await ledger.enterCatalog(session, catalog);
+  await takeSums(session, there);
+  const { shapes, problems } = await preflight(session, catalog, (entity) =>
+    widthOf(session, entity),
+  );
+  problems.push(...(await runBeforeChecks(session, options.root, options.remark)));
+  if (problems.length > 0) throw new PreflightFailed(problems);
+  await ledger.enterEntities(session, shapes.values());
+  await closeLink(session);
+  return shapes;
+}

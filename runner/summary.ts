@@ -1,0 +1,169 @@
+import type { Catalog } from './catalog.ts';
+import type { Session } from './database.ts';
+
+/** One line of `status` and of the end of `up`; null where the entity was never complete. */
+export interface EntitySummary {
+  entity: string;
+  phase: string;
+  target: string;
+  status: 'new' | 'partial' | 'complete' | 'failed';
+  source: number | null;
+  inserted: number | null;
+  updated: number | null;
+  unchanged: number | null;
+  kept: number | null;
+  rejected: number | null;
+  filtered: number | null;
+  balanced: boolean | null;
+  seconds: number | null;
+  /** Mapped keys that are gone from the source and still in the target. */
+  gone: number;
+  /** The file is not the one that ran last. */
+  changed: boolean;
+  error: string | null;
+}
+
+/** What is true now. */
+export interface Summary {
+  verdict: string;
+  ok: boolean;
+  phases: { phase: string; status: 'new' | 'partial' | 'complete' | 'failed' }[];
+  entities: EntitySummary[];
+  rejects: { entity: string; reason: string; count: number }[];
+  /** Share of rows that are in the target, of all that are not filtered; null before the first. */
+  success: number | null;
+  lastRun: { run: number; command: string; status: string; started: string; seconds: number } | null;
+}
+
+/** Reads the ledger; with a run, the counts of that run only. */
+export async function readSummary(
+  session: Session,
+  catalog: Catalog,
+  run?: number,
+): Promise<Summary> {
+  const rows = await session.query<Omit<EntitySummary, 'changed'> & { file_hash: string | null }>(
+    `select
+       e.entity, e.phase, e.target, e.file_hash,
+       case when last.status = 'failed' then 'failed' else e.status end as status,
+       d.source, d.inserted, d.updated, d.unchanged, d.kept, d.rejected, d.filtered, d.balanced,
+       extract(epoch from d.finished_at - d.started_at)::float8 as seconds,
+       (select count(*) from migration.gone as g where g.entity = e.entity) as gone,
+       case when last.status = 'failed' then last.error end as error
+     from migration.entities as e
+     left join lateral (
+       select c.status, c.error from migration.control as c
+       where c.entity = e.entity order by c.run desc limit 1
+     ) as last on true
+     left join lateral (
+       select * from migration.control as c
+       where c.entity = e.entity and c.status = 'done' and ($1::bigint is null or c.run = $1)
+       order by c.run desc limit 1
+     ) as d on e.status <> 'new'`,
+    [run ?? null],
+  );
+  const byName = new Map(rows.map((row) => [row.entity, row]));
+  const entities: EntitySummary[] = [];
+  for (const { name: phase, entities: inPhase } of catalog.phases) {
+    for (const entity of inPhase) {
+      const row = byName.get(entity.name);
+      const { file_hash: fileHash = null, ...known } = row ?? {};
+      entities.push({
+        ...EMPTY,
+        ...known,
+        entity: entity.name,
+        phase,
+        target: `${entity.target.schema}.${entity.target.table}`,
+        changed: fileHash !== null && fileHash !== entity.hash,
+      });
+    }
+  }
+  const rejects = await session.query<{ entity: string; reason: string; count: number }>(
+    `select r.entity, r.reason, count(*) as count from migration.rejects as r
+     where r.resolved_run is null group by 1, 2 order by 1, 2`,
+  );
+  const [lastRun] = await session.query<NonNullable<Summary['lastRun']>>(
+    `select run, command, status, started_at::text as started,
+       extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at)::float8 as seconds
+     from migration.runs order by run desc limit 1`,
+  );
+  const phases = catalog.phases.map(({ name }) => ({
+    phase: name,
+    status: statusOf(entities.filter(({ phase }) => phase === name)),
+  }));
+  const done = entities.filter(({ source }) => source !== null);
+  const rowsOf = (key: 'source' | 'rejected' | 'filtered') =>
+    done.reduce((sum, entity) => sum + (entity[key] ?? 0), 0);
+  const wanted = rowsOf('source') - rowsOf('filtered');
+  const success = done.length === 0 ? null : wanted === 0 ? 1 : 1 - rowsOf('rejected') / wanted;
+  const ok = phases.every(({ status }) => status === 'complete');
+  return {
+    verdict: verdictOf(phases, entities, lastRun ?? null),
+    ok,
+    phases,
+    entities,
+    rejects,
+    success,
+    lastRun: lastRun ?? null,
+  };
+}
+
+/** The object DESIGN promises for `status --json` and the last line of `up --json`. */
+export function summaryJson(summary: Summary): object {
+  return {
+    verdict: summary.verdict,
+    phases: summary.phases,
+    entities: summary.entities,
+    rejects: summary.rejects,
+    success: summary.success,
+    lastRun: summary.lastRun,
+  };
+}
+
+const EMPTY: Omit<EntitySummary, 'entity' | 'phase' | 'target' | 'changed'> = {
+  status: 'new',
+  source: null,
+  inserted: null,
+  updated: null,
+  unchanged: null,
+  kept: null,
+  rejected: null,
+  filtered: null,
+  balanced: null,
+  seconds: null,
+  gone: 0,
+  error: null,
+};
+
+function statusOf(entities: EntitySummary[]): EntitySummary['status'] {
+  const has = (status: EntitySummary['status']) => entities.some((e) => e.status === status);
+  if (has('failed')) return 'failed';
+  if (entities.every(({ status }) => status === 'complete')) return 'complete';
+  return entities.every(({ status }) => status === 'new') ? 'new' : 'partial';
+}
+
+function verdictOf(
+  phases: Summary['phases'],
+  entities: EntitySummary[],
+  lastRun: Summary['lastRun'],
+): string {
+  const named = (status: string) =>
+    phases.filter((phase) => phase.status === status).map(({ phase }) => phase);
+  if (lastRun?.status === 'running') return `Run ${lastRun.run} is at work.`;
+  const failed = entities.filter(({ status }) => status === 'failed');
+  if (failed.length > 0) {
+    return `Failed in ${failed.map(({ entity }) => entity).join(', ')}: correct the cause and run \`up\` again.`;
+  }
+  const complete = named('complete');
+  if (complete.length === 0 && named('partial').length === 0) return 'Nothing is migrated yet.';
+  const open = [...named('partial'), ...named('new')].sort();
+  if (open.length > 0) {
+    return `${complete.length} of ${phases.length} phases are complete; \`up\` goes on with ${open[0]}.`;
+  }
+  const gone = entities.reduce((sum, entity) => sum + entity.gone, 0);
+  const changed = entities.filter((entity) => entity.changed).length;
+  return (
+    `All ${phases.length} phases are complete and balanced` +
+    (gone === 0 ? '' : `; ${gone} rows are gone from the source and kept`) +
+    (changed === 0 ? '.' : `; ${changed} files changed since, \`up\` applies them.`)
+  );
+}

@@ -1,0 +1,124 @@
+import kleur from 'kleur';
+
+import type { Problem } from './catalog.ts';
+import { readTerminal } from './config.ts';
+import type { Progress } from './phase.ts';
+
+const settings = readTerminal();
+kleur.enabled = settings.color && process.stdout.isTTY === true;
+const live = process.stderr.isTTY === true && !settings.ci;
+
+/** A line on standard output. */
+export function say(line = ''): void {
+  clearLive();
+  process.stdout.write(`${line}\n`);
+}
+
+/** A line on standard error: progress and remarks, so that --json stays clean. */
+export function note(line: string): void {
+  clearLive();
+  process.stderr.write(`${line}\n`);
+}
+
+/** A value as one line of JSON on standard output. */
+export function sayJson(value: unknown): void {
+  clearLive();
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** A failure: first line in red, the rest as it is. */
+export function complain(message: string): void {
+  const [first = '', ...rest] = message.split('\n');
+  note([kleur.red(first), ...rest].join('\n'));
+}
+
+/** Words with a meaning of their own. */
+export const words = {
+  good: (text: string) => kleur.green(text),
+  bad: (text: string) => kleur.red(text),
+  dim: (text: string) => kleur.dim(text),
+  strong: (text: string) => kleur.bold(text),
+};
+
+/** A table: text columns left, numbers right; numbers with thousands separators. */
+export function table(head: string[], rows: (string | number | null)[][]): void {
+  const cells = rows.map((row) => row.map(show));
+  const widths = head.map((title, i) =>
+    Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)),
+  );
+  const numeric = head.map((_, i) => rows.some((row) => typeof row[i] === 'number'));
+  const line = (row: string[]) =>
+    row
+      .map((cell, i) => (numeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  say(words.dim(line(head)));
+  for (const row of cells) say(line(row));
+}
+
+/** Findings with their place, the line itself where it is known, and what to do. */
+export function problems(found: readonly Problem[], textOf: (file: string) => string | undefined) {
+  for (const { file, line, column, message, fix, rule } of found) {
+    note(`${words.strong(`${file}:${line}:${column}`)}  ${message} ${words.dim(`[${rule}]`)}`);
+    const source = textOf(file)?.split('\n')[line - 1];
+    if (source !== undefined && source.trim() !== '') {
+      note(`  ${source}`);
+      note(`  ${' '.repeat(Math.max(column - 1, 0))}${words.bad('^')}`);
+    }
+    note(`  fix: ${fix}`);
+  }
+}
+
+/** Progress of entities: one line that moves on a terminal, a line per entity elsewhere. */
+export function progressOf(): (progress: Progress) => void {
+  let began = Date.now();
+  let current = '';
+  let printed = 0;
+  return (progress) => {
+    if (progress.entity !== current) {
+      current = progress.entity;
+      began = Date.now();
+    }
+    if (progress.state === 'done' && progress.counts !== undefined) {
+      const { inserted, updated, rejected } = progress.counts;
+      const changes = [
+        inserted > 0 ? `${show(inserted)} inserted` : '',
+        updated > 0 ? `${show(updated)} updated` : '',
+        rejected > 0 ? `${show(rejected)} rejected` : '',
+      ].filter((text) => text !== '');
+      note(
+        `${words.good('✓')} ${progress.phase} ${progress.entity}  ` +
+          `${changes.length === 0 ? 'unchanged' : changes.join(', ')}` +
+          words.dim(`  ${(progress.seconds ?? 0).toFixed(1)} s`),
+      );
+      return;
+    }
+    if (progress.total === 0) return;
+    const seconds = (Date.now() - began) / 1000;
+    const rate = seconds > 0.5 ? progress.done / seconds : 0;
+    const eta = rate > 0 ? ` · ${((progress.total - progress.done) / rate).toFixed(0)} s left` : '';
+    const text =
+      `  ${progress.phase} ${progress.entity}  ${show(progress.done)} of ${show(progress.total)} rows` +
+      (rate > 0 ? ` · ${show(Math.round(rate))}/s${eta}` : '');
+    if (live) {
+      process.stderr.write(`\r\u001b[2K${text}`);
+      moving = true;
+    } else if (Date.now() - printed > 10_000 && progress.state === 'working') {
+      printed = Date.now();
+      note(text);
+    }
+  };
+}
+
+let moving = false;
+
+function clearLive(): void {
+  if (!moving) return;
+  moving = false;
+  process.stderr.write('\r\u001b[2K');
+}
+
+function show(value: string | number | null): string {
+  if (value === null) return '';
+  return typeof value === 'number' ? value.toLocaleString('en-US') : value;
+}
