@@ -68,7 +68,10 @@ export function isDataError(error: unknown): boolean {
 
 /** Opens a connection. Throws ConnectionLost when it cannot be made, PostgresError when refused. */
 export async function connect(endpoint: Endpoint, name: string): Promise<Session> {
-  const state: { lost: boolean; pending: { cancel(): void } | null } = { lost: false, pending: null };
+  const state: { lost: boolean; pending: { cancel(): void } | null } = {
+    lost: false,
+    pending: null,
+  };
   const sql = postgres({
     host: endpoint.host,
     port: endpoint.port,
@@ -197,9 +200,7 @@ function settings(lockTimeout: string): string {
     ['idle_in_transaction_session_timeout', '0'],
     ['jit', 'off'],
   ];
-  const calls = values.map(
-    ([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`,
-  );
+  const calls = values.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`);
   return `select ${calls.join(', ')}`;
 }
 

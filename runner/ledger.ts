@@ -123,9 +123,7 @@ export async function recordEvent(
 
 /** First statement of every writing transaction. Throws LeaseLost when the run may not write. */
 export async function holdLease(session: Session, run: number): Promise<void> {
-  const rows = await session.query(
-    `select from migration.lease where run = ${run} for share`,
-  );
+  const rows = await session.query(`select from migration.lease where run = ${run} for share`);
   if (rows.length === 0) throw new LeaseLost();
 }
 

@@ -512,8 +512,7 @@ function toWrite(batch: string): string {
 }
 
 function toInsert(policy: ConflictPolicy): string {
-  const deleted =
-    policy === 'target' ? ' and not (b.known and b.known_written is not null)' : '';
+  const deleted = policy === 'target' ? ' and not (b.known and b.known_written is not null)' : '';
   return `${toWrite('b')} and not exists (
     select from pg_temp.present as q where q.legacy_key = b.legacy_key)${deleted}`;
 }

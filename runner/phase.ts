@@ -395,10 +395,10 @@ async function write(
   if (selfMapped) grown = counted?.inserted ?? 0;
   for (const statement of rest) await session.query(statement);
   if (grown > 0) {
-    await session.query('update migration.entities set map_size = map_size + $2 where entity = $1', [
-      shape.entity.name,
-      grown,
-    ]);
+    await session.query(
+      'update migration.entities set map_size = map_size + $2 where entity = $1',
+      [shape.entity.name, grown],
+    );
   }
   await session.query(merge.enterRanges(shape, work.plan.basis, run));
   await session.query(
@@ -476,7 +476,9 @@ async function handleGone(
 
 /** Triggers of the application expect the search_path of their database. */
 async function asApplication(session: Session, body: () => Promise<void>): Promise<void> {
-  await session.query(`select pg_catalog.set_config('search_path', $1, true)`, [session.searchPath]);
+  await session.query(`select pg_catalog.set_config('search_path', $1, true)`, [
+    session.searchPath,
+  ]);
   await body();
   await session.query(`select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)`);
 }

@@ -203,7 +203,13 @@ function compare(entity: Entity, view: CatalogColumn[], target: CatalogColumn[])
     if (OWN.has(column.name)) {
       if (column.name !== 'legacy_key' && column.type !== 'text') {
         problems.push(
-          at(entity, `as ${column.name}`, 'type', `${column.name} is ${column.type}, not text`, 'make it text'),
+          at(
+            entity,
+            `as ${column.name}`,
+            'type',
+            `${column.name} is ${column.type}, not text`,
+            'make it text',
+          ),
         );
       }
       continue;
@@ -249,7 +255,13 @@ function compare(entity: Entity, view: CatalogColumn[], target: CatalogColumn[])
   }
   for (const name of entity.adopt.filter((column) => !given.has(column))) {
     problems.push(
-      at(entity, '-- adopt', 'adopt', `adopt names ${name}, which the view has not`, 'correct the header'),
+      at(
+        entity,
+        '-- adopt',
+        'adopt',
+        `adopt names ${name}, which the view has not`,
+        'correct the header',
+      ),
     );
   }
   return problems;

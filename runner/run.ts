@@ -131,7 +131,10 @@ async function prepareAndRun(
       run,
       shapes,
       functionsHash: hashOf(
-        catalog.setup.filter(({ file }) => file.endsWith('functions.sql')).map(({ hash }) => hash).join(),
+        catalog.setup
+          .filter(({ file }) => file.endsWith('functions.sql'))
+          .map(({ hash }) => hash)
+          .join(),
       ),
       full: options.full,
       policy: options.policy,

@@ -32,7 +32,13 @@ export interface Summary {
   rejects: { entity: string; reason: string; count: number }[];
   /** Share of rows that are in the target, of all that are not filtered; null before the first. */
   success: number | null;
-  lastRun: { run: number; command: string; status: string; started: string; seconds: number } | null;
+  lastRun: {
+    run: number;
+    command: string;
+    status: string;
+    started: string;
+    seconds: number;
+  } | null;
 }
 
 /** Reads the ledger; with a run, the counts of that run only. */

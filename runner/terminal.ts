@@ -73,7 +73,7 @@ export function problems(found: readonly Problem[], textOf: (file: string) => st
 export function progressOf(): (progress: Progress) => void {
   let began = Date.now();
   let current = '';
-  let printed = 0;
+  let printed = Date.now();
   return (progress) => {
     if (progress.entity !== current) {
       current = progress.entity;

@@ -23,7 +23,9 @@ export async function phasesOnTop(
   catalog: Catalog,
   phase: Phase,
 ): Promise<Phase[]> {
-  const rows = await session.query<{ entity: string }>('select entity from migration.entities');
+  const rows = await session.query<{ entity: string }>(
+    `select entity from migration.entities where status <> 'new'`,
+  );
   const alive = new Set(rows.map((row) => row.entity));
   const below = new Set(phase.entities.map(({ name }) => name));
   const onTop: Phase[] = [];
@@ -49,7 +51,7 @@ export async function undo(
   const steps: UndoStep[] = [];
   for (const entity of [...entities].reverse()) {
     const known = await session.query(
-      'select from migration.entities where entity = $1',
+      `select from migration.entities where entity = $1 and status <> 'new'`,
       [entity.name],
     );
     if (known.length === 0) continue;

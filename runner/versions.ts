@@ -201,7 +201,8 @@ export function readsDrivingTableAgain(entity: Entity): boolean {
 
 function sumsOf(shape: Shape): string {
   const { source } = shape.entity;
-  if (source === null) return 'select 0::bigint as range, 1::bigint as row_count, 0::numeric as sum_a, 0::numeric as sum_b';
+  if (source === null)
+    return 'select 0::bigint as range, 1::bigint as row_count, 0::numeric as sum_a, 0::numeric as sum_b';
   const from = `from pg_temp.sums where source_table = ${literal(source)}`;
   return isWhole(shape)
     ? `select 0::bigint as range, sum(row_count) as row_count, sum(sum_a) as sum_a, sum(sum_b) as sum_b

@@ -35,7 +35,8 @@ async function runCommand(context: Context): Promise<number> {
   if (file !== undefined) writeFileSync(file, junit(found, results));
   const failed =
     found.length +
-    results.filter(({ findings, check: { severity } }) => findings > 0 && severity === 'error').length;
+    results.filter(({ findings, check: { severity } }) => findings > 0 && severity === 'error')
+      .length;
   if (context.has('json')) {
     sayJson({
       problems: found,
@@ -50,9 +51,18 @@ async function runCommand(context: Context): Promise<number> {
     });
     return failed > 0 ? 1 : 0;
   }
-  problems(found, (path) => context.catalog().phases.flatMap((p) => p.entities).find((e) => e.file === path)?.text);
+  problems(
+    found,
+    (path) =>
+      context
+        .catalog()
+        .phases.flatMap((p) => p.entities)
+        .find((e) => e.file === path)?.text,
+  );
   if (names.length === 0) {
-    say(`static checks: ${found.length === 0 ? words.good('nothing found') : `${found.length} found`}`);
+    say(
+      `static checks: ${found.length === 0 ? words.good('nothing found') : `${found.length} found`}`,
+    );
   }
   for (const result of results) showResult(result);
   return failed > 0 ? 1 : 0;
@@ -90,12 +100,21 @@ async function runAll(
   return results;
 }
 
-function showResult({ check: { name, title, severity, file }, findings, sample, problem }: CheckResult) {
+function showResult({
+  check: { name, title, severity, file },
+  findings,
+  sample,
+  problem,
+}: CheckResult) {
   if (problem !== undefined) {
-    say(`${words.bad('error')}  ${name}  ${file}:${problem.line}:${problem.column} ${problem.message}`);
+    say(
+      `${words.bad('error')}  ${name}  ${file}:${problem.line}:${problem.column} ${problem.message}`,
+    );
   } else if (findings === 0) say(`${words.good('ok')}     ${name}  ${title}`);
   else {
-    say(`${severity === 'error' ? words.bad('FOUND') : 'found'}  ${name}  not so: ${title} (${findings} rows)`);
+    say(
+      `${severity === 'error' ? words.bad('FOUND') : 'found'}  ${name}  not so: ${title} (${findings} rows)`,
+    );
     for (const row of sample) say(`         ${row}`);
     if (findings > sample.length) say(`         and ${findings - sample.length} more`);
   }
@@ -103,7 +122,10 @@ function showResult({ check: { name, title, severity, file }, findings, sample, 
 
 function junit(found: Problem[], results: CheckResult[]): string {
   const escape = (text: string) =>
-    text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] ?? c);
+    text.replace(
+      /[&<>"]/g,
+      (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] ?? c,
+    );
   const cases = [
     `<testcase name="static checks">${found
       .map((p) => `<failure message="${escape(`${p.file}:${p.line} ${p.message}`)}"/>`)

@@ -91,7 +91,14 @@ function showSteps(steps: UndoStep[]): void {
     return;
   }
   table(
-    ['phase', 'entity', 'rows to delete', 'to restore', 'changed by the application', 'referenced by'],
+    [
+      'phase',
+      'entity',
+      'rows to delete',
+      'to restore',
+      'changed by the application',
+      'referenced by',
+    ],
     steps.map((step) => [
       step.phase,
       step.entity,

@@ -30,7 +30,9 @@ export const embedded: Command = {
     context.onEnd(() => pair.stop());
     say(`SOURCE_DATABASE_URL=${pair.sourceUrl}`);
     say(`TARGET_DATABASE_URL=${pair.targetUrl}`);
-    say('in another terminal: `npx tsx runner up --embedded`, or psql with one of the URLs; Ctrl-C stops');
+    say(
+      'in another terminal: `npx tsx runner up --embedded`, or psql with one of the URLs; Ctrl-C stops',
+    );
     while (!context.interrupt.requested) await sleep(200);
     return 0;
   },

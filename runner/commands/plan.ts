@@ -53,7 +53,10 @@ async function runCommand(context: Context): Promise<number> {
       const tables = [...new Set(entities.flatMap(({ reads }) => reads))].sort();
       const link = await buildLink(session, source, tables);
       await enterCatalog(session, catalog);
-      await takeSums(session, tables.filter((name) => !link.missing.includes(name)));
+      await takeSums(
+        session,
+        tables.filter((name) => !link.missing.includes(name)),
+      );
       const result = await preflight(session, catalog, (entity) => widthOf(session, entity));
       found = result.problems;
       const shape = wanted === undefined ? undefined : result.shapes.get(wanted);
@@ -84,7 +87,10 @@ async function linesOf(
   full: boolean,
 ): Promise<Line[]> {
   const functionsHash = hashOf(
-    catalog.setup.filter(({ file }) => file.endsWith('functions.sql')).map(({ hash }) => hash).join(),
+    catalog.setup
+      .filter(({ file }) => file.endsWith('functions.sql'))
+      .map(({ hash }) => hash)
+      .join(),
   );
   const lines: Line[] = [];
   for (const { entities } of catalog.phases) {
@@ -128,7 +134,15 @@ function show(context: Context, lines: Line[], found: Problem[], pending: boolea
   if (pending) note('schema changes are pending: `up` applies them first');
   problems(found, (file) => files.get(file));
   table(
-    ['phase', 'entity', 'file', 'rows in source', 'ranges to look at', 'rows in them', 'seconds, estimated'],
+    [
+      'phase',
+      'entity',
+      'file',
+      'rows in source',
+      'ranges to look at',
+      'rows in them',
+      'seconds, estimated',
+    ],
     lines.map((line) => [
       line.phase,
       line.entity,
@@ -140,5 +154,9 @@ function show(context: Context, lines: Line[], found: Problem[], pending: boolea
     ]),
   );
   const read = lines.reduce((sum, line) => sum + line.read, 0);
-  say(read === 0 ? '\nnothing to do' : `\n${read.toLocaleString('en-US')} rows are in ranges that \`up\` would look at`);
+  say(
+    read === 0
+      ? '\nnothing to do'
+      : `\n${read.toLocaleString('en-US')} rows are in ranges that \`up\` would look at`,
+  );
 }

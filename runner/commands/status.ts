@@ -27,7 +27,19 @@ export const status: Command = {
 export function showSummary(summary: Summary): void {
   say();
   table(
-    ['phase', 'entity', 'source', 'inserted', 'updated', 'unchanged', 'kept', 'rejected', 'filtered', 'balance', 'seconds'],
+    [
+      'phase',
+      'entity',
+      'source',
+      'inserted',
+      'updated',
+      'unchanged',
+      'kept',
+      'rejected',
+      'filtered',
+      'balance',
+      'seconds',
+    ],
     summary.entities
       .filter(({ source, error }) => source !== null || error !== null)
       .map((e) => [
@@ -54,11 +66,16 @@ export function showSummary(summary: Summary): void {
   const gone = summary.entities.filter(({ gone: count }) => count > 0);
   if (gone.length > 0) {
     say();
-    table(['gone from the source, kept', 'rows'], gone.map((e) => [e.entity, e.gone]));
+    table(
+      ['gone from the source, kept', 'rows'],
+      gone.map((e) => [e.entity, e.gone]),
+    );
   }
   say();
   if (summary.success !== null) {
-    say(`${(Math.floor(summary.success * 10000) / 100).toFixed(2)} % of the rows that belong in the target are there.`);
+    say(
+      `${(Math.floor(summary.success * 10000) / 100).toFixed(2)} % of the rows that belong in the target are there.`,
+    );
   }
   if (summary.lastRun !== null) {
     const { run, command, status: state, seconds } = summary.lastRun;

@@ -90,10 +90,10 @@ declare
 begin
   perform migration.connect_versions();
   if low is null or high is null then
-    select coalesce(low, d.low), coalesce(high, d.high + 1) into low, high
+    select coalesce(low, d.smallest), coalesce(high, d.largest + 1) into low, high
     from extensions.dblink('versions', format(
       'select min(id)::bigint, max(id)::bigint from public.%I', source_table))
-      as d (low bigint, high bigint);
+      as d (smallest bigint, largest bigint);
   end if;
   if low < 0 then
     raise exception 'the source table % has negative ids', source_table
@@ -123,6 +123,13 @@ declare
   option  record;
   made    record;
 begin
+  -- also views that read no foreign table, and those of files that are gone
+  for made in
+    select c.relname from pg_class as c
+    where c.relnamespace = 'transform'::regnamespace and c.relkind = 'v'
+  loop
+    execute format('drop view if exists transform.%I cascade', made.relname);
+  end loop;
   drop server if exists legacy_source cascade;
   create server legacy_source foreign data wrapper postgres_fdw options (
     fetch_size '10000', updatable 'false', truncatable 'false', keep_connections 'off',
