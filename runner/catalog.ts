@@ -33,6 +33,22 @@ export interface Entity {
   idMaps: string[];
 }
 
+/** One file of `sql/archive`: a typed verbatim copy of a source table, keyed by its own id. */
+export interface ArchiveTable {
+  /** `legacy_archive.dispatch_agent`: how the ledger calls it. */
+  name: string;
+  phase: 'archive';
+  file: string;
+  /** Creates the table if it does not exist. */
+  text: string;
+  hash: string;
+  target: { schema: string; table: string };
+  source: string;
+  /** A column that is not in schema legacy: read through a foreign table of its own. */
+  secret: string | null;
+  idMaps: string[];
+}
+
 /** A folder of entities, in the order of execution. */
 export interface Phase {
   name: string;
@@ -60,17 +76,20 @@ export interface SetupFile {
 export interface Catalog {
   phases: Phase[];
   setup: SetupFile[];
+  archive: ArchiveTable[];
   problems: Problem[];
 }
 
 const SETUP = '0-setup';
-const ARCHIVE = 'archive'; // entities of another kind (target legacy_archive.*, no id map): read here when they exist
+const ARCHIVE = 'archive';
 
 const IDENTIFIER = /^[a-z][a-z0-9_]*$/;
 // 63 bytes is the limit of PostgreSQL; what we derive from a name (constraints, triggers) needs room.
 const LONGEST_NAME = 50;
 
-const FORM: Record<string, { pattern: RegExp; fix: string }> = {
+type Form = Record<string, { pattern: RegExp; fix: string }>;
+
+const FORM: Form = {
   target: {
     pattern: /^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$/,
     fix: 'write `-- target   public.patients`',
@@ -93,6 +112,15 @@ const FORM: Record<string, { pattern: RegExp; fix: string }> = {
 };
 const REQUIRED = ['target', 'source', 'adopt'];
 
+const ARCHIVE_FORM: Form = {
+  target: {
+    pattern: /^legacy_archive\.[a-z_][a-z0-9_]*$/,
+    fix: 'write `-- target  legacy_archive.dispatch_agent`',
+  },
+  source: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the source table without its schema' },
+  secret: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the one column, or leave the line out' },
+};
+
 /**
  * Reads `<root>/sql`. Never throws for what a file says: everything wrong is in `problems`, and an entity
  * that cannot be used is left out. Throws only what the file system throws (unreadable file).
@@ -101,10 +129,11 @@ export function readCatalog(root: string): Catalog {
   const problems: Problem[] = [];
   const phases: Phase[] = [];
   const setup: SetupFile[] = [];
+  const archive: ArchiveTable[] = [];
   if (!existsSync(join(root, 'sql'))) {
     const fix = 'start the runner in the project root';
     problems.push(at('layout', 'sql', 1, 1, 'there is no folder sql', fix));
-    return { phases, setup, problems };
+    return { phases, setup, archive, problems };
   }
 
   const seen: { digits: Map<string, string>; names: Map<string, string> } = {
@@ -113,8 +142,8 @@ export function readCatalog(root: string): Catalog {
   };
   for (const entry of entries(join(root, 'sql'))) {
     const path = `sql/${entry.name}`;
-    if (entry.name === ARCHIVE) continue;
-    if (entry.name === SETUP) setup.push(...readSetup(root));
+    if (entry.name === ARCHIVE) archive.push(...readArchive(root, problems));
+    else if (entry.name === SETUP) setup.push(...readSetup(root));
     else if (!entry.isDirectory() || !/^[1-9]-[a-z][a-z0-9_]*$/.test(entry.name)) {
       const fix = 'phases are folders like `2-core`; move it or rename it';
       problems.push(at('layout', path, 1, 1, `${path} is not a phase`, fix));
@@ -132,7 +161,7 @@ export function readCatalog(root: string): Catalog {
       });
     }
   }
-  return { phases, setup, problems };
+  return { phases, setup, archive, problems };
 }
 
 /** The phase a person means by `2`, `core` or `2-core`; undefined if there is none. */
@@ -140,6 +169,14 @@ export function phaseOf(phases: readonly Phase[], word: string): Phase | undefin
   return phases.find(
     ({ name }) => name === word || name.slice(0, 1) === word || name.slice(2) === word,
   );
+}
+
+/** Every source table the files mention, sorted. */
+export function sourceTables(catalog: Catalog): string[] {
+  const mentioned = catalog.phases.flatMap(({ entities }) =>
+    entities.flatMap(({ reads }) => reads),
+  );
+  return sorted([...mentioned, ...catalog.archive.map(({ source }) => source)]);
 }
 
 /** sha256, hex, of a text with its line ends normalised: a checkout on Windows changes nothing. */
@@ -183,6 +220,31 @@ function readSetup(root: string): SetupFile[] {
       const text = readFileSync(join(root, file), 'utf8');
       return { file, text, hash: hashOf(text) };
     });
+}
+
+function readArchive(root: string, problems: Problem[]): ArchiveTable[] {
+  const found: ArchiveTable[] = [];
+  for (const entry of entries(join(root, 'sql', ARCHIVE))) {
+    const file = `sql/${ARCHIVE}/${entry.name}`;
+    const text = readFileSync(join(root, file), 'utf8');
+    const before = problems.length;
+    const header = readHeader(file, text, problems, ARCHIVE_FORM, ['target', 'source']);
+    const [schema, table] = header.get('target')?.split('.') ?? [];
+    const source = header.get('source');
+    if (problems.length > before || schema === undefined) continue;
+    if (table === undefined || source === undefined) continue;
+    if (entry.name !== `${table}.sql`) {
+      const fix = `name the file ${table}.sql`;
+      problems.push(at('file-name', file, 1, 1, `the file archives ${table}`, fix));
+      continue;
+    }
+    const name = `${schema}.${table}`;
+    const secret = header.get('secret') ?? null;
+    const target = { schema, table };
+    const hash = hashOf(text);
+    found.push({ name, phase: ARCHIVE, file, text, hash, target, source, secret, idMaps: [] });
+  }
+  return found;
 }
 
 function readPhase(
@@ -239,7 +301,7 @@ function readEntity(
   problems: Problem[],
 ): Entity | undefined {
   const known = problems.length;
-  const header = readHeader(file, text, problems);
+  const header = readHeader(file, text, problems, FORM, REQUIRED);
   const target = header.get('target')?.split('.');
   const [schema, table] = target ?? [];
   const source = header.get('source');
@@ -269,7 +331,13 @@ function readEntity(
 }
 
 /** Values by key: the last paragraph of the comment block the file begins with. */
-function readHeader(file: string, text: string, problems: Problem[]): Map<string, string> {
+function readHeader(
+  file: string,
+  text: string,
+  problems: Problem[],
+  known: Form,
+  required: string[],
+): Map<string, string> {
   const values = new Map<string, string>();
   const report = (line: number, column: number, message: string, fix: string) =>
     problems.push(at('header', file, line, column, message, fix));
@@ -299,28 +367,28 @@ function readHeader(file: string, text: string, problems: Problem[]): Map<string
       const fix =
         'write `-- key  value` with two blanks or more; comments stand above, set off by a bare `--`';
       report(number, 1, 'not a header line', fix);
-    } else if (FORM[key] === undefined || !Object.hasOwn(FORM, key)) {
+    } else if (known[key] === undefined || !Object.hasOwn(known, key)) {
       report(
         number,
         4,
         `unknown key ${JSON.stringify(key)}`,
-        `the keys are ${Object.keys(FORM).join(', ')}`,
+        `the keys are ${Object.keys(known).join(', ')}`,
       );
     } else if (values.has(key)) {
       report(number, 4, `${key} is said twice`, 'keep one of the two lines');
     } else {
-      const { pattern, fix } = FORM[key];
+      const { pattern, fix } = known[key];
       if (!pattern.test(value))
         report(number, before.length + 1, `malformed ${key}: ${JSON.stringify(value)}`, fix);
       values.set(key, value);
     }
   }
-  for (const key of REQUIRED.filter((word) => !values.has(word))) {
+  for (const key of required.filter((word) => !values.has(word))) {
     report(
       bare + 2,
       1,
       `the header has no ${key}`,
-      `add a line \`-- ${key}  ...\`; ${FORM[key]?.fix ?? ''}`,
+      `add a line \`-- ${key}  ...\`; ${known[key]?.fix ?? ''}`,
     );
   }
   const columns = values.get('adopt')?.split(/\s*,\s*/) ?? [];

@@ -17,6 +17,9 @@ export interface Counts {
   read: number;
 }
 
+/** What the ledger keeps an account of: an entity or an archive table. */
+export type Attempted = Pick<Entity, 'name' | 'phase' | 'hash' | 'idMaps'>;
+
 /** The lease was taken by another run: this one must not write any more. */
 export class LeaseLost extends Error {
   override readonly name = 'LeaseLost';
@@ -153,7 +156,7 @@ export async function enterEntities(session: Session, shapes: Iterable<Shape>): 
 export async function noteAttempt(
   session: Session,
   run: number,
-  entity: Entity,
+  entity: Attempted,
   startedAt: Date,
   failure?: string,
 ): Promise<void> {
@@ -179,7 +182,7 @@ export async function noteAttempt(
 export async function finishEntity(
   session: Session,
   run: number,
-  entity: Entity,
+  entity: Attempted,
   counts: Counts,
 ): Promise<void> {
   await session.query(

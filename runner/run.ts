@@ -1,4 +1,5 @@
-import { type Catalog, hashOf, type Phase, type Problem } from './catalog.ts';
+import { type Catalog, hashOf, type Phase, type Problem, sourceTables } from './catalog.ts';
+import { runArchive } from './archive.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Config } from './config.ts';
 import { connect, ConnectionLost, failureOf, type Session, transaction } from './database.ts';
@@ -17,6 +18,8 @@ export interface UpOptions {
   catalog: Catalog;
   /** Phases to run; all when empty. */
   phases: Phase[];
+  /** Copy the archive tables after the phases. */
+  archive?: boolean;
   dryRun: boolean;
   full: boolean;
   jobs: number;
@@ -152,6 +155,7 @@ async function prepareAndRun(
       await login(worker, config.source);
     }
     for (const phase of options.phases) await runPhase(context, phase);
+    if (options.archive) await runArchive(context, catalog.archive);
     await inOwn(() => ledger.finishRun(session, run, 'done'));
     return run;
   } catch (error) {
@@ -169,8 +173,7 @@ async function prepareAndRun(
 async function prepare(options: UpOptions, session: Session, run: number) {
   const { catalog, config } = options;
   await ledger.holdLease(session, run);
-  const entities = catalog.phases.flatMap(({ entities: inPhase }) => inPhase);
-  const tables = [...new Set(entities.flatMap(({ reads }) => reads))].sort();
+  const tables = sourceTables(catalog);
   const link = await buildLink(session, config.source, tables);
   const there = tables.filter((table) => !link.missing.includes(table));
   await ledger.enterCatalog(session, catalog);

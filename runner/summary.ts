@@ -69,7 +69,10 @@ export async function readSummary(
   );
   const byName = new Map(rows.map((row) => [row.entity, row]));
   const entities: EntitySummary[] = [];
-  for (const { name: phase, entities: inPhase } of catalog.phases) {
+  const phasesOf = [...catalog.phases, { name: 'archive', entities: catalog.archive }].filter(
+    (phase) => phase.entities.length > 0,
+  );
+  for (const { name: phase, entities: inPhase } of phasesOf) {
     for (const entity of inPhase) {
       const row = byName.get(entity.name);
       const { file_hash: fileHash = null, ...known } = row ?? {};
@@ -92,7 +95,7 @@ export async function readSummary(
        extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at)::float8 as seconds
      from migration.runs order by run desc limit 1`,
   );
-  const phases = catalog.phases.map(({ name }) => ({
+  const phases = phasesOf.map(({ name }) => ({
     phase: name,
     status: statusOf(entities.filter(({ phase }) => phase === name)),
   }));

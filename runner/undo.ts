@@ -1,4 +1,5 @@
-import type { Catalog, Entity, Phase } from './catalog.ts';
+import { dropArchive } from './archive.ts';
+import type { ArchiveTable, Catalog, Entity, Phase } from './catalog.ts';
 import { savepoint, type Session } from './database.ts';
 import { recordEvent } from './ledger.ts';
 import { hash, literal, quoted, type Shape, targetOf } from './merge.ts';
@@ -66,6 +67,24 @@ export async function undo(
     );
   }
   return steps;
+}
+
+/** Drops the archive tables: all their rows are ours. */
+export async function undoArchive(
+  session: Session,
+  tables: ArchiveTable[],
+  run: number,
+): Promise<UndoStep> {
+  const created = await dropArchive(session, tables);
+  await recordEvent(session, run, 'down archive', { created });
+  return {
+    entity: 'legacy_archive.*',
+    phase: 'archive',
+    created,
+    restored: 0,
+    touched: 0,
+    references: [],
+  };
 }
 
 async function inspect(

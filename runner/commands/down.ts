@@ -7,7 +7,7 @@ import { keepLock } from '../keeper.ts';
 import { holdLease, installedHash, finishRun, startRun } from '../ledger.ts';
 import { readShapes } from '../preflight.ts';
 import { complain, note, say, sayJson, table } from '../terminal.ts';
-import { phasesOnTop, undo, type UndoStep } from '../undo.ts';
+import { phasesOnTop, undo, undoArchive, type UndoStep } from '../undo.ts';
 
 export const down: Command = {
   name: 'down',
@@ -28,9 +28,14 @@ class NotDone extends Error {}
 async function runCommand(context: Context): Promise<number> {
   const catalog = context.catalog();
   const [word, ...more] = context.positionals;
-  const phase = word === undefined ? undefined : phaseOf(catalog.phases, word);
+  const phase =
+    word === 'archive'
+      ? { name: word, entities: [] }
+      : word === undefined
+        ? undefined
+        : phaseOf(catalog.phases, word);
   if (phase === undefined || more.length > 0) {
-    throw new UsageError(`say one phase: ${catalog.phases.map(({ name }) => name).join(', ')}`);
+    throw new UsageError(`say one phase: ${catalog.phases.map(({ name }) => name).join(', ')}, archive`);
   }
   const config = await context.config();
   const keeper = await keepLock(config.target, () => {});
@@ -59,7 +64,10 @@ async function runCommand(context: Context): Promise<number> {
     await transaction(session, async () => {
       const run = await startRun(session, `down ${phase.name}`, { force: context.has('force') });
       await holdLease(session, run);
-      steps = await undo(session, entities, shapes, run);
+      steps =
+        word === 'archive'
+          ? [await undoArchive(session, catalog.archive, run)]
+          : await undo(session, entities, shapes, run);
       if (!context.has('json')) showSteps(steps);
       verdict = await decide(context, steps);
       if (verdict !== 'done') throw new NotDone();

@@ -1,4 +1,4 @@
-import { type Catalog, hashOf, type Problem } from '../catalog.ts';
+import { type Catalog, hashOf, type Problem, sourceTables } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { type Session, transaction } from '../database.ts';
 import { enterCatalog, installedHash } from '../ledger.ts';
@@ -50,7 +50,7 @@ async function runCommand(context: Context): Promise<number> {
   try {
     await transaction(session, async () => {
       await installIfNeeded(session, catalog);
-      const tables = [...new Set(entities.flatMap(({ reads }) => reads))].sort();
+      const tables = sourceTables(catalog);
       const link = await buildLink(session, source, tables);
       await enterCatalog(session, catalog);
       await takeSums(

@@ -3,6 +3,7 @@ import { type Command, type Context, UsageError } from '../command.ts';
 import type { ConflictPolicy } from '../merge.ts';
 import { PhaseFailed } from '../phase.ts';
 import { PreflightFailed, runUp } from '../run.ts';
+import { applyInChild } from '../schema-child.ts';
 import { pendingChanges } from '../schema-pending.ts';
 import { readSummary, type Summary, summaryJson } from '../summary.ts';
 import { complain, note, problems, progressOf, say, sayJson } from '../terminal.ts';
@@ -29,10 +30,11 @@ export const up: Command = {
 async function runCommand(context: Context): Promise<number> {
   const catalog = context.catalog();
   const wanted = context.positionals.map((word) => {
+    if (word === 'archive') return word;
     const phase = phaseOf(catalog.phases, word);
     if (phase === undefined) {
       const names = catalog.phases.map(({ name }) => name).join(', ');
-      throw new UsageError(`there is no phase ${word}; the phases are ${names}`);
+      throw new UsageError(`there is no phase ${word}; the phases are ${names}, archive`);
     }
     return phase;
   });
@@ -45,6 +47,7 @@ async function runCommand(context: Context): Promise<number> {
       config,
       catalog,
       phases: catalog.phases.filter((phase) => wanted.length === 0 || wanted.includes(phase)),
+      archive: wanted.length === 0 || wanted.includes('archive'),
       dryRun,
       full: context.has('full'),
       jobs: jobsOf(context.value('jobs'), config.jobs),
@@ -65,19 +68,12 @@ async function runCommand(context: Context): Promise<number> {
   return show(context, await summaryOf(context, run), 0);
 }
 
-/** Applies what is pending; the parser and the migration library are loaded only then. */
+/** Applies what is pending. */
 async function applySchema(context: Context): Promise<string[]> {
   const { target } = await context.config();
   const session = await context.session('runner schema');
   if (!(await pendingChanges(session, context.root, 'additive'))) return [];
-  const { applySchemaChanges } = await import('../schema.ts');
-  const applied = await applySchemaChanges({
-    connection: connectionOf(target),
-    root: context.root,
-    folder: 'additive',
-    direction: 'up',
-  });
-  return applied.map(({ name }) => name);
+  return applyInChild({ connection: connectionOf(target), root: context.root });
 }
 
 async function failed(context: Context, error: unknown): Promise<number> {

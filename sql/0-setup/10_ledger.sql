@@ -6,13 +6,16 @@ create schema if not exists ids;
 create schema if not exists transform;
 create schema if not exists legacy;
 create schema if not exists legacy_versions;
+create schema if not exists legacy_archive;
 
-revoke all on schema migration, ids, transform, legacy, legacy_versions from public;
+revoke all on schema migration, ids, transform, legacy, legacy_versions, legacy_archive
+from public;
 
 comment on schema migration is 'migration ledger (runner)';
 comment on schema ids is 'legacy id to new id, one table per entity (runner)';
 comment on schema transform is 'one view per entity, rebuilt by every run (runner)';
 comment on schema legacy is 'foreign tables of the source, rebuilt by every run (runner)';
+comment on schema legacy_archive is 'verbatim copies of source tables without a place in the application (runner)';
 comment on schema legacy_versions is 'id and row version of every source row (runner)';
 
 -- hash of the applied setup files

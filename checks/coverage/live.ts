@@ -1,0 +1,92 @@
+import type { Problem } from '../../runner/catalog.ts';
+import type { Lineage } from './files.ts';
+import { atEntry } from './index.ts';
+import { LEFT_OUT_LIST, SOURCE_LIST, TARGET_LIST, type Entry, type Lists } from './lists.ts';
+
+/** What the databases say, as read by runner/coverage.ts. */
+export interface LiveFacts {
+  /** Columns of the source's tables in schema public, as `table.column`. */
+  sourceColumns: string[];
+  /** Tables of the target's schema public. */
+  targetTables: string[];
+  /** By entity, for views that stem from the file as it is: the source columns pg_depend knows. */
+  dependencies: Map<string, Set<string>>;
+}
+
+/**
+ * Compares the reviewed lists with both databases, and what the parser found in each view with what PostgreSQL
+ * itself says the view depends on. A column the parser did not see could be lost unseen; one it sees and
+ * PostgreSQL does not would be a proof about nothing. Pure.
+ */
+export function liveProblems(lineage: Lineage, lists: Lists, live: LiveFacts): Problem[] {
+  return [
+    ...listAgainst(SOURCE_LIST, lists.sourceColumns, live.sourceColumns, 'source', (column) =>
+      leftOutWhole(lists, column),
+    ),
+    ...listAgainst(TARGET_LIST, lists.targetTables, live.targetTables, 'target'),
+    ...[...live.dependencies].flatMap(([entity, depends]) => {
+      const parsed = lineage.reads.get(entity);
+      return parsed === undefined ? [] : differences(parsed, depends);
+    }),
+  ];
+}
+
+function listAgainst(
+  file: string,
+  listed: Entry[],
+  names: string[],
+  database: string,
+  excused: (name: string) => boolean = () => false,
+): Problem[] {
+  const known = new Set(listed.map(({ name }) => name));
+  const there = new Set(names);
+  return [
+    ...names
+      .filter((name) => !known.has(name) && !excused(name))
+      .map((name) => {
+        const fix = `add it to the list, and carry it, archive it or give a reason in ${LEFT_OUT_LIST}`;
+        const place = { name, reason: '', line: 1, column: 1 };
+        return atEntry(file, place, `${name} is new in the ${database}: nobody decided on it`, fix);
+      }),
+    ...listed
+      .filter(({ name }) => !there.has(name))
+      .map((entry) =>
+        atEntry(
+          file,
+          entry,
+          `${entry.name} is not in the ${database} (or the reader may not see it)`,
+          'take it out of the list, or grant the reader its table',
+        ),
+      ),
+  ];
+}
+
+function differences(
+  { file, columns }: { file: string; columns: Set<string> },
+  depends: Set<string>,
+): Problem[] {
+  const missed = [...depends].filter((column) => !columns.has(column));
+  const surplus = [...columns].filter((column) => !depends.has(column));
+  const report = (message: string) => ({
+    rule: 'coverage',
+    file,
+    line: 1,
+    column: 1,
+    message,
+    fix: 'the lineage of this view cannot be trusted: correct checks/coverage/lineage.ts',
+  });
+  return [
+    ...missed.map((column) =>
+      report(`pg_depend says that the view reads legacy.${column}, the parser does not`),
+    ),
+    ...surplus.map((column) =>
+      report(`the parser says that the view reads legacy.${column}, pg_depend does not`),
+    ),
+  ];
+}
+
+/** `legacy.<table>` in left-out.txt stands for all columns, also for those to come. */
+function leftOutWhole({ leftOut }: Lists, column: string): boolean {
+  const table = column.slice(0, column.indexOf('.'));
+  return leftOut.some(({ name }) => name === `legacy.${table}`);
+}

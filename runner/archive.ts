@@ -1,0 +1,226 @@
+import type { ArchiveTable } from './catalog.ts';
+import { savepoint, type Session, transaction } from './database.ts';
+import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
+import { closeLink, openLink, reading } from './link.ts';
+import { literal, quoted } from './merge.ts';
+import { LawBroken, PhaseFailed, type Progress, type RunContext } from './phase.ts';
+
+/**
+ * Copies the archive tables in one transaction, a savepoint each: typed, verbatim, keyed by the
+ * source's own id; rows that are gone from the source go from the copy too. A table whose row
+ * versions and file are those of the last time is not read. Throws PhaseFailed.
+ */
+export async function runArchive(context: RunContext, tables: ArchiveTable[]): Promise<void> {
+  const session = context.sessions[0]!;
+  const inOne = context.dryRun ? savepoint : transaction;
+  const done: Progress[] = [];
+  let current: ArchiveTable | undefined;
+  try {
+    await inOne(session, async () => {
+      await holdLease(session, context.run);
+      let open = false;
+      for (const table of tables) {
+        context.checkpoint();
+        current = table;
+        done.push(
+          await savepoint(session, async () => {
+            const started = new Date();
+            await noteAttempt(session, context.run, table, started);
+            const changed = await isChanged(session, context, table);
+            if (changed && !open) await openLink(session);
+            open ||= changed;
+            const counts = await (changed
+              ? copy(context, session, table)
+              : asBefore(session, table));
+            await finishEntity(session, context.run, table, counts);
+            const seconds = (Date.now() - started.getTime()) / 1000;
+            return progress(table, counts, seconds);
+          }),
+        );
+      }
+      if (open) await closeLink(session);
+    });
+  } catch (error) {
+    if (current === undefined || context.dryRun) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    const failed = current;
+    await transaction(session, async () => {
+      await holdLease(session, context.run);
+      await noteAttempt(session, context.run, failed, new Date(), message);
+    });
+    throw new PhaseFailed('archive', failed.name, message, false, error);
+  }
+  for (const each of done) context.report(each);
+}
+
+/** Drops the copies and what the ledger knows of them, inside the caller's transaction. */
+export async function dropArchive(session: Session, tables: ArchiveTable[]): Promise<number> {
+  let rows = 0;
+  for (const table of tables) {
+    const [there] = await session.query<{ there: boolean }>(
+      'select to_regclass($1) is not null as there',
+      [table.name],
+    );
+    if (there?.there === true) {
+      const [row] = await session.query<{ count: number }>(
+        `select count(*) as count from ${nameOf(table)}`,
+      );
+      rows += row?.count ?? 0;
+      await session.query(`drop table ${nameOf(table)}`);
+    }
+    for (const ledger of ['ranges', 'entities']) {
+      await session.query(`delete from migration.${ledger} where entity = $1`, [table.name]);
+    }
+  }
+  return rows;
+}
+
+async function isChanged(
+  session: Session,
+  context: RunContext,
+  table: ArchiveTable,
+): Promise<boolean> {
+  await session.query(table.text);
+  await session.query(
+    `insert into migration.entities (entity, phase, target, source, width)
+     values ($1, 'archive', $1, $2, 0) on conflict (entity) do nothing`,
+    [table.name, table.source],
+  );
+  const same = await session.query(
+    `select from migration.ranges as r
+     where r.entity = $1 and r.basis = $2 and (r.row_count, r.sum_a, r.sum_b) = (
+       select coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0), coalesce(sum(s.sum_b), 0)
+       from pg_temp.sums as s where s.source_table = $3)`,
+    [table.name, table.hash, table.source],
+  );
+  return context.full || same.length === 0;
+}
+
+async function copy(context: RunContext, session: Session, table: ArchiveTable): Promise<Counts> {
+  const columns = await columnsOf(session, table);
+  const from =
+    table.secret === null ? `legacy.${quoted(table.source)}` : await openSecret(session, table);
+  const names = columns.map(quoted);
+  const pick = (alias: string) => names.map((name) => `${alias}.${name}`).join(', ');
+  const counts = await reading(session, async () => {
+    const [before] = await session.query<{ count: number }>(
+      `select count(*) as count from ${nameOf(table)}`,
+    );
+    const [gone] = await session.query<{ count: number }>(
+      `with removed as (
+         delete from ${nameOf(table)} as a
+         where not exists (select from ${from} as s where s.id = a.id) returning 1)
+       select count(*) as count from removed`,
+    );
+    capRemovals(context, table, gone?.count ?? 0, before?.count ?? 0);
+    // values are compared with one another and nowhere else: some of them are secrets
+    const [written] = await session.query<{ inserted: number; updated: number }>(
+      `with written as (
+         insert into ${nameOf(table)} as a (${names.join(', ')})
+         select ${pick('s')} from ${from} as s
+         on conflict (id) do update set ${names.map((name) => `${name} = excluded.${name}`).join(', ')}
+         where row(${pick('a')}) is distinct from row(${pick('excluded')})
+         returning a.xmax = 0 as new)
+       select count(*) filter (where new) as inserted, count(*) filter (where not new) as updated
+       from written`,
+    );
+    const [source] = await session.query<{ count: number }>(
+      `select count(*) as count from ${from} as s`,
+    );
+    const [kept] = await session.query<{ count: number }>(
+      `select count(*) as count from ${nameOf(table)}`,
+    );
+    const rows = source?.count ?? 0;
+    if (kept?.count !== rows) {
+      throw new LawBroken(
+        `${table.name} does not balance: ${rows} source rows, ${kept?.count} kept`,
+      );
+    }
+    const { inserted, updated } = written ?? { inserted: 0, updated: 0 };
+    return { source: rows, inserted, updated, gone: gone?.count ?? 0, read: rows };
+  });
+  if (table.secret !== null) await session.query(`drop foreign table ${from}`);
+  await session.query(
+    `insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
+       merged, rejected, filtered, run)
+     select $1, 0, coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
+       coalesce(sum(s.sum_b), 0), $2, $4, $4, 0, 0, $5
+     from pg_temp.sums as s where s.source_table = $3
+     on conflict (entity, range) do update set row_count = excluded.row_count,
+       sum_a = excluded.sum_a, sum_b = excluded.sum_b, basis = excluded.basis,
+       source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run`,
+    [table.name, table.hash, table.source, counts.source, context.run],
+  );
+  const unchanged = counts.source - counts.inserted - counts.updated;
+  return { ...counts, unchanged, kept: 0, rejected: 0, filtered: 0 };
+}
+
+function capRemovals(context: RunContext, table: ArchiveTable, gone: number, rows: number): void {
+  if (gone <= Math.max(0.05 * rows, 3) || context.removeMany) return;
+  throw new LawBroken(
+    `${table.name}: ${gone} of ${rows} rows are gone from the source and would be removed ` +
+      '(more than 5 %); look at the source, and repeat with --yes if that is right',
+  );
+}
+
+async function asBefore(session: Session, table: ArchiveTable): Promise<Counts> {
+  const [row] = await session.query<{ source: number }>(
+    'select source_rows as source from migration.ranges where entity = $1',
+    [table.name],
+  );
+  const source = row?.source ?? 0;
+  return {
+    source,
+    inserted: 0,
+    updated: 0,
+    unchanged: source,
+    kept: 0,
+    rejected: 0,
+    filtered: 0,
+    gone: 0,
+    read: 0,
+  };
+}
+
+/** A foreign table with the key and the one secret column; dropped before the transaction ends. */
+async function openSecret(session: Session, table: ArchiveTable): Promise<string> {
+  const name = `legacy.${quoted(`${table.target.table}_secret`)}`;
+  await session.query(
+    `create foreign table ${name} (id bigint, ${quoted(table.secret ?? '')} text)
+     server legacy_source options (schema_name 'public', table_name ${literal(table.source)})`,
+  );
+  return name;
+}
+
+/** Columns of the copy; all columns of the source table must be among them, or the copy lies. */
+async function columnsOf(session: Session, table: ArchiveTable): Promise<string[]> {
+  const columns = await session.query<{ name: string }>(
+    `select a.attname as name from pg_attribute as a
+     where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped order by a.attnum`,
+    [table.name],
+  );
+  const names = columns.map(({ name }) => name);
+  if (table.secret !== null) return names;
+  const source = await session.query<{ name: string }>(
+    `select a.attname as name from pg_attribute as a
+     where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped`,
+    [`legacy.${quoted(table.source)}`],
+  );
+  const lacking = source.map(({ name }) => name).filter((name) => !names.includes(name));
+  if (lacking.length > 0) {
+    throw new LawBroken(
+      `${table.file}: the source table has ${lacking.join(', ')}, the copy has not; ` +
+        'add the columns to the file, take the archive down and run `up` again',
+    );
+  }
+  return names;
+}
+
+function progress(table: ArchiveTable, counts: Counts, seconds: number): Progress {
+  const { name: entity, phase } = table;
+  return { entity, phase, state: 'done', done: counts.read, total: counts.read, counts, seconds };
+}
+
+function nameOf(table: ArchiveTable): string {
+  return `${quoted(table.target.schema)}.${quoted(table.target.table)}`;
+}

@@ -1,0 +1,53 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+import type { AppliedChange, ApplyOptions } from './schema.ts';
+
+/** What the child answers. */
+type Answer = { applied: AppliedChange[] } | { message: string };
+
+/**
+ * Applies the pending additive schema changes in a process of their own: the SQL parser and the
+ * migration library would double the memory of the runner for the rest of the run. The connection
+ * goes over the channel, not through argv or the environment. Returns the names of the files.
+ */
+export async function applyInChild(
+  options: Pick<ApplyOptions, 'root'> & Required<Pick<ApplyOptions, 'connection'>>,
+): Promise<string[]> {
+  const child = fork(fileURLToPath(import.meta.url), [], { execArgv: process.execArgv });
+  const answer = await new Promise<Answer>((resolve, reject) => {
+    child.once('message', (message) => {
+      resolve(message as Answer);
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      reject(new Error(`the schema changes ended without an answer (exit ${code})`));
+    });
+    child.send(options);
+  });
+  child.disconnect();
+  if ('message' in answer) throw new Error(answer.message);
+  return answer.applied.map(({ name }) => name);
+}
+
+if (process.send !== undefined && process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.once('message', (options) => {
+    void serve(options as ApplyOptions);
+  });
+}
+
+async function serve(options: ApplyOptions): Promise<void> {
+  const { applySchemaChanges } = await import('./schema.ts');
+  let answer: Answer;
+  try {
+    const applied = await applySchemaChanges({
+      ...options,
+      folder: 'additive',
+      direction: 'up',
+    });
+    answer = { applied };
+  } catch (error) {
+    answer = { message: error instanceof Error ? error.message : String(error) };
+  }
+  process.send?.(answer);
+}

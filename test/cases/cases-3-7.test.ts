@@ -1,0 +1,6 @@
+import { test } from 'uvu';
+import { caseTests } from './harness.ts';
+
+caseTests(test, ['3-operations', '4-financial', '5-clinical', '6-supporting', '7-state']);
+
+test.run();
