@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { type Problem, positionAt } from './catalog.ts';
 import { failureOf, savepoint, type Session } from './database.ts';
+import { openLink, reading } from './link.ts';
 
 /** A query that returns offending rows; none = pass. */
 export interface Check {
@@ -13,7 +14,7 @@ export interface Check {
   /** First sentence of the file: what holds when the check passes. */
   title: string;
   severity: 'error' | 'warning';
-  /** Reads the source: the link is needed. */
+  /** Reads the source, itself or (`-- reads  source`) by a function: the link is needed. */
   needsLink: boolean;
 }
 
@@ -44,17 +45,43 @@ export function readChecks(root: string, folder: string): Check[] {
         text,
         title: /^-- (.*)/.exec(text)?.[1] ?? name,
         severity: /^-- severity\s+warning/m.test(text) ? 'warning' : 'error',
-        needsLink: /\blegacy\./.test(text),
+        needsLink: /\blegacy\./.test(text) || /^-- reads\s+source/m.test(text),
       };
     });
 }
 
-/** Runs one check inside the caller's transaction; an error of the query is a finding. */
+/**
+ * Runs checks inside the caller's transaction, in which nothing is changed but that the link is
+ * open afterwards, if one of them reads the source. Those that do not come first: one of them looks
+ * for logins of the source that are left behind. The session has its login (`login`). With a phase
+ * they look at its entities only: what follows from earlier phases has been looked at before.
+ */
+export async function runChecks(
+  session: Session,
+  checks: Check[],
+  phase = '',
+): Promise<CheckResult[]> {
+  await session.query(`select set_config('migration.phase', $1, true)`, [phase]);
+  const results: CheckResult[] = [];
+  const [atHome, throughLink] = [false, true].map((needsLink) =>
+    checks.filter((each) => each.needsLink === needsLink),
+  ) as [Check[], Check[]];
+  for (const each of atHome) results.push(await runCheck(session, each));
+  if (throughLink.length > 0) await openLink(session);
+  for (const each of throughLink) results.push(await runCheck(session, each));
+  return results;
+}
+
+/** Runs one check, read only, inside the caller's transaction; an error of the query is a finding. */
 export async function runCheck(session: Session, check: Check): Promise<CheckResult> {
   try {
-    const rows = await savepoint(session, () =>
-      session.query<Record<string, unknown>>(check.text.trim().replace(/;$/, '')),
-    );
+    const rows = await savepoint(session, async () => {
+      // ends with the savepoint
+      await session.query('set transaction read only');
+      return reading(session, () =>
+        session.query<Record<string, unknown>>(check.text.trim().replace(/;$/, '')),
+      );
+    });
     const sample = rows.slice(0, SAMPLE).map((row) =>
       Object.entries(row)
         .map(([name, value]) => `${name}=${String(value)}`)

@@ -28,11 +28,30 @@ export class LeaseLost extends Error {
   }
 }
 
+/** A function cannot be replaced by one with other columns; those that views stand on stay. */
+const DROP_FUNCTIONS = `
+do $drop$
+declare
+  known regprocedure;
+begin
+  for known in
+    select p.oid::regprocedure from pg_proc as p where p.pronamespace = to_regnamespace('migration')
+  loop
+    begin
+      execute format('drop function %s', known);
+    exception when dependent_objects_still_exist then
+      null;
+    end;
+  end loop;
+end
+$drop$`;
+
 /** Creates or renews schema migration when the setup files changed. */
 export async function install(session: Session, catalog: Catalog): Promise<void> {
   const hash = hashOf(catalog.setup.map((file) => file.hash).join());
   if ((await installedHash(session)) === hash) return;
   await transaction(session, async () => {
+    await session.query(DROP_FUNCTIONS);
     for (const { text } of catalog.setup) await session.query(text);
     await session.query(
       `insert into migration.installed (hash) values ('${hash}')

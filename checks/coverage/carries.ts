@@ -12,7 +12,9 @@ export interface Part {
 }
 
 // The result of a comparison says yes or no about its sides, not what they are.
-const COMPARISONS = new Set('= <> != < > <= >= ~ ~* !~ !~* ~~ ~~* !~~ !~~* @> <@ ? && @@'.split(' '));
+const COMPARISONS = new Set(
+  '= <> != < > <= >= ~ ~* !~ !~* ~~ ~~* !~~ !~~* @> <@ ? && @@'.split(' '),
+);
 const OBJECTS = new Set(['jsonb_build_object', 'json_build_object']);
 const MEASURES = new Set(
   (
@@ -86,7 +88,8 @@ function partsOfCall({ funcname, args, agg_filter, agg_order, over }: FuncCall):
   const name = words(funcname).at(-1) ?? '';
   const given = parts(args, MEASURES.has(name) ? 'decides' : 'value');
   const keyed = given.map((part, index) => {
-    const key = OBJECTS.has(name) && index % 2 === 1 ? literalOf(given[index - 1]?.node) : undefined;
+    const key =
+      OBJECTS.has(name) && index % 2 === 1 ? literalOf(given[index - 1]?.node) : undefined;
     return key === undefined ? part : { ...part, key };
   });
   return [...keyed, ...parts([agg_filter, agg_order, over].flatMap(nodesOf), 'looked at')];

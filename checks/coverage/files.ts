@@ -1,12 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { readCatalog, type Problem } from '../../runner/catalog.ts';
-import { problem, readSql, selectOf, viewFile, type SqlFile } from '../static/sql.ts';
+import { readSql, selectOf, viewFile, type SqlFile } from '../static/sql.ts';
 import { lineageOf, type How } from './lineage.ts';
 
 /** One source column in one place of the target. */
 export interface Link {
-  /** Entity, or the file of the archive without `.sql`. */
+  /** Entity, or table of the archive. */
   entity: string;
   /** Folder in sql/: `2-core`, `archive`. */
   phase: string;
@@ -40,7 +38,8 @@ const NOT_STORED = new Set(['filter', 'missing', 'reject']);
  */
 export async function readLineage(root: string): Promise<Lineage> {
   const lineage: Lineage = { links: [], reads: new Map(), filled: new Map(), problems: [] };
-  for (const { entities } of readCatalog(root).phases) {
+  const { phases, archive } = readCatalog(root);
+  for (const { entities } of phases) {
     for (const entity of entities) {
       const file = viewFile(await readSql(root, entity.file), entity.name, entity);
       const select = selectOf(file.view?.query);
@@ -67,39 +66,34 @@ export async function readLineage(root: string): Promise<Lineage> {
       }
     }
   }
-  for (const file of archiveFiles(root)) {
-    lineage.links.push(...archiveLinks(await readSql(root, file), lineage.problems));
+  for (const { file, source, target } of archive) {
+    const columns = tableColumns(await readSql(root, file));
+    if (columns.length === 0) lineage.problems.push(unreadable(file));
+    for (const column of columns) {
+      lineage.links.push({
+        entity: target.table,
+        phase: 'archive',
+        source: { table: source, column },
+        target: { table: `${target.schema}.${target.table}`, column },
+        how: 'value',
+      });
+    }
   }
   return lineage;
 }
 
-function archiveFiles(root: string): string[] {
-  if (!existsSync(join(root, 'sql/archive'))) return [];
-  return readdirSync(join(root, 'sql/archive'))
-    .filter((name) => name.endsWith('.sql'))
-    .toSorted()
-    .map((name) => `sql/archive/${name}`);
-}
-
-/** A file of the archive copies the columns of its table from the columns of the same name. */
-function archiveLinks(sql: SqlFile, problems: Problem[]): Link[] {
-  const [, source] = /^-- source\s+(\S+)\s*$/m.exec(sql.text) ?? [];
-  const table = sql.statements
-    .flatMap(({ stmt }) => (stmt !== undefined && 'CreateStmt' in stmt ? [stmt.CreateStmt] : []))
-    .find(({ relation }) => relation?.schemaname === 'legacy_archive');
-  if (source === undefined || table === undefined) {
-    const fix = 'begin with `-- source <table>` and `create table legacy_archive.<table>`';
-    problems.push(problem('coverage', sql, 0, 'what this file archives cannot be read', fix));
-    return [];
-  }
-  const columns = (table.tableElts ?? []).flatMap((element) =>
+/** A file of the archive copies into the columns of its table the source columns of the same name. */
+function tableColumns({ statements }: SqlFile): string[] {
+  const tables = statements.flatMap(({ stmt }) =>
+    stmt !== undefined && 'CreateStmt' in stmt ? [stmt.CreateStmt] : [],
+  );
+  return (tables[0]?.tableElts ?? []).flatMap((element) =>
     'ColumnDef' in element ? [element.ColumnDef.colname ?? ''] : [],
   );
-  return columns.map((column) => ({
-    entity: table.relation?.relname ?? '',
-    phase: 'archive',
-    source: { table: source, column },
-    target: { table: `legacy_archive.${table.relation?.relname ?? ''}`, column },
-    how: 'value',
-  }));
+}
+
+function unreadable(file: string): Problem {
+  const message = 'which columns this file archives cannot be read';
+  const fix = 'begin with `create table if not exists legacy_archive.<table> (`';
+  return { rule: 'coverage', file, line: 1, column: 1, message, fix };
 }

@@ -29,7 +29,9 @@ export interface Lists {
 export function readLists(root: string): Lists {
   return {
     sourceColumns: readSourceColumns(root),
-    targetTables: linesOf(root, TARGET_LIST).map(({ text, line }) => entry(text.trim(), line, text)),
+    targetTables: linesOf(root, TARGET_LIST).map(({ text, line }) =>
+      entry(text.trim(), line, text),
+    ),
     leftOut: linesOf(root, LEFT_OUT_LIST).map(({ text, line }) => {
       const [name = '', ...reason] = text.trim().split(/\s{2,}/);
       return { ...entry(name, line, text), reason: reason.join(' ') };

@@ -20,9 +20,7 @@ export interface LiveFacts {
  */
 export function liveProblems(lineage: Lineage, lists: Lists, live: LiveFacts): Problem[] {
   return [
-    ...listAgainst(SOURCE_LIST, lists.sourceColumns, live.sourceColumns, 'source', (column) =>
-      leftOutWhole(lists, column),
-    ),
+    ...listAgainst(SOURCE_LIST, lists.sourceColumns, live.sourceColumns, 'source'),
     ...listAgainst(TARGET_LIST, lists.targetTables, live.targetTables, 'target'),
     ...[...live.dependencies].flatMap(([entity, depends]) => {
       const parsed = lineage.reads.get(entity);
@@ -31,18 +29,12 @@ export function liveProblems(lineage: Lineage, lists: Lists, live: LiveFacts): P
   ];
 }
 
-function listAgainst(
-  file: string,
-  listed: Entry[],
-  names: string[],
-  database: string,
-  excused: (name: string) => boolean = () => false,
-): Problem[] {
+function listAgainst(file: string, listed: Entry[], names: string[], database: string): Problem[] {
   const known = new Set(listed.map(({ name }) => name));
   const there = new Set(names);
   return [
     ...names
-      .filter((name) => !known.has(name) && !excused(name))
+      .filter((name) => !known.has(name))
       .map((name) => {
         const fix = `add it to the list, and carry it, archive it or give a reason in ${LEFT_OUT_LIST}`;
         const place = { name, reason: '', line: 1, column: 1 };
@@ -54,8 +46,8 @@ function listAgainst(
         atEntry(
           file,
           entry,
-          `${entry.name} is not in the ${database} (or the reader may not see it)`,
-          'take it out of the list, or grant the reader its table',
+          `${entry.name} is not in the ${database}`,
+          'take it out of the list, and see whether a view mentions it',
         ),
       ),
   ];
@@ -83,10 +75,4 @@ function differences(
       report(`the parser says that the view reads legacy.${column}, pg_depend does not`),
     ),
   ];
-}
-
-/** `legacy.<table>` in left-out.txt stands for all columns, also for those to come. */
-function leftOutWhole({ leftOut }: Lists, column: string): boolean {
-  const table = column.slice(0, column.indexOf('.'));
-  return leftOut.some(({ name }) => name === `legacy.${table}`);
 }

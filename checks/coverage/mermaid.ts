@@ -14,7 +14,7 @@ export function mermaid(links: readonly Link[], detailed = 5): string {
 
 function columnChart(links: readonly Link[]): string[] {
   const sources = grouped(links, ({ source }) => `legacy.${source.table}`);
-  const targets = grouped(links, ({ entity, target }) => `${target.table} (${entity})`);
+  const targets = grouped(links, titleOf);
   return [
     'flowchart LR',
     ...[...sources].flatMap(([title, group]) =>
@@ -28,7 +28,9 @@ function columnChart(links: readonly Link[]): string[] {
 }
 
 function tableChart(links: readonly Link[]): string[] {
-  const stored = links.filter(({ how, target }) => how !== 'decides' && !/^ids\./.test(target.table));
+  const stored = links.filter(
+    ({ how, target }) => how !== 'decides' && !target.table.startsWith('ids.'),
+  );
   const tables = [...new Set(stored.map(({ source }) => source.table))].toSorted();
   const phases = grouped(stored, ({ phase }) => phase);
   const pairs = grouped(stored, (link) => `${link.source.table} ${entityNode(link)}`);
@@ -36,13 +38,7 @@ function tableChart(links: readonly Link[]): string[] {
     'flowchart LR',
     ...tables.map((table) => `  ${node('s', table)}["legacy.${table}"]`),
     ...[...phases].flatMap(([phase, group]) =>
-      box(
-        phase,
-        group.map(entityNode),
-        group.map(({ entity, target }) =>
-          target.table.endsWith(`.${entity}`) ? target.table : `${target.table} (${entity})`,
-        ),
-      ),
+      box(phase, group.map(entityNode), group.map(titleOf)),
     ),
     ...[...pairs.values()].flatMap((group) => {
       const [link] = group;
@@ -62,6 +58,11 @@ function grouped(links: readonly Link[], key: (link: Link) => string): Map<strin
   const groups = new Map<string, Link[]>();
   for (const link of links) groups.set(key(link), [...(groups.get(key(link)) ?? []), link]);
   return groups;
+}
+
+/** The table, and the entity where another one fills the table, too. */
+function titleOf({ entity, target }: Link): string {
+  return target.table.endsWith(`.${entity}`) ? target.table : `${target.table} (${entity})`;
 }
 
 function sourceColumn({ source }: Link): string {

@@ -20,6 +20,7 @@ import { ordered } from './ordered.ts';
 import { outputColumns } from './output-columns.ts';
 import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
+import { schemaChange } from './schema-change.ts';
 import { readSql, viewFile, type SqlFile, type ViewFile } from './sql.ts';
 import { tabs } from './tabs.ts';
 import { transactionControl } from './transaction-control.ts';
@@ -72,6 +73,7 @@ export async function staticProblems(root: string): Promise<Problem[]> {
     ...apply(EVERY_FILE, sql, views),
     ...apply(ENTITY_FILE, views, views),
     ...apply(CHECK_FILE, checks, views),
+    ...(await schemaChange(root)),
   ].toSorted(byPlace);
 }
 

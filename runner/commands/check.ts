@@ -1,19 +1,24 @@
 import { writeFileSync } from 'node:fs';
 
 import type { Problem } from '../catalog.ts';
-import { type CheckResult, readChecks, runCheck } from '../checks.ts';
+import { type CheckResult, readChecks, runChecks } from '../checks.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
-import { type Session, transaction } from '../database.ts';
+import { drawLineage, proveCoverage } from '../coverage.ts';
+import { transaction } from '../database.ts';
 import { installedHash } from '../ledger.ts';
-import { login, openLink } from '../link.ts';
+import { login } from '../link.ts';
 import { note, problems, say, sayJson, words } from '../terminal.ts';
+
+/** Reserved among the names of checks: it is no query but a proof over the files and both databases. */
+const COVERAGE = 'coverage';
 
 export const check: Command = {
   name: 'check',
   summary: 'data checks and static checks; exit 1 when one finds something',
-  usage: 'check [name...]',
+  usage: 'check [name...] | check coverage --mermaid [entity...]',
   options: {
     static: { text: 'only the checks of the files: no database needed' },
+    mermaid: { text: 'print the lineage of entities or phases as a flowchart: no database needed' },
     junit: { text: 'write the results as JUnit XML', value: 'file' },
   },
   run: runCommand,
@@ -21,15 +26,26 @@ export const check: Command = {
 
 async function runCommand(context: Context): Promise<number> {
   const names = context.positionals;
+  if (context.has('mermaid')) {
+    if (names[0] !== COVERAGE) throw new UsageError('--mermaid belongs to `check coverage`');
+    say(await drawLineage(context.root, names.slice(1)));
+    return 0;
+  }
   const checks = readChecks(context.root, 'checks').filter(
     ({ name }) => names.length === 0 || names.includes(name),
   );
-  const unknown = names.filter((name) => !checks.some((known) => known.name === name));
+  const unknown = names.filter(
+    (name) => name !== COVERAGE && !checks.some((known) => known.name === name),
+  );
   if (unknown.length > 0) {
     const known = readChecks(context.root, 'checks').map(({ name }) => name);
-    throw new UsageError(`there is no check ${unknown.join(', ')}; there are ${known.join(', ')}`);
+    const all = [COVERAGE, ...known].join(', ');
+    throw new UsageError(`there is no check ${unknown.join(', ')}; there are ${all}`);
   }
-  const found = names.length === 0 ? await staticProblems(context) : [];
+  const ofFiles = names.length === 0 ? await staticProblems(context) : [];
+  const wantsCoverage = names.length === 0 || names.includes(COVERAGE);
+  const coverage = wantsCoverage ? await proveCoverage(context) : undefined;
+  const found = [...ofFiles, ...(coverage?.problems ?? [])];
   const results = context.has('static') ? [] : await dataChecks(context, checks);
   const file = context.value('junit');
   if (file !== undefined) writeFileSync(file, junit(found, results));
@@ -40,6 +56,8 @@ async function runCommand(context: Context): Promise<number> {
   if (context.has('json')) {
     sayJson({
       problems: found,
+      ...(coverage === undefined ? {} : { coverage: coverage.counts }),
+      ...(names.includes(COVERAGE) ? { lineage: coverage?.lineage.links } : {}),
       checks: results.map(({ check: { name, severity, title }, findings, sample, problem }) => ({
         name,
         severity,
@@ -61,7 +79,17 @@ async function runCommand(context: Context): Promise<number> {
   );
   if (names.length === 0) {
     say(
-      `static checks: ${found.length === 0 ? words.good('nothing found') : `${found.length} found`}`,
+      `static checks: ${ofFiles.length === 0 ? words.good('nothing found') : `${ofFiles.length} found`}`,
+    );
+  }
+  if (coverage !== undefined) {
+    const { carried, archived, leftOut, open } = coverage.counts;
+    say(
+      `coverage: of ${carried + archived + leftOut + open} source columns ${carried} carried, ` +
+        `${archived} archived, ${leftOut} left out with a reason: ` +
+        (coverage.problems.length === 0
+          ? words.good('nothing found')
+          : `${coverage.problems.length} found`),
     );
   }
   for (const result of results) showResult(result);
@@ -85,19 +113,10 @@ async function dataChecks(
     return [];
   }
   await login(session, source);
-  return transaction(session, () => runAll(session, checks), { commit: false, lockTimeout: '1s' });
-}
-
-async function runAll(
-  session: Session,
-  checks: ReturnType<typeof readChecks>,
-): Promise<CheckResult[]> {
-  const results: CheckResult[] = [];
-  const needsLink = checks.some((each) => each.needsLink);
-  if (needsLink) await openLink(session);
-  await session.query('set transaction read only');
-  for (const each of checks) results.push(await runCheck(session, each));
-  return results;
+  return transaction(session, () => runChecks(session, checks), {
+    commit: false,
+    lockTimeout: '1s',
+  });
 }
 
 function showResult({
@@ -127,9 +146,13 @@ function junit(found: Problem[], results: CheckResult[]): string {
       (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] ?? c,
     );
   const cases = [
-    `<testcase name="static checks">${found
-      .map((p) => `<failure message="${escape(`${p.file}:${p.line} ${p.message}`)}"/>`)
-      .join('')}</testcase>`,
+    ...[COVERAGE, 'static checks'].map((name) => {
+      const own = found.filter(({ rule }) => (rule === COVERAGE) === (name === COVERAGE));
+      const failures = own
+        .map((p) => `<failure message="${escape(`${p.file}:${p.line} ${p.message}`)}"/>`)
+        .join('');
+      return `<testcase name="${name}">${failures}</testcase>`;
+    }),
     ...results.map(({ check: { name, title, severity }, findings, sample, problem }) => {
       const message = problem?.message ?? `${findings} rows: ${sample.join('; ')}`;
       const failure =

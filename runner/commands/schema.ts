@@ -1,58 +1,202 @@
 import { type Command, type Context, UsageError } from '../command.ts';
 import type { Endpoint } from '../config.ts';
-import { tlsOf } from '../database.ts';
-import type { Connection, Folder } from '../schema.ts';
-import { say, sayJson, table } from '../terminal.ts';
+import { ConnectionLost, type Session, tlsOf } from '../database.ts';
+import { keepLock, RunnerBusy } from '../keeper.ts';
+import { install, installedHash } from '../ledger.ts';
+import { LAST_PHASE, readRemoval, unfinishedEntities } from '../removal.ts';
+import { type CodeUse, findCodeUses } from '../removal-code.ts';
+import { Interrupted } from '../run.ts';
+import type { ApplyOptions, SchemaStatus } from '../schema.ts';
+import type { Connection } from '../schema-client.ts';
+import { SchemaChangeError } from '../schema-error.ts';
+import type { Folder } from '../schema-files.ts';
+import { showCode, showFiles, showRemoval } from '../schema-report.ts';
+import { complain, note, say, sayJson } from '../terminal.ts';
 
 export const schema: Command = {
   name: 'schema',
   summary: 'the schema changes: additive ones, and the column removal one phase at a time',
   usage: 'schema up|down|status',
   options: {
-    folder: { text: 'additive (default) or removal', value: 'folder' },
-    to: { text: 'number of files to apply or take back', value: 'n' },
+    folder: { text: 'additive (default) or removal; status shows both', value: 'folder' },
+    to: { text: 'go to this file (removal: phase); 0 = none applied', value: 'n' },
+    code: { text: 'removal: look for the columns in this application code', value: 'dir' },
+    'accept-evidence': {
+      text: 'removal, phase 4: drop in spite of writes or reads seen; goes to the audit trail',
+      value: 'reason',
+    },
   },
   run: runCommand,
 };
 
 async function runCommand(context: Context): Promise<number> {
-  const [verb] = context.positionals;
-  if (verb !== 'up' && verb !== 'down' && verb !== 'status') {
+  const [verb, ...more] = context.positionals;
+  if ((verb !== 'up' && verb !== 'down' && verb !== 'status') || more.length > 0) {
     throw new UsageError('say up, down or status');
   }
-  const folder = context.value('folder') ?? 'additive';
-  if (!isFolder(folder)) throw new UsageError('--folder takes additive or removal');
+  const folder = context.value('folder');
+  if (folder !== undefined && !isFolder(folder)) {
+    throw new UsageError('--folder takes additive or removal');
+  }
+  const reason = context.value('accept-evidence')?.trim();
+  if (reason !== undefined && (folder !== 'removal' || verb !== 'up')) {
+    throw new UsageError('--accept-evidence belongs to `schema up --folder removal`');
+  }
+  if (reason === '') throw new UsageError('--accept-evidence needs a reason');
+  if (verb === 'status') return showStatus(context, folder);
   const { target } = await context.config();
-  const { applySchemaChanges, schemaStatus } = await import('../schema.ts');
-  const where = { connection: connectionOf(target), root: context.root, folder };
-  if (verb !== 'status') {
-    const count = context.value('to');
-    const applied = await applySchemaChanges({
-      ...where,
-      direction: verb,
-      ...(count === undefined ? {} : { count: Number(count) }),
-    });
-    if (context.has('json')) sayJson({ folder, direction: verb, files: applied });
-    else if (applied.length === 0) say(`${folder}: nothing to do`);
-    else for (const { name, direction } of applied) say(`${direction}  ${name}`);
-    return 0;
+  const keeper = await keepLock(target, () => {});
+  context.onEnd(() => keeper.release());
+  return folder === 'removal' && verb === 'up'
+    ? removeColumns(context, reason)
+    : apply(context, folder ?? 'additive', verb, {});
+}
+
+/** One phase of the removal, if nothing speaks against it. */
+async function removeColumns(context: Context, reason: string | undefined): Promise<number> {
+  const session = await context.session('runner schema');
+  if ((await installedHash(session)) === undefined) {
+    complain('nothing is migrated yet: the column removal comes after `up`; nothing was changed');
+    return 1;
   }
-  const status = await schemaStatus(where);
-  if (context.has('json')) sayJson(status);
-  else {
-    table(
-      ['file', 'state'],
-      [
-        ...status.applied.map(({ name }) => [
-          name,
-          status.edited.includes(name) ? 'applied, EDITED since' : 'applied',
-        ]),
-        ...status.missing.map((name) => [name, 'applied, file is GONE']),
-        ...status.pending.map((name) => [name, 'pending']),
-      ],
+  const catalog = context.catalog();
+  await install(session, catalog);
+  const unfinished = await unfinishedEntities(session, catalog);
+  if (unfinished.length > 0) {
+    complain(
+      `not complete: ${unfinished.join(', ')}; nothing was changed\n` +
+        'they fill or read the tables of the columns: run `up` to its end first',
     );
+    return 1;
   }
-  return status.edited.length + status.missing.length > 0 ? 1 : 0;
+  const { applied } = await readStatus(context, 'removal');
+  const phase = applied.length + 1;
+  if (reason !== undefined && phase !== LAST_PHASE) {
+    throw new UsageError(`--accept-evidence belongs to phase ${LAST_PHASE}; the next is ${phase}`);
+  }
+  const code = await codeUses(context, session);
+  const blocking = code.filter(({ blocks }) => blocks);
+  const wanted = Number(context.value('to') ?? phase);
+  if (phase === LAST_PHASE && wanted >= phase && blocking.length > 0) {
+    if (context.has('json')) sayJson({ folder: 'removal', direction: 'up', files: [], code });
+    else showCode(code);
+    complain('the application still uses the columns; nothing was changed');
+    return 1;
+  }
+  if (!context.has('json')) showCode(code);
+  return apply(context, 'removal', 'up', {
+    afterBegin: async (client) => {
+      await client.query(`select pg_catalog.set_config('migration.accepted_evidence', $1, true)`, [
+        reason ?? '',
+      ]);
+    },
+  });
+}
+
+async function apply(
+  context: Context,
+  folder: Folder,
+  direction: 'up' | 'down',
+  hooks: Pick<ApplyOptions, 'afterBegin'>,
+): Promise<number> {
+  const { target } = await context.config();
+  const { applySchemaChanges } = await import('../schema.ts');
+  const to = context.value('to');
+  const stop = () => {
+    if (context.interrupt.requested) throw new Interrupted('interrupted');
+  };
+  let applied: { name: string; direction: 'up' | 'down' }[];
+  try {
+    applied = await applySchemaChanges({
+      connection: connectionOf(target),
+      root: context.root,
+      folder,
+      direction,
+      ...(to === undefined ? {} : { to: wholeNumber(to) }),
+      ...hooks,
+      onRetry: ({ attempt, wait, reason }) => {
+        note(`attempt ${attempt}: ${reason} Again in ${wait} ms`);
+        stop();
+      },
+      beforeCommit: async (client) => {
+        stop();
+        await client.query(
+          `insert into migration.events (what, details)
+           select $1, jsonb_build_object('folder', $2::text, 'applied', (
+             select coalesce(jsonb_agg(name order by id), '[]')
+             from migration.schema_changes_${folder}))
+           where pg_catalog.to_regclass('migration.events') is not null`,
+          [`schema ${direction}`, folder],
+        );
+      },
+    });
+  } catch (error) {
+    if (context.interrupt.requested) throw new Interrupted('interrupted');
+    throw translated(error);
+  }
+  if (context.has('json')) sayJson({ folder, direction, files: applied });
+  else if (applied.length === 0) say(`${folder}: nothing to do`);
+  else for (const { name, direction: way } of applied) say(`${way}  ${name}`);
+  if (folder === 'removal' && !context.has('json')) {
+    const session = await context.session('runner schema');
+    showRemoval(await readRemoval(session), await readStatus(context, folder));
+  }
+  return 0;
+}
+
+async function showStatus(context: Context, only: Folder | undefined): Promise<number> {
+  const folders: Folder[] = only === undefined ? ['additive', 'removal'] : [only];
+  const states: SchemaStatus[] = [];
+  for (const folder of folders) states.push(await readStatus(context, folder));
+  const session = await context.session('runner schema');
+  const removal = folders.includes('removal') ? await readRemoval(session) : undefined;
+  const code = await codeUses(context, session);
+  if (context.has('json')) {
+    const [first] = states;
+    sayJson({
+      ...(only === undefined ? {} : first),
+      folders: states,
+      ...(removal === undefined ? {} : { removal: { ...removal, code } }),
+    });
+  } else {
+    for (const state of states) {
+      showFiles(state);
+      if (state.folder === 'removal') showRemoval(removal, state);
+    }
+    showCode(code);
+  }
+  return states.some(({ edited, missing }) => edited.length + missing.length > 0) ? 1 : 0;
+}
+
+async function codeUses(context: Context, session: Session): Promise<CodeUse[]> {
+  const folder = context.value('code');
+  const removal = folder === undefined ? undefined : await readRemoval(session);
+  if (folder === undefined || removal === undefined) return [];
+  try {
+    return findCodeUses(folder, removal.columns);
+  } catch {
+    throw new UsageError(`--code: ${folder} cannot be read`);
+  }
+}
+
+async function readStatus(context: Context, folder: Folder): Promise<SchemaStatus> {
+  const { target } = await context.config();
+  const { schemaStatus } = await import('../schema.ts');
+  try {
+    return await schemaStatus({ connection: connectionOf(target), root: context.root, folder });
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+/** The error whose exit code says the same. */
+function translated(error: unknown): unknown {
+  if (!(error instanceof SchemaChangeError)) return error;
+  if (error.code === 'usage') return new UsageError(error.message);
+  if (error.code === 'busy') return new RunnerBusy(error.message);
+  if (error.code === 'unknown' || error.code === 'connect')
+    return new ConnectionLost(error.message);
+  return error;
 }
 
 /** An endpoint in the form node-pg-migrate's driver takes. */
@@ -65,6 +209,11 @@ export function connectionOf(endpoint: Endpoint): Connection {
     database: endpoint.database,
     ssl: tlsOf(endpoint),
   };
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError('--to takes a whole number');
+  return Number(text);
 }
 
 function isFolder(word: string): word is Folder {

@@ -1,80 +1,40 @@
 -- Helper functions of checks/*.sql: what needs dynamic SQL (all id maps, all foreign keys), and
 -- the comparison of source and target. None of them writes.
 --
--- Source and target are compared row by row of the ledger, and only where the source row still
--- has the version the ledger holds: what changed in the source since the last run is not an error
--- of the migration (check source_drift lists it). An entity that is not complete yields nothing.
+-- Source and target are compared through the id maps, and only where the source row still has the
+-- version the ledger holds: what changed in the source since the last run is not an error of the
+-- migration (check source_drift lists it).
 -- Nested loops are off: foreign tables have no statistics, and one on 700,000 rows never ends.
 
--- What became of each source row: the text of a query. Rows that are gone from the source, or
--- that were left to the application in a conflict, are in checks of their own.
-create or replace function migration.ledger_query(entity text) returns text
+-- a function whose result has changed cannot be replaced
+drop function if exists
+  migration.money_differences,
+  migration.differing_values,
+  migration.wrong_references,
+  migration.foreign_key_faults,
+  migration.id_map_faults,
+  migration.ledger_counts,
+  migration.wrong_legacy_ids,
+  migration.unmapped_rows,
+  migration.source_drift,
+  migration.archive_differences;
+
+-- The checks look at an entity when it is complete, readable through the link where it has a
+-- source, and of the phase in the setting migration.phase, should a phase be named there.
+create or replace function migration.is_checked(entity text) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select format($q$
-    select m.legacy_id, m.id, m.version, m.missing, 'merged' as state
-    from ids.%1$I as m
-    where not exists (
-        select from migration.gone as g
-        where g.entity = %1$L and g.legacy_id = m.legacy_id)
-      and not exists (
-        select from migration.conflicts as c
-        where c.entity = %1$L and c.legacy_id = m.legacy_id and c.resolution = 'target')
-    union all
-    select j.legacy_id, null, j.version, null, 'rejected'
-    from migration.rejects as j
-    where j.entity = %1$L and j.resolved_run is null
-  $q$, $1)
+  select coalesce((
+    select e.status = 'complete'
+      and coalesce(nullif(current_setting('migration.phase', true), ''), e.phase) = e.phase
+      and (e.source is null or (
+        to_regclass(format('legacy.%I', e.source)) is not null
+        and to_regclass(format('legacy_versions.%I', e.source)) is not null))
+    from migration.entities as e where e.entity = $1), false)
 $$;
 
--- Rows of source and target side by side, in several columns of one kind: the text of a query of
--- (side, column_name, in_group, value). Pairs are expressions over s, the source row, and over t,
--- the target row. Sides are source, target and rejected (the source rows kept with the rejects).
-create or replace function migration.sides_query(
-  entity text, kind text, pairs text[], source_group text, target_group text)
-returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  known       migration.entities;
-  both_sides  text;
-  rejects     text;
-begin
-  select e.* into strict known from migration.entities as e where e.entity = $1;
-  select
-    string_agg(format(
-      $q$('source', %1$L, (%2$s)::text, (%3$s)::%4$s, true),
-         ('target', %1$L, (%5$s)::text, (%6$s)::%4$s, k.state = 'merged')$q$,
-      p.target_value, coalesce($4, 'null'), p.source_value, $2, coalesce($5, 'null'),
-      p.target_value), ', '),
-    string_agg(format(
-      $q$('rejected', %1$L, (%2$s)::text, (%3$s)::%4$s)$q$,
-      p.target_value, coalesce($4, 'null'), p.source_value, $2), ', ')
-  into both_sides, rejects
-  from (
-    select $3[i][1] as source_value, $3[i][2] as target_value
-    from generate_subscripts($3, 1) as i
-  ) as p;
-  return format($q$
-    select x.side, x.column_name, x.in_group, x.value
-    from legacy.%1$I as s
-    join legacy_versions.%1$I as v on v.id = s.id
-    join (%2$s) as k on k.legacy_id = s.id and k.version = v.version
-    left join %3$s as t on t.id = k.id
-    cross join lateral (values %4$s) as x (side, column_name, in_group, value, counts)
-    where x.counts
-    union all
-    select x.side, x.column_name, x.in_group, x.value
-    from (
-      select r.* from migration.rejects as j
-      join legacy_versions.%1$I as v on v.id = j.legacy_id and v.version = j.version
-      cross join lateral jsonb_populate_record(null::legacy.%1$I, j.source_row) as r
-      where j.entity = %5$L and j.resolved_run is null
-    ) as s
-    cross join lateral (values %6$s) as x (side, column_name, in_group, value)
-  $q$, known.source, migration.ledger_query($1), known.target, both_sides, $1, rejects);
-end
-$$;
-
--- Amounts per group (status and year, say): the source differs from target + rejected rows.
+-- Amounts per group (status and year, say) that are not equal: source = target + rejected, where
+-- rejected are the source rows kept with the rejects. Pairs and groups are expressions over s, the
+-- source row, and t, the target row.
 create or replace function migration.money_differences(
   entity text, pairs text[], source_group text default null, target_group text default null)
 returns table (
@@ -82,123 +42,118 @@ returns table (
   source_rows bigint, target_rows bigint, rejected_rows bigint,
   source_total numeric, target_total numeric, rejected_total numeric)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
+declare
+  known      migration.entities;
+  both_sides text;
+  rejects    text;
 begin
-  if not migration.is_complete($1) then return; end if;
+  if not migration.is_checked($1) then return; end if;
+  select e.* into strict known from migration.entities as e where e.entity = $1;
+  select
+    string_agg(format(
+      $q$('source', %1$L, (%2$s)::text, (%3$s)::numeric, true),
+         ('target', %1$L, (%4$s)::text, (%1$s)::numeric, k.is_merged)$q$,
+      $2[i][2], coalesce($3, 'null'), $2[i][1], coalesce($4, 'null')), ', '),
+    string_agg(format(
+      $q$('rejected', %1$L, (%2$s)::text, (%3$s)::numeric)$q$,
+      $2[i][2], coalesce($3, 'null'), $2[i][1]), ', ')
+  into both_sides, rejects
+  from generate_subscripts($2, 1) as i;
   return query execute format($q$
-    select a.* from (
+    with ledger as (
+      select m.legacy_id, m.id, m.version, true as is_merged
+      from ids.%1$I as m
+      where not exists (
+          select from migration.gone as g
+          where g.entity = %1$L and g.legacy_id = m.legacy_id)
+        and not exists (
+          select from migration.conflicts as c
+          where c.entity = %1$L and c.legacy_id = m.legacy_id and c.resolution = 'target')
+      union all
+      select j.legacy_id, null, j.version, false
+      from migration.rejects as j
+      where j.entity = %1$L and j.resolved_run is null
+    ),
+    amounts as (
+      select x.side, x.column_name, x.in_group, x.value
+      from legacy.%2$I as s
+      join legacy_versions.%2$I as v on v.id = s.id
+      join ledger as k on k.legacy_id = s.id and k.version = v.version
+      left join %3$s as t on t.id = k.id
+      cross join lateral (values %4$s) as x (side, column_name, in_group, value, counts)
+      where x.counts
+      union all
+      select x.side, x.column_name, x.in_group, x.value
+      from (
+        select r.* from migration.rejects as j
+        join legacy_versions.%2$I as v on v.id = j.legacy_id and v.version = j.version
+        cross join lateral jsonb_populate_record(null::legacy.%2$I, j.source_row) as r
+        where j.entity = %1$L and j.resolved_run is null
+      ) as s
+      cross join lateral (values %5$s) as x (side, column_name, in_group, value)
+    ),
+    totals as (
       select
-        %L::text, d.column_name, d.in_group,
-        count(d.value) filter (where d.side = 'source') as source_rows,
-        count(d.value) filter (where d.side = 'target') as target_rows,
-        count(d.value) filter (where d.side = 'rejected') as rejected_rows,
-        coalesce(sum(d.value) filter (where d.side = 'source'), 0) as source_total,
-        coalesce(sum(d.value) filter (where d.side = 'target'), 0) as target_total,
-        coalesce(sum(d.value) filter (where d.side = 'rejected'), 0) as rejected_total
-      from (%s) as d
-      group by d.column_name, d.in_group
-    ) as a
-    where a.source_rows <> a.target_rows + a.rejected_rows
-      or a.source_total <> a.target_total + a.rejected_total
-  $q$, $1, migration.sides_query($1, 'numeric', $2, $3, $4));
+        %1$L::text, a.column_name, a.in_group,
+        count(a.value) filter (where a.side = 'source')   as source_rows,
+        count(a.value) filter (where a.side = 'target')   as target_rows,
+        count(a.value) filter (where a.side = 'rejected') as rejected_rows,
+        coalesce(sum(a.value) filter (where a.side = 'source'), 0)   as source_total,
+        coalesce(sum(a.value) filter (where a.side = 'target'), 0)   as target_total,
+        coalesce(sum(a.value) filter (where a.side = 'rejected'), 0) as rejected_total
+      from amounts as a
+      group by a.column_name, a.in_group
+    )
+    select s.* from totals as s
+    where s.source_rows <> s.target_rows + s.rejected_rows
+      or s.source_total <> s.target_total + s.rejected_total
+  $q$, $1, known.source, known.target, both_sides, rejects);
 end
 $$;
 
--- Texts: number, length and sum of hashes differ. Hashes are computed here for both sides.
-create or replace function migration.text_differences(entity text, pairs text[])
-returns table (
-  entity_name text, column_name text,
-  source_rows bigint, target_rows bigint, rejected_rows bigint,
-  source_length bigint, target_length bigint, rejected_length bigint, hashes_differ boolean)
+-- Values that are not those of the source, row by row, in several columns of one kind. Equal rows
+-- make equal counts, sums and checksums, so only the others are looked at further: whether the
+-- ledger holds this version of the source row, and whether the row is still ours.
+create or replace function migration.differing_values(entity text, kind text, pairs text[])
+returns table (column_name text, legacy_id bigint, source_value text, target_value text)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
+declare
+  known   migration.entities;
+  columns text;
+  differs text;
+  sides   text;
 begin
-  if not migration.is_complete($1) then return; end if;
+  if not migration.is_checked($1) then return; end if;
+  select e.* into strict known from migration.entities as e where e.entity = $1;
+  select
+    string_agg(format('(%s)::%s as s%s, (%s)::%s as t%s',
+      $3[i][1], $2, i, $3[i][2], $2, i), ', '),
+    string_agg(format('(%s)::%s is distinct from (%s)::%s', $3[i][1], $2, $3[i][2], $2), ' or '),
+    string_agg(format('(%L, d.s%s, d.t%s)', $3[i][2], i, i), ', ')
+  into columns, differs, sides
+  from generate_subscripts($3, 1) as i;
   return query execute format($q$
-    select
-      %L::text, a.column_name, a.source_rows, a.target_rows, a.rejected_rows,
-      a.source_length, a.target_length, a.rejected_length, a.source_hash <> a.target_hash
-    from (
-      select
-        d.column_name,
-        count(d.value) filter (where d.side = 'source') as source_rows,
-        count(d.value) filter (where d.side = 'target') as target_rows,
-        count(d.value) filter (where d.side = 'rejected') as rejected_rows,
-        coalesce(sum(length(d.value)) filter (where d.side = 'source'), 0) as source_length,
-        coalesce(sum(length(d.value)) filter (where d.side = 'target'), 0) as target_length,
-        coalesce(sum(length(d.value)) filter (where d.side = 'rejected'), 0) as rejected_length,
-        coalesce(sum(hashtextextended(d.value, 0)) filter (where d.side = 'source'), 0)
-          as source_hash,
-        coalesce(sum(hashtextextended(d.value, 0)) filter (where d.side <> 'source'), 0)
-          as target_hash
-      from (%s) as d
-      group by d.column_name
-    ) as a
-    where a.source_rows <> a.target_rows + a.rejected_rows
-      or a.source_length <> a.target_length + a.rejected_length
-      or a.source_hash <> a.target_hash
-  $q$, $1, migration.sides_query($1, 'text', $2, null, null));
-end
-$$;
-
--- Times: number, first, last or sum of the instants differ; the sum finds two that were swapped
--- for others between the first and the last.
-create or replace function migration.time_differences(entity text, pairs text[])
-returns table (
-  entity_name text, column_name text, source_rows bigint, target_rows bigint,
-  source_first timestamptz, target_first timestamptz,
-  source_last timestamptz, target_last timestamptz, shifted_seconds numeric)
-language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
-begin
-  if not migration.is_complete($1) then return; end if;
-  return query execute format($q$
-    select
-      %L::text, a.column_name, a.source_rows, a.target_rows, a.source_first, a.target_first,
-      a.source_last, a.target_last, a.target_sum - a.source_sum
-    from (
-      select
-        d.column_name,
-        count(d.value) filter (where d.side = 'source') as source_rows,
-        count(d.value) filter (where d.side <> 'source') as target_rows,
-        min(d.value) filter (where d.side = 'source') as source_first,
-        min(d.value) filter (where d.side <> 'source') as target_first,
-        max(d.value) filter (where d.side = 'source') as source_last,
-        max(d.value) filter (where d.side <> 'source') as target_last,
-        coalesce(sum(extract(epoch from d.value)) filter (where d.side = 'source'), 0)
-          as source_sum,
-        coalesce(sum(extract(epoch from d.value)) filter (where d.side <> 'source'), 0)
-          as target_sum
-      from (%s) as d
-      group by d.column_name
-    ) as a
-    where (a.source_rows, a.source_first, a.source_last, a.source_sum)
-      is distinct from (a.target_rows, a.target_first, a.target_last, a.target_sum)
-  $q$, $1, migration.sides_query($1, 'timestamptz', $2, null, null));
-end
-$$;
-
--- Codes: a value stands in more or fewer rows than the code map makes of the source.
-create or replace function migration.code_differences(entity text, pairs text[])
-returns table (
-  entity_name text, column_name text, value text,
-  source_rows bigint, target_rows bigint, rejected_rows bigint)
-language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
-begin
-  if not migration.is_complete($1) then return; end if;
-  return query execute format($q$
-    select a.* from (
-      select
-        %L::text, d.column_name, d.value,
-        count(*) filter (where d.side = 'source') as source_rows,
-        count(*) filter (where d.side = 'target') as target_rows,
-        count(*) filter (where d.side = 'rejected') as rejected_rows
-      from (%s) as d
-      group by d.column_name, d.value
-    ) as a
-    where a.source_rows <> a.target_rows + a.rejected_rows
-  $q$, $1, migration.sides_query($1, 'text', $2, null, null));
+    with differing as materialized (
+      select m.legacy_id, m.version, %4$s
+      from legacy.%2$I as s
+      join ids.%1$I as m on m.legacy_id = s.id
+      left join %3$s as t on t.id = m.id
+      where %5$s
+    )
+    select x.column_name, d.legacy_id, x.source_value::text, x.target_value::text
+    from differing as d
+    join legacy_versions.%2$I as v on v.id = d.legacy_id and v.version = d.version
+    cross join lateral (values %6$s) as x (column_name, source_value, target_value)
+    where x.source_value is distinct from x.target_value
+      and not exists (
+        select from migration.gone as g
+        where g.entity = %1$L and g.legacy_id = d.legacy_id)
+      and not exists (
+        select from migration.conflicts as c
+        where c.entity = %1$L and c.legacy_id = d.legacy_id and c.resolution = 'target')
+  $q$, $1, known.source, known.target, columns, differs, sides);
 end
 $$;
 
@@ -206,37 +161,51 @@ $$;
 -- the first two are expressions over s, the source row, and t, the target row. NULL is right
 -- where the map had nothing when the row was read: the id map of the entity names it then.
 create or replace function migration.wrong_references(entity text, referring text[])
-returns table (
-  entity_name text, column_name text, id_map text, row_count bigint, first_legacy_id bigint)
+returns table (column_name text, id_map text, row_count bigint, first_legacy_id bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   known    migration.entities;
   joins    text;
+  wrong    text;
+  columns  text;
   verdicts text;
 begin
-  if not migration.is_complete($1) then return; end if;
+  if not migration.is_checked($1) then return; end if;
   select e.* into strict known from migration.entities as e where e.entity = $1;
   select
     string_agg(format('left join ids.%I as a%s on a%s.legacy_id = (%s)::bigint',
       $2[i][3], i, i, $2[i][1]), ' ' order by i),
+    string_agg(format('(%s) is distinct from a%s.id', $2[i][2], i), ' or ' order by i),
     string_agg(format(
-      $q$(%1$L, %2$L, (%1$s) is distinct from a%3$s.id and not ((%1$s) is null
-          and coalesce(%2$L = any (string_to_array(k.missing, ',')), false)))$q$,
-      $2[i][2], $2[i][3], i), ', ' order by i)
-  into joins, verdicts
+      $q$(%1$s) is distinct from a%3$s.id and not ((%1$s) is null
+        and coalesce(%2$L = any (string_to_array(m.missing, ',')), false)) as is_wrong%3$s$q$,
+      $2[i][2], $2[i][3], i), ', ' order by i),
+    string_agg(format('(%L, %L, d.is_wrong%s)', $2[i][2], $2[i][3], i), ', ' order by i)
+  into joins, wrong, columns, verdicts
   from generate_subscripts($2, 1) as i;
   return query execute format($q$
-    select %L::text, x.column_name, x.id_map, count(*), min(k.legacy_id)
-    from legacy.%2$I as s
-    join legacy_versions.%2$I as v on v.id = s.id
-    join (%3$s) as k on k.legacy_id = s.id and k.version = v.version
-    join %4$s as t on t.id = k.id
-    %5$s
-    cross join lateral (values %6$s) as x (column_name, id_map, is_wrong)
+    with differing as materialized (
+      select m.legacy_id, m.version, %5$s
+      from legacy.%2$I as s
+      join ids.%1$I as m on m.legacy_id = s.id
+      join %3$s as t on t.id = m.id
+      %4$s
+      where %6$s
+    )
+    select x.column_name, x.id_map, count(*), min(d.legacy_id)
+    from differing as d
+    join legacy_versions.%2$I as v on v.id = d.legacy_id and v.version = d.version
+    cross join lateral (values %7$s) as x (column_name, id_map, is_wrong)
     where x.is_wrong
+      and not exists (
+        select from migration.gone as g
+        where g.entity = %1$L and g.legacy_id = d.legacy_id)
+      and not exists (
+        select from migration.conflicts as c
+        where c.entity = %1$L and c.legacy_id = d.legacy_id and c.resolution = 'target')
     group by x.column_name, x.id_map
-  $q$, $1, known.source, migration.ledger_query($1), known.target, joins, verdicts);
+  $q$, $1, known.source, known.target, joins, columns, wrong, verdicts);
 end
 $$;
 
@@ -264,6 +233,10 @@ begin
     join pg_attribute as here on here.attrelid = c.conrelid and here.attnum = k.here
     join pg_attribute as there on there.attrelid = c.confrelid and there.attnum = k.there
     where c.contype = 'f' and c.connamespace = 'public'::regnamespace
+      and (coalesce(current_setting('migration.phase', true), '') = '' or exists (
+        select from migration.entities as e
+        where migration.is_checked(e.entity)
+          and to_regclass(e.target) in (c.conrelid, c.confrelid)))
     group by c.oid, c.conname, c.conrelid, c.confrelid, c.convalidated
     order by c.conrelid::regclass::text, c.conname
   loop
@@ -298,27 +271,34 @@ declare
 begin
   for known in
     select e.entity, e.target from migration.entities as e
-    where e.status = 'complete' order by e.entity
+    where migration.is_checked(e.entity) and e.phase <> 'archive' order by e.entity
   loop
     return query execute format($q$
-      select %1$L::text, x.fault, count(*), min(m.legacy_id)
-      from ids.%1$I as m
-      left join %2$s as t on t.id = m.id
-      cross join lateral (values
-        ('the target has no such row', t.id is null and not exists (
-          select from migration.conflicts as c
-          where c.entity = %1$L and c.legacy_id = m.legacy_id and c.kind = 'deleted'
-            and c.resolution = 'target')),
-        ('not the id that follows from the key', not m.adopted and m.id <>
-          extensions.uuid_generate_v5(
-            '6ba7b810-9dad-11d1-80b4-00c04fd430c8', concat(%1$L, ':', m.legacy_id)))
-      ) as x (fault, is_so)
-      where x.is_so
-      group by x.fault
+      with faulty as materialized (
+        select m.legacy_id, t.id is null as is_dead
+        from ids.%1$I as m
+        left join %2$s as t on t.id = m.id
+        where t.id is null
+          or not m.adopted and m.id <> extensions.uuid_generate_v5(
+            '6ba7b810-9dad-11d1-80b4-00c04fd430c8', concat(%1$L, ':', m.legacy_id))
+      )
+      select
+        %1$L::text,
+        case
+          when f.is_dead then 'the target has no such row'
+          else 'not the id that follows from the key'
+        end,
+        count(*), min(f.legacy_id)
+      from faulty as f
+      where not f.is_dead or not exists (
+        select from migration.conflicts as c
+        where c.entity = %1$L and c.legacy_id = f.legacy_id and c.kind = 'deleted'
+          and c.resolution = 'target')
+      group by f.is_dead
     $q$, known.entity, known.target);
     for sibling in
       select e.entity from migration.entities as e
-      where e.target = known.target and e.entity > known.entity and e.status = 'complete'
+      where e.target = known.target and e.entity <> known.entity and e.status = 'complete'
     loop
       return query execute format($q$
         select %1$L::text, %3$L::text, count(*), min(m.legacy_id)
@@ -337,8 +317,15 @@ declare
   known record;
 begin
   for known in
-    select e.entity from migration.entities as e where e.status = 'complete' order by e.entity
+    select e.entity, e.target, e.phase from migration.entities as e
+    where migration.is_checked(e.entity) order by e.entity
   loop
+    if known.phase = 'archive' then
+      return query execute format(
+        'select %L::text, (select count(*) from %s), 0::bigint, 0::bigint',
+        known.entity, known.target);
+      continue;
+    end if;
     return query execute format($q$
       select
         %1$L::text,
@@ -358,7 +345,7 @@ returns table (entity_name text, column_name text, row_count bigint, first_legac
 language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set work_mem = '64MB' as $$
 begin
-  if not migration.is_complete($1) then return; end if;
+  if not migration.is_checked($1) then return; end if;
   return query execute format($q$
     select %1$L::text, %2$L::text, count(*), min(m.legacy_id)
     from ids.%1$I as m
@@ -381,7 +368,7 @@ declare
   keys     text;
   equal    text;
 begin
-  if not migration.is_complete($1) then return; end if;
+  if not migration.is_checked($1) then return; end if;
   select e.* into strict known from migration.entities as e where e.entity = $1;
   select string_agg(
     format('and not exists (select from ids.%I as m where m.id = t.id)', e.entity), ' ')
@@ -393,23 +380,29 @@ begin
   into keys, equal
   from unnest($2) as k;
   return query execute format($q$
-    select %1$L::text, x.claim, count(*), min(t.id::text)::uuid
-    from (select t.* from %2$s as t where true %3$s %4$s offset 0) as t
-    cross join lateral (
-      select case when exists (
-        select from %2$s as o join ids.%1$I as m on m.id = o.id where %5$s
-      ) then 'equals a mapped row' when %6$L then 'has a legacy id that is not mapped' end
-    ) as x (claim)
-    where x.claim is not null
-    group by x.claim
+    with unmapped as materialized (
+      select t.* from %2$s as t where true %3$s %4$s
+    )
+    select %1$L::text, 'equals a mapped row', count(*), min(t.id::text)::uuid
+    from unmapped as t
+    where exists (select from %2$s as o join ids.%1$I as m on m.id = o.id where %5$s)
+    having count(*) > 0
+    union all
+    select %1$L::text, 'has a legacy id that is not mapped', count(*), min(t.id::text)::uuid
+    from unmapped as t
+    where %6$L
+      and not exists (select from %2$s as o join ids.%1$I as m on m.id = o.id where %5$s)
+    having count(*) > 0
   $q$, $1, known.target, keys, unmapped, equal,
-    array_length($2, 1) = 1 and $2[1] like 'legacy%');
+    -- said once where several entities fill the table
+    cardinality($2) = 1 and $2[1] like 'legacy%' and $1 = (
+      select min(e.entity) from migration.entities as e where e.target = known.target));
 end
 $$;
 
 -- Entities whose source rows are not those of the last run: other rows, or other versions.
 create or replace function migration.source_drift()
-returns table (source_table text, entities text, ranges bigint, row_change bigint)
+returns table (entity_name text, source_table text, ranges bigint, row_change bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   known record;
@@ -418,41 +411,84 @@ begin
     select e.source, min(t.width) as width
     from migration.entities as e
     join migration.source_tables as t on t.source_table = e.source
-    where e.status = 'complete' group by e.source order by e.source
+    where migration.is_checked(e.entity) group by e.source order by e.source
   loop
     return query
-    with now_there as materialized (
+    with sums as materialized (
       select s.range, sum(s.row_count) as row_count, sum(s.sum_a) as sum_a, sum(s.sum_b) as sum_b
       from migration.range_sums(known.source, known.width) as s group by s.range
     ),
-    by_entity as (
-      select
-        e.entity,
-        count(*) as ranges,
-        sum(coalesce(n.row_count, 0) - coalesce(r.row_count, 0))::bigint as row_change
-      from migration.entities as e
-      cross join lateral (
-        -- an entity that is read whole has one range
-        select s.range, s.row_count, s.sum_a, s.sum_b from now_there as s where e.width > 0
-        union all
-        select 0, sum(s.row_count), sum(s.sum_a), sum(s.sum_b) from now_there as s
-        where e.width = 0 having count(*) > 0
-      ) as n
-      full join migration.ranges as r on false
-      where false group by e.entity
+    entities as (
+      select e.entity, e.width from migration.entities as e
+      where e.source = known.source and migration.is_checked(e.entity)
+    ),
+    live as (
+      select e.entity, s.range, s.row_count, s.sum_a, s.sum_b
+      from entities as e cross join sums as s where e.width > 0
+      union all
+      -- read whole: one range
+      select e.entity, 0, sum(s.row_count), sum(s.sum_a), sum(s.sum_b)
+      from entities as e cross join sums as s where e.width = 0 group by e.entity
+    ),
+    seen as (
+      select r.entity, r.range, r.row_count, r.sum_a, r.sum_b
+      from migration.ranges as r join entities as e on e.entity = r.entity
     )
-    select known.source, ''::text, b.ranges, b.row_change from by_entity as b;
+    select
+      coalesce(l.entity, n.entity), known.source, count(*),
+      sum(coalesce(l.row_count, 0) - coalesce(n.row_count, 0))::bigint
+    from live as l
+    full join seen as n on n.entity = l.entity and n.range = l.range
+    where (coalesce(l.row_count, 0), coalesce(l.sum_a, 0), coalesce(l.sum_b, 0))
+      <> (coalesce(n.row_count, 0), coalesce(n.sum_a, 0), coalesce(n.sum_b, 0))
+    group by 1;
   end loop;
 end
 $$;
 
-create or replace function migration.is_complete(entity text) returns boolean
+-- Copies in the archive that are not what the source holds, where it has not changed since. A
+-- column that the link hides (a secret) is not compared.
+create or replace function migration.archive_differences()
+returns table (table_name text, row_count bigint, first_id bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+set enable_nestloop = off as $$
+declare
+  known  record;
+  source regclass;
+begin
+  for known in
+    select e.entity, e.target, e.source from migration.entities as e
+    where migration.is_checked(e.entity) and e.phase = 'archive'
+      and e.entity not in (select d.entity_name from migration.source_drift() as d)
+    order by e.entity
+  loop
+    source := format('legacy.%I', known.source);
+    return query execute format($q$
+      select %1$L::text, count(*), min(coalesce(s.id, a.id))
+      from (select %2$s from %3$s) as s
+      full join (select %2$s from %4$s) as a on a.id = s.id
+      where to_jsonb(s) is distinct from to_jsonb(a)
+      having count(*) > 0
+    $q$, known.entity,
+      (select string_agg(quote_ident(here.attname), ', ' order by here.attnum)
+       from pg_attribute as here
+       join pg_attribute as there on there.attname = here.attname
+       where here.attrelid = source and there.attrelid = known.target::regclass
+         and here.attnum > 0 and there.attnum > 0
+         and not here.attisdropped and not there.attisdropped),
+      source, known.target);
+  end loop;
+end
+$$;
+
+-- Completed by the same run, so that what one of them read is what the other wrote; and one of
+-- them at least is looked at.
+create or replace function migration.completed_together(variadic entities text[])
+returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce((
-    select e.status = 'complete' and (e.source is null or (
-      to_regclass(format('legacy.%I', e.source)) is not null
-      and to_regclass(format('legacy_versions.%I', e.source)) is not null))
-    from migration.entities as e where e.entity = $1), false)
+  select count(*) = cardinality($1) and count(distinct e.completed_run) = 1
+    and bool_or(migration.is_checked(e.entity))
+  from migration.entities as e where e.entity = any ($1) and e.status = 'complete'
 $$;
 
 revoke execute on all functions in schema migration from public;

@@ -19,3 +19,55 @@ insert into django_content_type (id, app_label, model) values
   (16, 'dispatch', 'task'),
   (17, 'dispatch', 'project'),
   (58, 'auth', 'user');
+
+-- What a case does not say is plain: defaults for columns that the source wants to be told.
+alter table auth_user
+  alter column password set default 'pbkdf2_sha256$1$never$leaves',
+  alter column username set default nextval('auth_user_id_seq')::text,
+  alter column first_name set default '',
+  alter column last_name set default '',
+  alter column email set default '',
+  alter column is_superuser set default false,
+  alter column is_staff set default false,
+  alter column is_active set default true,
+  alter column date_joined set default '2020-01-01 00:00:00+00';
+
+alter table dispatch_office
+  alter column tax_rate set default 0,
+  alter column valid set default true,
+  alter column emails set default true;
+
+alter table dispatch_patient
+  alter column archived set default false,
+  alter column suspended set default false,
+  alter column schemes set default '',
+  alter column suffix set default '';
+
+alter table dispatch_role
+  alter column abbrev set default '';
+
+alter table dispatch_product
+  alter column free set default false,
+  alter column deleted set default false,
+  alter column customization set default '',
+  alter column substitute set default false,
+  alter column course_id set default 1;
+
+alter table dispatch_template
+  alter column function set default 1,
+  alter column predefined set default false,
+  alter column read_only set default false,
+  alter column separate set default false;
+
+alter table dispatch_instruction
+  alter column course_id set default 1,
+  alter column "order" set default 1,
+  alter column suffix set default '',
+  alter column status set default 1,
+  alter column deleted set default false,
+  alter column complaint set default '',
+  alter column objective set default '',
+  alter column conditions set default '',
+  alter column exports set default '',
+  alter column scanner_notes set default '',
+  alter column cbct set default false;

@@ -24,6 +24,7 @@
  * that rows which were there before are untouched in the columns the view does not supply, and
  * altogether where they were not adopted.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +33,7 @@ import type { Context, uvu } from 'uvu';
 import { type Entity, type Phase, readCatalog } from '../../runner/catalog.ts';
 import { connectionOf } from '../../runner/commands/schema.ts';
 import { type Config, parseUrl } from '../../runner/config.ts';
+import { grantReader } from '../../runner/embedded.ts';
 import { PreflightFailed, runUp } from '../../runner/run.ts';
 import { applySchemaChanges } from '../../runner/schema.ts';
 import { testPair, type Urls } from '../pair.ts';
@@ -49,6 +51,8 @@ const PARTS = ['rows', 'each', 'rejected', 'filtered', 'missing'];
 const OWN_COLUMNS = ['legacy_key', 'filter', 'missing', 'reject'];
 
 const catalog = readCatalog(ROOT);
+
+let template: Promise<Urls> | undefined;
 
 /**
  * One test per folder of these phases, and one that no entity is without a folder. `CASE=teams` in
@@ -75,36 +79,102 @@ export function caseTests(test: uvu.Test<Context>, phases: string[]): void {
   });
 
   for (const folder of folders) {
-    const entity = entities.find(({ name }) => name === entityOf(folder));
-    if (entity === undefined || (only !== undefined && folder !== only)) continue;
-    test(folder, () => runCase(folder, entity));
+    if (!entities.some(({ name }) => name === entityOf(folder))) continue;
+    if (only === undefined || folder === only)
+      test(folder, async () => fail(await runCase(folder)));
   }
 }
 
-async function runCase(folder: string, entity: Entity): Promise<void> {
-  const pair = await testPair({ name: 'case', source: 'schema', target: 'schema' });
+/** What a case may be given instead of its own, to test the harness. */
+export type Planted = {
+  /** Takes the place of expected.json. */
+  expected?: string;
+  /** Runs in the target after the migration, before anything is compared. */
+  meddle?: (target: Sql) => Promise<unknown>;
+};
+
+/** Runs one case; returns what is not as expected, one entry per place. */
+export async function runCase(folder: string, planted: Planted = {}): Promise<string[]> {
+  const entity = catalog.phases
+    .flatMap((phase) => phase.entities)
+    .find(({ name }) => name === entityOf(folder));
+  if (entity === undefined) return [`test/cases/${folder} is the case of no entity`];
+  const expected = planted.expected ?? readFileSync(join(CASES, folder, 'expected.json'), 'utf8');
+  const pair = await copyOf(await (template ??= prepare()), folder);
+  const source = connect(pair.sourceAdminUrl);
+  const target = connect(pair.targetAdminUrl);
   try {
-    const source = connect(pair.sourceAdminUrl);
-    const target = connect(pair.targetAdminUrl);
-    try {
-      await source.file(join(CASES, 'common.sql'));
-      await source.file(join(CASES, folder, 'source.sql'));
-      await changeSchema(pair);
-      const targetFile = join(CASES, folder, 'target.sql');
-      if (existsSync(targetFile)) await target.file(targetFile);
-      const before = await tableOf(target, entity);
-      await up(pair, phasesTo(entity));
-      fail([
-        ...(await differences(target, entity, folder)),
-        ...(await imbalances(source, target, entity)),
-        ...(await disturbed(target, entity, before)),
-      ]);
-    } finally {
-      await source.end();
-      await target.end();
-    }
+    await source.file(join(CASES, folder, 'source.sql'));
+    const targetFile = join(CASES, folder, 'target.sql');
+    if (existsSync(targetFile)) await target.file(targetFile);
+    const before = await tableOf(target, entity);
+    await up(pair, phasesTo(entity));
+    await planted.meddle?.(target);
+    return [
+      ...(await differences(target, entity, expected)),
+      ...(await imbalances(source, target, entity)),
+      ...(await disturbed(target, entity, before)),
+    ];
   } finally {
-    await pair.drop();
+    await source.end();
+    await target.end();
+    await dropDatabase(pair.sourceAdminUrl);
+    await dropDatabase(pair.targetAdminUrl);
+  }
+}
+
+/**
+ * What all cases begin with: common.sql in the source; schema changes, ledger and link in the
+ * target. Half the time of a case. It goes with the servers.
+ */
+async function prepare(): Promise<Urls> {
+  const pair = await testPair({ name: 'cases', source: 'schema', target: 'schema' });
+  const source = connect(pair.sourceAdminUrl);
+  await source.file(join(CASES, 'common.sql'));
+  await source.end();
+  await changeSchema(pair);
+  await up(pair, []);
+  return pair;
+}
+
+async function copyOf(urls: Urls, folder: string): Promise<Urls> {
+  const name = `case_${folder}_${randomBytes(4).toString('hex')}`;
+  const within = (url: string): string => new URL(`/${name}`, url).href;
+  const copy = {
+    sourceUrl: within(urls.sourceUrl),
+    targetUrl: within(urls.targetUrl),
+    sourceAdminUrl: within(urls.sourceAdminUrl),
+    targetAdminUrl: within(urls.targetAdminUrl),
+  };
+  await besides(urls.sourceAdminUrl, async (sql, template) => {
+    await sql`create database ${sql(name)} template ${sql(template)}`;
+  });
+  // neither grants on a database nor its settings are copied with it
+  await grantReader(copy.sourceAdminUrl);
+  await besides(urls.targetAdminUrl, async (sql, template) => {
+    await sql`create database ${sql(name)} template ${sql(template)} owner postgres`;
+    await sql`alter database ${sql(name)} set search_path to "$user", public, extensions`;
+  });
+  return copy;
+}
+
+async function dropDatabase(url: string): Promise<void> {
+  await besides(url, async (sql, name) => {
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+    await sql`drop database ${sql(name)}`;
+  });
+}
+
+/** Work on a database from another one of its server. */
+async function besides(
+  url: string,
+  work: (sql: Sql, database: string) => Promise<void>,
+): Promise<void> {
+  const sql = connect(new URL('/postgres', url).href);
+  try {
+    await work(sql, new URL(url).pathname.slice(1));
+  } finally {
+    await sql.end();
   }
 }
 
@@ -156,8 +226,7 @@ function configOf({ sourceUrl, targetUrl }: Urls): Config {
 
 // ------------------------------------------------------------------------------- findings --
 
-async function differences(target: Sql, entity: Entity, folder: string): Promise<string[]> {
-  const text = readFileSync(join(CASES, folder, 'expected.json'), 'utf8');
+async function differences(target: Sql, entity: Entity, text: string): Promise<string[]> {
   const expected = await readExpected(target, text);
   const supplied = await suppliedColumns(target, entity);
   const map = target`ids.${target(entity.name)}`;

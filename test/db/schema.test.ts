@@ -8,7 +8,8 @@ import { Client } from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-import { applySchemaChanges, SchemaChangeError, schemaStatus } from '../../runner/schema.ts';
+import { SchemaChangeError } from '../../runner/schema-error.ts';
+import { applySchemaChanges, schemaStatus } from '../../runner/schema.ts';
 import type { ApplyOptions } from '../../runner/schema.ts';
 import { testPair } from '../pair.ts';
 
@@ -215,6 +216,8 @@ const losing: [name: string, sql: string][] = [
   ['rename of the table', 'alter table public.profiles rename to people;'],
   ['drop of the table', 'drop table public.profiles;'],
   ['move of the table', 'alter table public.profiles set schema extensions;'],
+  ['overwriting it', 'update public.profiles set legacy_patient_id = null;'],
+  ['emptying the table', 'truncate public.profiles, public.teams;'],
 ];
 // the views and functions that depend on the column would be in the way of some
 const FREE = `
@@ -231,7 +234,21 @@ for (const [name, sql] of losing) {
 }
 
 const hidden: [name: string, sql: string][] = [
-  ...losing.filter(([name]) => name !== 'drop of the table'),
+  ...losing.filter(([name]) => name !== 'drop of the table' && name !== 'emptying the table'),
+  ['deletion of its rows', 'delete from public.profiles;'],
+  [
+    'merge',
+    `merge into public.profiles as p using public.profiles as q on p.id = q.id
+     when matched then update set legacy_patient_id = 0;`,
+  ],
+  [
+    'drop and creation of the table',
+    `create table public.copy (like public.profiles including all);
+     insert into public.copy select * from public.profiles;
+     drop table public.profiles ' || 'cas' || 'cade;
+     alter table public.copy rename to profiles;`,
+  ],
+  ['emptying with all that refers to it', `truncate public.profiles ' || 'cas' || 'cade;`],
   [
     'drop and add again',
     `alter table public.profiles drop column legacy_patient_id;
@@ -265,6 +282,30 @@ for (const [name, sql] of hidden) {
     assert.equal(rows, [{ legacy_patient_id: 4711 }]);
   });
 }
+
+refusal('other values may be written, and another session may write these', async (context) => {
+  await context.db.query(`
+    delete from public.profiles;
+    insert into public.profiles (profile_type, first_name, last_name, legacy_patient_id)
+    values ('doctor', 'A', 'B', 4711)`);
+  const own = `insert into public.profiles (profile_type, first_name, last_name)
+    values ('doctor', 'C', 'D');
+    update public.profiles set first_name = 'E';`;
+  await write(context, NEW, own, 'select 1;');
+  await apply(context);
+  assert.equal((await apply(context, { direction: 'down' })).length, FILES.length + 1);
+  await write(context, NEW, 'select 1;', 'select 1;');
+  await apply(context, {
+    beforeCommit: async () => {
+      await context.db.query('update public.profiles set legacy_patient_id = 4712');
+    },
+  });
+  const { rows } = await context.db.query(
+    'select first_name, legacy_patient_id from public.profiles where last_name = $1',
+    ['B'],
+  );
+  assert.equal(rows, [{ first_name: 'E', legacy_patient_id: 4712 }]);
+});
 
 refusal('a hook before COMMIT that throws takes everything back', async (context) => {
   const before = await catalog(context.db);

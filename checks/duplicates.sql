@@ -1,0 +1,70 @@
+-- No row of the target claims to be a row that is mapped already, or a row that is not mapped.
+-- Such rows were there before: of several with the same key the oldest was adopted, the others are
+-- listed here. The columns are those of `adopt` in the entity files (a test compares them).
+--
+-- severity  warning
+
+select
+  d.entity_name,
+  d.claim,
+  d.row_count,
+  d.first_id
+from (
+  values
+    ('offices', array['legacy_office_id']),
+    ('profiles', array['legacy_user_id']),
+    ('system_profile', array['legacy_user_id']),
+    ('teams', array['name']),
+    ('courses', array['legacy_id']),
+    ('categories', array['legacy_category_id']),
+    ('roles', array['legacy_id']),
+    ('role_permissions', array['legacy_id']),
+    ('products', array['legacy_product_id']),
+    ('doctors', array['legacy_user_id']),
+    ('doctor_offices', array['doctor_id', 'office_id']),
+    ('patients', array['legacy_patient_id']),
+    ('patients_doctors_offices', array['patient_id']),
+    ('technicians', array['legacy_technician_id']),
+    ('technician_roles', array['legacy_role_id']),
+    ('templates', array['legacy_template_id']),
+    ('template_products', array['template_id', 'product_id']),
+    ('template_view_groups', array['template_id', 'group_name']),
+    ('template_view_roles', array['template_id', 'role_id']),
+    ('template_edit_roles', array['template_id', 'role_id']),
+    ('template_predecessors', array['template_id', 'predecessor_id']),
+    ('orders', array['legacy_instruction_id']),
+    ('cases', array['legacy_patient_id']),
+    ('order_cases', array['order_id', 'case_id']),
+    ('files', array['legacy_file_id']),
+    ('order_files', array['order_id', 'file_id']),
+    ('case_files', array['case_id', 'file_id']),
+    ('tasks', array['legacy_task_id']),
+    ('messages', array['legacy_record_id']),
+    ('message_attachments', array['message_id', 'file_id']),
+    ('message_attachments_linked', array['message_id', 'file_id']),
+    ('offers', array['legacy_offer_id']),
+    ('discounts', array['legacy_discount_id']),
+    ('payments', array['legacy_payment_id']),
+    ('payment_operations', array['legacy_operation_id']),
+    ('payment_items', array['legacy_ware_id']),
+    ('jaws', array['legacy_jaw_id']),
+    ('projects', array['legacy_project_id']),
+    ('treatment_plans', array['legacy_plan_id']),
+    ('brackets', array['legacy_bracket_id']),
+    ('comments_discussion', array['legacy_table', 'legacy_id']),
+    ('treatment_discussions', array['legacy_comment_id']),
+    ('comments_note', array['legacy_table', 'legacy_id']),
+    ('doctor_notes', array['legacy_note_id']),
+    ('case_messages', array['legacy_message_id']),
+    ('customer_feedback_comments', array['legacy_table', 'legacy_record_id']),
+    ('customer_feedback_records', array['legacy_table', 'legacy_record_id']),
+    ('system_messages', array['legacy_record_id']),
+    ('patient_events', array['legacy_event_id']),
+    ('external_links', array['legacy_link_id']),
+    ('message_read_receipts', array['legacy_reading_id']),
+    ('user_actions', array['legacy_action_id']),
+    ('global_settings', array['setting_key']),
+    ('order_states', array['legacy_state_id']),
+    ('case_states', array['legacy_state_id'])
+) as c (entity, key_columns)
+cross join lateral migration.unmapped_rows(c.entity, c.key_columns) as d;

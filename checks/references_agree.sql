@@ -1,0 +1,86 @@
+-- Where two ways lead from one row to another, they lead to the same row.
+-- Compared are entities that the same run completed; rows that are gone from the source are left
+-- out, since only one of the ways may have been brought up to date.
+--
+-- severity  error
+
+with disagreements as (
+  select 'order_cases: patient of order and case' as two_ways, l.id
+  from public.order_cases as l
+  join public.orders      as o on o.id = l.order_id
+  join public.cases       as c on c.id = l.case_id
+  where o.patient_id is distinct from c.patient_id
+    and migration.completed_together('orders', 'cases', 'order_cases')
+  union all
+  select 'payments: patient of bill and order', p.id
+  from public.payments as p
+  join public.orders   as o on o.id = p.order_id
+  where p.patient_id is distinct from o.patient_id
+    and p.legacy_payment_id is not null
+    and migration.completed_together('orders', 'payments')
+  union all
+  select 'case_files: case of file and of its order', f.id
+  from public.case_files  as f
+  join public.order_files as o on o.file_id = f.file_id
+  left join public.order_cases as l on l.order_id = o.order_id and l.case_id = f.case_id
+  where l.id is null
+    and migration.completed_together('order_cases', 'order_files', 'case_files')
+  union all
+  select 'treatment_plans: patient of plan and order', t.id
+  from public.treatment_plans as t
+  join public.orders          as o on o.id = t.order_id
+  join public.patients        as p on p.id = o.patient_id
+  where t.patient_id is distinct from p.profile_id
+    and t.legacy_plan_id is not null
+    and migration.completed_together('patients', 'orders', 'treatment_plans')
+  union all
+  select 'treatment_plans: doctor of plan and order', t.id
+  from public.treatment_plans as t
+  join public.orders          as o on o.id = t.order_id
+  join public.doctors         as d on d.id = o.doctor_id
+  where t.doctor_id is distinct from d.profile_id
+    and t.legacy_plan_id is not null
+    and migration.completed_together('doctors', 'orders', 'treatment_plans')
+  union all
+  select 'case_messages: case of message and of the plan it is about', m.id
+  from public.case_messages         as m
+  join public.treatment_discussions as d on d.legacy_comment_id = m.legacy_message_id
+  join public.treatment_plans       as t on t.id = d.treatment_id
+  join public.orders                as o on o.id = t.order_id
+  join public.cases                 as c on c.id = m.case_id
+  where c.patient_id is distinct from o.patient_id
+    and migration.completed_together(
+      'orders', 'cases', 'treatment_plans', 'treatment_discussions', 'case_messages')
+  union all
+  select 'case_states: case of state and of its order', s.id
+  from public.case_states  as s
+  join public.order_states as h on h.legacy_state_id = s.legacy_state_id
+  join public.orders       as o on o.id = h.order_id
+  join public.cases        as c on c.id = s.case_id
+  where c.patient_id is distinct from o.patient_id
+    and migration.completed_together('orders', 'cases', 'order_states', 'case_states')
+  union all
+  select 'doctors: primary office of doctor and of the link to it', d.id
+  from public.doctors        as d
+  join public.doctor_offices as l on l.doctor_id = d.profile_id and l.is_primary
+  where d.primary_office_id is distinct from l.office_id
+    and d.legacy_user_id is not null
+    and migration.completed_together('doctors', 'doctor_offices')
+  union all
+  select 'customer_feedback: order of comment and of its plan', f.id
+  from public.customer_feedback     as f
+  join public.treatment_discussions as d on d.legacy_comment_id = f.legacy_record_id
+  join public.treatment_plans       as t on t.id = d.treatment_id
+  where f.legacy_table = 'dispatch_comment'
+    and f.regarding_order_id is distinct from t.order_id
+    and migration.completed_together(
+      'treatment_plans', 'treatment_discussions', 'customer_feedback_comments')
+)
+select
+  d.two_ways,
+  count(*)        as row_count,
+  min(d.id::text) as first_id
+from disagreements as d
+where not exists (select from migration.gone as g where g.id = d.id)
+group by d.two_ways
+order by 1;

@@ -1,0 +1,136 @@
+import type { Coverage } from '../checks/coverage/index.ts';
+import type { LiveFacts } from '../checks/coverage/live.ts';
+import type { Catalog } from './catalog.ts';
+import { type Context, UsageError } from './command.ts';
+import { type Session, transaction } from './database.ts';
+import { installedHash } from './ledger.ts';
+import { login, openLink } from './link.ts';
+import { note } from './terminal.ts';
+
+/**
+ * The coverage proof from the files and, without --static, against both databases. Before the first `up` there is
+ * no link and no view to compare with: a note says so.
+ */
+export async function proveCoverage(context: Context): Promise<Coverage> {
+  // loaded on demand: it brings the parser
+  const { readCoverage } = await import('../checks/coverage/index.ts');
+  const coverage = await readCoverage(context.root);
+  if (context.has('static')) return coverage;
+  const { liveProblems } = await import('../checks/coverage/live.ts');
+  const { source } = await context.config();
+  const session = await context.session('runner check coverage');
+  if ((await installedHash(session)) === undefined) {
+    note('nothing is migrated yet: the coverage is proved from the files alone');
+    return coverage;
+  }
+  await login(session, source);
+  const read = async () => {
+    await openLink(session);
+    await session.query('set transaction read only');
+    return readLiveFacts(session, context.catalog());
+  };
+  const live = await transaction(session, read, { commit: false, lockTimeout: '1s' });
+  const unseen = coverage.lineage.reads.size - live.dependencies.size;
+  if (unseen > 0) {
+    note(
+      `${unseen} views are not compared with pg_depend: \`up\` has not finished these files yet`,
+    );
+  }
+  const found = liveProblems(coverage.lineage, coverage.lists, live);
+  return { ...coverage, problems: [...coverage.problems, ...found] };
+}
+
+/**
+ * The lineage as a Mermaid flowchart; `names` are entities, phases or tables of the archive, none = all of them.
+ * Throws UsageError for a name that is none of these.
+ */
+export async function drawLineage(root: string, names: string[]): Promise<string> {
+  const { readLineage } = await import('../checks/coverage/files.ts');
+  const { mermaid } = await import('../checks/coverage/mermaid.ts');
+  const { links } = await readLineage(root);
+  const wants = ({ entity, phase }: (typeof links)[number], name: string) =>
+    entity === name || phase === name || phase.slice(2) === name;
+  const unknown = names.filter((name) => !links.some((link) => wants(link, name)));
+  if (unknown.length > 0) {
+    throw new UsageError(`there is no entity or phase ${unknown.join(', ')}`);
+  }
+  return mermaid(
+    names.length === 0 ? links : links.filter((link) => names.some((name) => wants(link, name))),
+  );
+}
+
+/**
+ * What the coverage proof compares the files with: columns of the source, tables of the target, and what the views
+ * depend on. Reads catalogs only, in the transaction of the caller, with the link open.
+ */
+export async function readLiveFacts(session: Session, catalog: Catalog): Promise<LiveFacts> {
+  await session.query('select migration.connect_versions()');
+  return {
+    sourceColumns: await namesOf(session, SOURCE_COLUMNS),
+    targetTables: await namesOf(session, TARGET_TABLES),
+    dependencies: await readDependencies(session, catalog),
+  };
+}
+
+// Asked in the source itself: schema legacy has only the tables that views mention.
+const SOURCE_COLUMNS = `
+  select d.name
+  from extensions.dblink('versions', $q$
+    select concat(c.relname, '.', a.attname)
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
+    join pg_catalog.pg_attribute as a
+      on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    where c.relkind in ('r', 'p', 'f', 'm')
+      and not exists (
+        select 1 from pg_catalog.pg_depend as e
+        where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
+    order by c.relname, a.attnum
+  $q$) as d (name text)`;
+
+const TARGET_TABLES = `
+  select c.relname as name
+  from pg_class as c
+  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+    and not exists (
+      select from pg_depend as e
+      where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
+  order by c.relname`;
+
+/** Views of files that changed since their last run are left out: they are not what the files say. */
+async function readDependencies(
+  session: Session,
+  catalog: Catalog,
+): Promise<Map<string, Set<string>>> {
+  const rows = await session.query<{ entity: string; hash: string; columns: string[] }>(
+    `select
+       v.relname as entity,
+       e.file_hash as hash,
+       coalesce(array_agg(distinct concat(c.relname, '.', a.attname))
+         filter (where a.attname is not null), '{}') as columns
+     from pg_class as v
+     join migration.entities as e on e.entity = v.relname
+     join pg_rewrite as r on r.ev_class = v.oid
+     left join pg_depend as d
+       on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+       and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
+     left join pg_class as c
+       on c.oid = d.refobjid and c.relnamespace = 'legacy'::regnamespace
+     left join pg_attribute as a
+       on a.attrelid = c.oid and a.attnum = d.refobjsubid
+     where v.relnamespace = 'transform'::regnamespace and v.relkind = 'v'
+     group by v.relname, e.file_hash`,
+  );
+  const entities = catalog.phases.flatMap((phase) => phase.entities);
+  return new Map(
+    rows
+      .filter(({ entity, hash }) =>
+        entities.some((each) => each.name === entity && each.hash === hash),
+      )
+      .map(({ entity, columns }) => [entity, new Set(columns)]),
+  );
+}
+
+async function namesOf(session: Session, query: string): Promise<string[]> {
+  return (await session.query<{ name: string }>(query)).map(({ name }) => name);
+}

@@ -1,0 +1,205 @@
+// deadline 300
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import postgres from 'postgres';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readCoverage, type Coverage } from '../../checks/coverage/index.ts';
+import { liveProblems, type LiveFacts } from '../../checks/coverage/live.ts';
+import { readCatalog, type Catalog } from '../../runner/catalog.ts';
+import { connectionOf } from '../../runner/commands/schema.ts';
+import { parseUrl, type Endpoint } from '../../runner/config.ts';
+import { readLiveFacts } from '../../runner/coverage.ts';
+import { connect, transaction } from '../../runner/database.ts';
+import { login, openLink } from '../../runner/link.ts';
+import { runUp } from '../../runner/run.ts';
+import { applySchemaChanges } from '../../runner/schema.ts';
+import { testPair, type TestPair } from '../pair.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ROLES = 'sql/1-foundation/70_roles.sql';
+
+let pair: TestPair;
+let coverage: Coverage;
+const catalog = readCatalog(ROOT);
+
+test.before(async () => {
+  pair = await testPair({ name: 'coverage', source: 'sample' });
+  coverage = await readCoverage(ROOT);
+  await applySchemaChanges({
+    connection: connectionOf(endpoint(pair.targetUrl)),
+    root: ROOT,
+    folder: 'additive',
+    direction: 'up',
+  });
+  await runUp({
+    root: ROOT,
+    config: {
+      source: endpoint(pair.sourceUrl),
+      target: endpoint(pair.targetUrl),
+      jobs: 1,
+      rejectTolerance: 1,
+    },
+    catalog,
+    phases: catalog.phases,
+    dryRun: false,
+    full: false,
+    jobs: 1,
+    policy: 'source',
+    removeMany: false,
+    applySchema: () => Promise.resolve([]),
+    report: () => {},
+    remark: () => {},
+    interrupt: { requested: false, cancel: () => {} },
+  });
+});
+
+test.after(() => pair.drop());
+
+function endpoint(url: string): Endpoint {
+  const parsed = parseUrl(url);
+  if (typeof parsed === 'string') throw new Error(parsed);
+  return parsed;
+}
+
+async function facts(of: Catalog = catalog): Promise<LiveFacts> {
+  const session = await connect(endpoint(pair.targetUrl), 'coverage test');
+  try {
+    await login(session, endpoint(pair.sourceUrl));
+    const read = async () => {
+      await openLink(session);
+      await session.query('set transaction read only');
+      return readLiveFacts(session, of);
+    };
+    return await transaction(session, read, { commit: false });
+  } finally {
+    await session.close();
+  }
+}
+
+async function found(): Promise<string[]> {
+  const problems = liveProblems(coverage.lineage, coverage.lists, await facts());
+  return problems.map(({ file, message }) => `${file}: ${message}`);
+}
+
+/** Runs statements of a superuser around `work`. */
+async function between(
+  url: string,
+  before: string,
+  after: string,
+  work: () => Promise<void> | void,
+) {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    await sql.unsafe(before);
+    await work();
+  } finally {
+    await sql.unsafe(after);
+    await sql.end();
+  }
+}
+
+test('the parser finds in every view exactly what pg_depend knows', async () => {
+  const { dependencies } = await facts();
+  const entities = catalog.phases.flatMap((phase) => phase.entities.map(({ name }) => name));
+  assert.equal([...dependencies.keys()].toSorted(), entities.toSorted());
+  for (const [entity, columns] of dependencies) {
+    const parsed = coverage.lineage.reads.get(entity)?.columns ?? new Set();
+    assert.equal([...parsed].toSorted(), [...columns].toSorted(), entity);
+  }
+});
+
+test('the reviewed lists are those of the databases', async () => {
+  assert.equal(await found(), []);
+});
+
+test('the command: exit code, counts and lineage', async () => {
+  const run = () => {
+    const { sourceUrl: SOURCE_DATABASE_URL, targetUrl: TARGET_DATABASE_URL } = pair;
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', 'tsx', 'runner/index.ts', 'check', 'coverage', '--json'],
+      {
+        cwd: ROOT,
+        env: { ...process.env, SOURCE_DATABASE_URL, TARGET_DATABASE_URL },
+        encoding: 'utf8',
+      },
+    );
+    assert.is(stderr, '');
+    return { status, ...(JSON.parse(stdout) as Record<'problems' | 'lineage', unknown[]>) };
+  };
+  const good = run();
+  assert.equal([good.status, good.problems], [0, []]);
+  assert.is(good.lineage.length, coverage.lineage.links.length);
+  await between(
+    pair.sourceAdminUrl,
+    'alter table dispatch_office add column fax text',
+    'alter table dispatch_office drop column fax',
+    () => {
+      const bad = run();
+      assert.equal([bad.status, bad.problems.length], [1, 1]);
+    },
+  );
+});
+
+test('a view that reads more than its file says is found', async () => {
+  const columns = `r.id as legacy_key, r.id::integer as legacy_id, btrim(r.name) as name,
+    jsonb_build_object('legacy', jsonb_strip_nulls(jsonb_build_object('abbrev', r.abbrev, 'type',
+      r.type, 'order', r."order", 'user_id', r.user_id, 'group_id', r.group_id))) as metadata`;
+  const from = 'from legacy.dispatch_role as r';
+  await between(
+    pair.targetAdminUrl,
+    `create or replace view transform.roles as select ${columns} ${from}
+     left join legacy.auth_user as u on u.id = r.user_id and u.is_active`,
+    `create or replace view transform.roles as select ${columns} ${from}`,
+    async () => {
+      assert.equal((await found()).toSorted(), [
+        `${ROLES}: pg_depend says that the view reads legacy.auth_user.id, the parser does not`,
+        `${ROLES}: pg_depend says that the view reads legacy.auth_user.is_active, the parser does not`,
+      ]);
+    },
+  );
+  assert.equal(await found(), []);
+});
+
+test('a view whose file changed since its last run is not compared', async () => {
+  const phases = catalog.phases.map((phase) => ({
+    ...phase,
+    entities: phase.entities.map((each) =>
+      each.name === 'roles' ? { ...each, hash: 'another' } : each,
+    ),
+  }));
+  const { dependencies } = await facts({ ...catalog, phases });
+  assert.not(dependencies.has('roles'));
+  assert.ok(dependencies.has('teams'));
+});
+
+test('a new column and a new table in the source are found', async () => {
+  await between(
+    pair.sourceAdminUrl,
+    'alter table dispatch_office add column fax text; create table dispatch_fax (id integer)',
+    'alter table dispatch_office drop column fax; drop table dispatch_fax',
+    async () => {
+      const list = 'checks/coverage/source-columns.txt';
+      assert.equal(await found(), [
+        `${list}: dispatch_fax.id is new in the source: nobody decided on it`,
+        `${list}: dispatch_office.fax is new in the source: nobody decided on it`,
+      ]);
+    },
+  );
+});
+
+test('a new table in the target is found', async () => {
+  await between(
+    pair.targetAdminUrl,
+    'create table public.invoices (id integer)',
+    'drop table public.invoices',
+    async () => {
+      assert.equal(await found(), [
+        'checks/coverage/target-tables.txt: invoices is new in the target: nobody decided on it',
+      ]);
+    },
+  );
+});
+
+test.run();
