@@ -21,7 +21,7 @@ from (
       [
         $$case t.metadata -> 'legacy' ->> 'sex' when '1' then 'male' when '2' then 'female'
           else 'unknown' end$$,
-        't.gender'
+        't.gender::text'
       ],
       [
         $$case when t.legacy_patient_id is not null then 'patient'
@@ -31,7 +31,7 @@ from (
             or t.metadata -> 'legacy' -> 'groups' @> '4' then 'master'
           when t.profile_type::text in ('doctor', 'client') then t.profile_type::text
           else 'doctor or client' end$$,
-        't.profile_type'
+        't.profile_type::text'
       ]
     ]),
     ('courses', array[['s.type', 't.course_type']]),
@@ -39,13 +39,15 @@ from (
       [
         $$case s.course_id when 1 then 'main' when 2 then 'refinement' when 3 then 'replacement'
           when 4 then 'any' when 7 then 'invoice' when 8 then 'merchandise' end$$,
-        't.course_type'
+        't.course_type::text'
       ],
       ['not s.deleted', 't.is_active']
     ]),
-    ('doctors', array[[$$case when s.is_active then 'active' else 'inactive' end$$, 't.status']]),
+    ('doctors', array[
+      [$$case when s.is_active then 'active' else 'inactive' end$$, 't.status::text']
+    ]),
     ('technicians', array[
-      [$$case when s.is_active then 'active' else 'inactive' end$$, 't.status']
+      [$$case when s.is_active then 'active' else 'inactive' end$$, 't.status::text']
     ]),
     ('technician_roles', array[
       [
@@ -53,15 +55,15 @@ from (
             from '^(ST|DT|MT|RT|DTR)(?:-|$)')
           when 'ST' then 'sectioning' when 'DT' then 'designing' when 'MT' then 'manufacturing'
           when 'RT' then 'remote' when 'DTR' then 'remote' end$$,
-        't.role_type'
+        't.role_type::text'
       ]
     ]),
     ('patients', array[
-      [$$case s.sex when 1 then 'male' when 2 then 'female' else 'unknown' end$$, 't.sex'],
+      [$$case s.sex when 1 then 'male' when 2 then 'female' else 'unknown' end$$, 't.sex::text'],
       [
         $$case when s.archived or s.status = 10 then 'archived' when s.status = 2 then 'on_hold'
           else 'active' end$$,
-        't.status'
+        't.status::text'
       ],
       ['s.archived', 't.archived'],
       ['s.suspended', 't.suspended']
@@ -70,20 +72,20 @@ from (
       [
         $$case s.course_id when 1 then 'main' when 2 then 'refinement' when 3 then 'replacement'
           when 4 then 'any' when 7 then 'invoice' when 8 then 'merchandise' end$$,
-        't.course_type'
+        't.course_type::text'
       ],
       [
         $$case s.status when 0 then 'no_product' when 1 then 'submitted' when 2 then 'approved'
           when 3 then 'in_production' when 4 then 'shipped' when 5 then 'add_plan'
           when 6 then 'on_hold' when 7 then 'cancelled' end$$,
-        't.status'
+        't.status::text'
       ],
       ['s.deleted', 't.deleted']
     ]),
     ('cases', array[
       [
         $$case s.status when 1 then 'active' when 4 then 'active' when 2 then 'on_hold' end$$,
-        't.status'
+        't.status::text'
       ]
     ]),
     ('files', array[['btrim(s.ext)', 't.file_type'], ['s.size', 't.file_size_bytes']]),
@@ -93,7 +95,7 @@ from (
           when '.jpg' then 'image' when '.jpeg' then 'image' when '.png' then 'image'
           when '.gif' then 'image' when '.pdf' then 'document' when '.zip' then 'package'
           when '.rar' then 'package' when '.tar' then 'package' else 'other' end$$,
-        't.category'
+        't.category::text'
       ],
       ['s.type', 't.file_type'],
       ['s.status', 't.status']
@@ -102,7 +104,7 @@ from (
       [
         $$case when s.checked then 'completed' when s.done_at is not null then 'in_progress'
           else 'pending' end$$,
-        't.status'
+        't.status::text'
       ],
       ['s.checked', 't.checked'],
       ['s.jaw', 't.jaw_specification']
@@ -111,60 +113,65 @@ from (
       [
         $$case s.type when 3 then 'user_communication' when 5 then 'clinical_note'
           when 6 then 'patient_communication' when 8 then 'status_update' else 'general' end$$,
-        't.message_type'
+        't.message_type::text'
       ]
     ]),
-    ('discounts', array[[$$'percentage'$$, 't.discount_type'], ['s.total', 't.is_total']]),
+    ('discounts', array[[$$'percentage'$$, 't.discount_type::text'], ['s.total', 't.is_total']]),
     ('payments', array[
       [
         $$case when s.canceled then 'cancelled' when s.paid or s.free then 'completed'
           else 'pending' end$$,
-        't.status'
+        't.status::text'
       ],
       [
         $$case when s.canceled then 'cancelled' when s.paid or s.free then 'completed'
           else 'pending' end$$,
-        't.payment_status'
+        't.payment_status::text'
       ],
       ['s.free', 't.is_free']
     ]),
     ('payment_operations', array[
       [
         $$case s.type when 1 then 'payment' when 2 then 'refund' else 'unknown' end$$,
-        't.operation_type'
+        't.operation_type::text'
       ],
       ['s.office_card', 't.is_office_card']
     ]),
     ('payment_items', array[['s.free', 't.is_free']]),
     ('jaws', array[
       ['s.labial', 't.labial'],
-      [$$case s.reason when 1 then 'breakage' end$$, 't.replacement_reason']
+      [$$case s.reason when 1 then 'breakage' end$$, 't.replacement_reason::text']
     ]),
     ('projects', array[
-      [$$case s.type when 3 then 'treatment_plan' else 'other' end$$, 't.project_type'],
-      [$$case s.status when 2 then 'completed' else 'draft' end$$, 't.status'],
+      [$$case s.type when 3 then 'treatment_plan' else 'other' end$$, 't.project_type::text'],
+      [$$case s.status when 2 then 'completed' else 'draft' end$$, 't.status::text'],
       ['s.public', 't.is_public']
     ]),
     ('treatment_plans', array[['s.original', 't.is_original'], ['s.number', 't.plan_number']]),
-    ('brackets', array[[$$coalesce(nullif(btrim(s.type), ''), 'unknown')$$, 't.bracket_type']]),
-    ('comments_discussion', array[[$$'treatment_discussion'$$, 't.comment_type']]),
-    ('comments_note', array[[$$'doctor_note'$$, 't.comment_type']]),
-    ('case_messages', array[[$$'clinical_note'$$, 't.message_type']]),
+    ('brackets', array[
+      [$$coalesce(nullif(btrim(s.type), ''), 'unknown')$$, 't.bracket_type::text']
+    ]),
+    ('comments_discussion', array[[$$'treatment_discussion'$$, 't.comment_type::text']]),
+    ('comments_note', array[[$$'doctor_note'$$, 't.comment_type::text']]),
+    ('case_messages', array[[$$'clinical_note'$$, 't.message_type::text']]),
     ('team_communications', array[
-      [$$'status_update'$$, 't.communication_type'],
-      [$$'team'$$, 't.visibility']
+      [$$'status_update'$$, 't.communication_type::text'],
+      [$$'team'$$, 't.visibility::text']
     ]),
     ('customer_feedback_comments', array[
-      [$$'general_feedback'$$, 't.feedback_type'],
-      [$$'doctor'$$, 't.source_type']
+      [$$'general_feedback'$$, 't.feedback_type::text'],
+      [$$'doctor'$$, 't.source_type::text']
     ]),
     ('customer_feedback_records', array[
-      [$$'general_feedback'$$, 't.feedback_type'],
-      [$$'doctor'$$, 't.source_type']
+      [$$'general_feedback'$$, 't.feedback_type::text'],
+      [$$'doctor'$$, 't.source_type::text']
     ]),
-    ('system_messages', array[['s.sent', 't.processed'], [$$'notification'$$, 't.message_type']]),
+    ('system_messages', array[
+      ['s.sent', 't.processed'],
+      [$$'notification'$$, 't.message_type::text']
+    ]),
     ('patient_events', array[
-      [$$case when s.done then 'completed' else 'pending' end$$, 't.status'],
+      [$$case when s.done then 'completed' else 'pending' end$$, 't.status::text'],
       ['s.done', 't.is_completed']
     ]),
     ('message_read_receipts', array[['s.type', 't.target_code']]),
@@ -175,11 +182,11 @@ from (
         $$case s.status when 0 then 'no_product' when 1 then 'submitted' when 2 then 'approved'
           when 3 then 'in_production' when 4 then 'shipped' when 5 then 'add_plan'
           when 6 then 'on_hold' when 7 then 'cancelled' end$$,
-        't.to_status'
+        't.to_status::text'
       ]
     ]),
     ('case_states', array[['s.status', 't.status_code']])
 ) as c (entity, pairs)
-cross join lateral migration.differing_values(c.entity, 'text', c.pairs) as d
+cross join lateral migration.differing_values(c.entity, c.pairs) as d
 group by c.entity, d.column_name, d.source_value, d.target_value
 order by c.entity, d.column_name, d.source_value, d.target_value;

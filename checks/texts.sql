@@ -84,6 +84,6 @@ from (
     ('external_links', array[['s.external_id', 't.external_id']]),
     ('user_actions', array[['s.action', 't.action'], ['s.data', 't.action_data']])
 ) as c (entity, pairs)
-cross join lateral migration.differing_values(c.entity, 'text', c.pairs) as d
+cross join lateral migration.differing_values(c.entity, c.pairs) as d
 group by c.entity, d.column_name
 order by c.entity, d.column_name;

@@ -40,7 +40,7 @@ from (
     ('message_attachments', array[['s.created_at', 't.created_at']]),
     ('tasks', array[['s.done_at', 't.completed_at']]),
     ('messages', array[['s.created_at', 't.created_at']]),
-    ('discounts', array[['s.start', 't.valid_from'], ['s.finish', 't.valid_until']]),
+    ('discounts', array[['s.start::text', 't.valid_from'], ['s.finish::text', 't.valid_until']]),
     ('payments', array[['s.made_at', 't.processed_at'], ['s.made_at', 't.created_at']]),
     ('payment_operations', array[['s.made_at', 't.processed_at']]),
     ('projects', array[['s.created_at', 't.created_at']]),
@@ -68,6 +68,6 @@ from (
     ('order_states', array[['s.changed_at', 't.changed_at']]),
     ('case_states', array[['s.changed_at', 't.changed_at']])
 ) as c (entity, pairs)
-cross join lateral migration.differing_values(c.entity, 'timestamptz', c.pairs) as d
+cross join lateral migration.differing_values(c.entity, c.pairs) as d
 group by c.entity, d.column_name
 order by c.entity, d.column_name;

@@ -183,7 +183,7 @@ async function asBefore(session: Session, table: ArchiveTable): Promise<Counts> 
 }
 
 /** A foreign table with the key and the one secret column; dropped before the transaction ends. */
-async function openSecret(session: Session, table: ArchiveTable): Promise<string> {
+export async function openSecret(session: Session, table: ArchiveTable): Promise<string> {
   const name = `legacy.${quoted(`${table.target.table}_secret`)}`;
   await session.query(
     `create foreign table ${name} (id bigint, ${quoted(table.secret ?? '')} text)

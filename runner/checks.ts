@@ -35,7 +35,7 @@ export function readChecks(root: string, folder: string): Check[] {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.sql'))
-    .sort()
+    .toSorted()
     .map((name) => {
       const file = `${folder}/${name}`;
       const text = readFileSync(join(root, file), 'utf8');
@@ -72,7 +72,7 @@ export async function runChecks(
   return results;
 }
 
-/** Runs one check, read only, inside the caller's transaction; an error of the query is a finding. */
+/** Runs one check, read only, in the caller's transaction; an error of the query is a finding. */
 export async function runCheck(session: Session, check: Check): Promise<CheckResult> {
   try {
     const rows = await savepoint(session, async () => {

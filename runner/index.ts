@@ -7,6 +7,7 @@ import { plan } from './commands/plan.ts';
 import { schema } from './commands/schema.ts';
 import { status } from './commands/status.ts';
 import { up } from './commands/up.ts';
+import { verify } from './commands/verify.ts';
 import { type Command, contextOf, helpOf, UsageError } from './command.ts';
 import { ConfigError } from './config.ts';
 import { ConnectionLost, failureOf } from './database.ts';
@@ -15,7 +16,7 @@ import { LeaseLost } from './ledger.ts';
 import { Interrupted, type Interrupt } from './run.ts';
 import { complain, note, say } from './terminal.ts';
 
-const COMMANDS: Command[] = [up, down, plan, status, check, schema, embedded];
+const COMMANDS: Command[] = [up, down, plan, status, check, verify, schema, embedded];
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const interrupt: Interrupt = { requested: false, cancel: () => {} };

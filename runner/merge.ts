@@ -69,7 +69,6 @@ create temporary table gone (legacy_key bigint primary key, id uuid, reason text
 export function fillBatch(shape: Shape, scope: Scope): string {
   const { entity } = shape;
   const names = shape.columns.map((column) => quoted(column.name));
-  // The barrier (offset 0) keeps the planner from computing every expression twice.
   return `
 insert into pg_temp.batch (
   legacy_key, ${names.join(', ')},
@@ -80,16 +79,26 @@ select
   ${hash(shape, 'v')},
   coalesce(m.id, migration.new_id(${literal(entity.name)}, v.legacy_key)),
   m.legacy_id is not null, m.row_hash, m.written_hash, coalesce(m.adopted, false)
-from (
+from ${viewRows(shape, scope)} as v
+${versionJoin(entity, scope, 'v')}left join ids.${quoted(entity.name)} as m
+  on m.legacy_id = v.legacy_key and ${within(scope, 'm.legacy_id')}`;
+}
+
+/**
+ * The rows of a scope that are not filtered, as a sub-select: legacy_key, the columns in the types
+ * they are kept and hashed in, missing, reject. The barrier (offset 0) keeps the planner from
+ * computing every expression twice.
+ */
+export function viewRows(shape: Shape, scope: Scope): string {
+  const { entity } = shape;
+  return `(
   select e.legacy_key, ${shape.columns.map((c) => `${read(c)} as ${quoted(c.name)}`).join(', ')},
     ${shape.has.missing ? 'e.missing' : 'null::text as missing'},
     ${shape.has.reject ? 'e.reject' : 'null::text as reject'}
   from transform.${quoted(entity.name)} as e
   where ${within(scope, 'e.legacy_key')}${shape.has.filter ? ' and e.filter is null' : ''}
   offset 0
-) as v
-${versionJoin(entity, scope, 'v')}left join ids.${quoted(entity.name)} as m
-  on m.legacy_id = v.legacy_key and ${within(scope, 'm.legacy_id')}`;
+)`;
 }
 
 /** Rows left out on purpose, with their reason; undefined where the view has no filter. */
@@ -552,7 +561,8 @@ function differs(shape: Shape, left: string, right: string): string {
   return `row(${of(left)}) is distinct from row(${of(right)})`;
 }
 
-function comparable(column: Column, from: string): string {
+/** A column as it is compared and hashed: enum and json as text. */
+export function comparable(column: Column, from: string): string {
   const value = `${from}.${quoted(column.name)}`;
   return column.kind === 'enum' || column.kind === 'json' ? `${value}::text` : value;
 }

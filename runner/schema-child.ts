@@ -32,7 +32,8 @@ export async function applyInChild(
 
 if (process.send !== undefined && process.argv[1] === fileURLToPath(import.meta.url)) {
   process.once('message', (options) => {
-    void serve(options as ApplyOptions);
+    // it answers errors itself; what is left is a channel that is closed
+    serve(options as ApplyOptions).catch(() => {});
   });
 }
 

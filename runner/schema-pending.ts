@@ -21,7 +21,7 @@ export async function pendingChanges(
     'select name, hash from migration.schema_change_hashes where folder = $1 order by name',
     [folder],
   );
-  const files = readdirSync(join(root, 'schema-changes', folder)).sort();
+  const files = readdirSync(join(root, 'schema-changes', folder)).toSorted();
   return (
     JSON.stringify(applied.map(({ name, hash }) => [name, hash])) !==
     JSON.stringify(

@@ -112,10 +112,11 @@ begin
 end
 $$;
 
--- Values that are not those of the source, row by row, in several columns of one kind. Equal rows
--- make equal counts, sums and checksums, so only the others are looked at further: whether the
--- ledger holds this version of the source row, and whether the row is still ours.
-create or replace function migration.differing_values(entity text, kind text, pairs text[])
+-- Values that are not those of the source, row by row. Pairs are expressions of one type over s,
+-- the source row, and t, the target row. Equal rows make equal counts, sums and checksums, so
+-- only the others are looked at further: whether the ledger holds this version of the source row,
+-- and whether the row was left to the application.
+create or replace function migration.differing_values(entity text, pairs text[])
 returns table (column_name text, legacy_id bigint, source_value text, target_value text)
 language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
@@ -128,12 +129,11 @@ begin
   if not migration.is_checked($1) then return; end if;
   select e.* into strict known from migration.entities as e where e.entity = $1;
   select
-    string_agg(format('(%s)::%s as s%s, (%s)::%s as t%s',
-      $3[i][1], $2, i, $3[i][2], $2, i), ', '),
-    string_agg(format('(%s)::%s is distinct from (%s)::%s', $3[i][1], $2, $3[i][2], $2), ' or '),
-    string_agg(format('(%L, d.s%s, d.t%s)', $3[i][2], i, i), ', ')
+    string_agg(format('%s as s%s, %s as t%s', $2[i][1], i, $2[i][2], i), ', '),
+    string_agg(format('(%s) is distinct from (%s)', $2[i][1], $2[i][2]), ' or '),
+    string_agg(format('(%L, d.s%s::text, d.t%s::text)', $2[i][2], i, i), ', ')
   into columns, differs, sides
-  from generate_subscripts($3, 1) as i;
+  from generate_subscripts($2, 1) as i;
   return query execute format($q$
     with differing as materialized (
       select m.legacy_id, m.version, %4$s
@@ -142,7 +142,7 @@ begin
       left join %3$s as t on t.id = m.id
       where %5$s
     )
-    select x.column_name, d.legacy_id, x.source_value::text, x.target_value::text
+    select x.column_name, d.legacy_id, x.source_value, x.target_value
     from differing as d
     join legacy_versions.%2$I as v on v.id = d.legacy_id and v.version = d.version
     cross join lateral (values %6$s) as x (column_name, source_value, target_value)
@@ -298,7 +298,8 @@ begin
     $q$, known.entity, known.target);
     for sibling in
       select e.entity from migration.entities as e
-      where e.target = known.target and e.entity <> known.entity and e.status = 'complete'
+      where e.target = known.target and e.status = 'complete' and e.entity <> known.entity
+        and (e.entity > known.entity or not migration.is_checked(e.entity))
     loop
       return query execute format($q$
         select %1$L::text, %3$L::text, count(*), min(m.legacy_id)

@@ -52,7 +52,7 @@ const OWN_COLUMNS = ['legacy_key', 'filter', 'missing', 'reject'];
 
 const catalog = readCatalog(ROOT);
 
-let template: Promise<Urls> | undefined;
+let pair: Promise<Urls> | undefined;
 
 /**
  * One test per folder of these phases, and one that no entity is without a folder. `CASE=teams` in
@@ -100,15 +100,18 @@ export async function runCase(folder: string, planted: Planted = {}): Promise<st
     .find(({ name }) => name === entityOf(folder));
   if (entity === undefined) return [`test/cases/${folder} is the case of no entity`];
   const expected = planted.expected ?? readFileSync(join(CASES, folder, 'expected.json'), 'utf8');
-  const pair = await copyOf(await (template ??= prepare()), folder);
-  const source = connect(pair.sourceAdminUrl);
-  const target = connect(pair.targetAdminUrl);
+  const urls = await (pair ??= prepare());
+  const sourceName = `case_${folder}_${randomBytes(4).toString('hex')}`;
+  const caseUrls = { ...urls, ...(await copySource(urls, sourceName)) };
+  const source = connect(caseUrls.sourceAdminUrl);
+  const target = connect(caseUrls.targetAdminUrl);
   try {
     await source.file(join(CASES, folder, 'source.sql'));
+    await emptyTarget(target);
     const targetFile = join(CASES, folder, 'target.sql');
     if (existsSync(targetFile)) await target.file(targetFile);
     const before = await tableOf(target, entity);
-    await up(pair, phasesTo(entity));
+    await up(caseUrls, phasesTo(entity));
     await planted.meddle?.(target);
     return [
       ...(await differences(target, entity, expected)),
@@ -118,61 +121,67 @@ export async function runCase(folder: string, planted: Planted = {}): Promise<st
   } finally {
     await source.end();
     await target.end();
-    await dropDatabase(pair.sourceAdminUrl);
-    await dropDatabase(pair.targetAdminUrl);
+    await besides(urls.sourceAdminUrl, (sql) => sql`drop database ${sql(sourceName)}`);
   }
 }
 
 /**
- * What all cases begin with: common.sql in the source; schema changes, ledger and link in the
- * target. Half the time of a case. It goes with the servers.
+ * What all cases of a file begin with: common.sql in the source; schema changes, ledger and link in
+ * the target. It goes with the servers.
  */
 async function prepare(): Promise<Urls> {
-  const pair = await testPair({ name: 'cases', source: 'schema', target: 'schema' });
-  const source = connect(pair.sourceAdminUrl);
+  const urls = await testPair({ name: 'cases', source: 'schema', target: 'schema' });
+  const source = connect(urls.sourceAdminUrl);
   await source.file(join(CASES, 'common.sql'));
   await source.end();
-  await changeSchema(pair);
-  await up(pair, []);
-  return pair;
+  await changeSchema(urls);
+  await up(urls, []);
+  return urls;
 }
 
-async function copyOf(urls: Urls, folder: string): Promise<Urls> {
-  const name = `case_${folder}_${randomBytes(4).toString('hex')}`;
+/** Each case has a source of its own, which it may alter as it likes. */
+async function copySource(
+  { sourceUrl, sourceAdminUrl }: Urls,
+  name: string,
+): Promise<Pick<Urls, 'sourceUrl' | 'sourceAdminUrl'>> {
   const within = (url: string): string => new URL(`/${name}`, url).href;
-  const copy = {
-    sourceUrl: within(urls.sourceUrl),
-    targetUrl: within(urls.targetUrl),
-    sourceAdminUrl: within(urls.sourceAdminUrl),
-    targetAdminUrl: within(urls.targetAdminUrl),
-  };
-  await besides(urls.sourceAdminUrl, async (sql, template) => {
-    await sql`create database ${sql(name)} template ${sql(template)}`;
-  });
-  // neither grants on a database nor its settings are copied with it
-  await grantReader(copy.sourceAdminUrl);
-  await besides(urls.targetAdminUrl, async (sql, template) => {
-    await sql`create database ${sql(name)} template ${sql(template)} owner postgres`;
-    await sql`alter database ${sql(name)} set search_path to "$user", public, extensions`;
-  });
-  return copy;
+  const template = new URL(sourceAdminUrl).pathname.slice(1);
+  await besides(
+    sourceAdminUrl,
+    (sql) => sql`create database ${sql(name)} template ${sql(template)}`,
+  );
+  // grants on a database are not copied with it
+  await grantReader(within(sourceAdminUrl));
+  return { sourceUrl: within(sourceUrl), sourceAdminUrl: within(sourceAdminUrl) };
 }
 
-async function dropDatabase(url: string): Promise<void> {
-  await besides(url, async (sql, name) => {
-    await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
-    await sql`drop database ${sql(name)}`;
-  });
+/**
+ * Takes all rows out of the target, ledger and id maps included, and leaves what prepare() built:
+ * a copy of the database per case would take twice as long as all the rest.
+ */
+async function emptyTarget(target: Sql): Promise<void> {
+  await target`
+    do $$
+    declare
+      name text;
+    begin
+      -- no foreign keys, and not the trigger that keeps the audit trail
+      set local session_replication_role = replica;
+      for name in
+        select format('%I.%I', schemaname, tablename) from pg_tables
+        where schemaname in ('public', 'ids', 'migration')
+          and tablename !~ '^(installed|schema_change.*)$'
+      loop
+        execute format('delete from %s', name);
+      end loop;
+    end $$`;
 }
 
-/** Work on a database from another one of its server. */
-async function besides(
-  url: string,
-  work: (sql: Sql, database: string) => Promise<void>,
-): Promise<void> {
+/** Work in another database of a server. */
+async function besides(url: string, work: (sql: Sql) => Promise<unknown>): Promise<void> {
   const sql = connect(new URL('/postgres', url).href);
   try {
-    await work(sql, new URL(url).pathname.slice(1));
+    await work(sql);
   } finally {
     await sql.end();
   }

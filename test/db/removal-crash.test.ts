@@ -55,8 +55,10 @@ for (const number of [1, 2, 3, 4]) {
     const above = await state();
     await phase(pair.targetUrl, 'down');
 
-    let cuts = await cutEverywhere('up', below, above);
-    cuts += await cutEverywhere('down', above, below);
+    // the way to BEGIN is the same for all
+    const first = number === 1 ? 1 : 8;
+    let cuts = await cutEverywhere('up', below, above, first);
+    cuts += await cutEverywhere('down', above, below, first);
     console.log(`phase ${number}: ${cuts} cuts`);
     // session, lock, history, BEGIN, guard, the file, guard, COMMIT: each way, twice
     assert.ok(cuts > 60, `only ${cuts} cuts`);
@@ -69,11 +71,16 @@ for (const number of [1, 2, 3, 4]) {
 test.run();
 
 /** From `from`, cuts before each request and each reply in turn; ends when the phase is done. */
-async function cutEverywhere(direction: 'up' | 'down', from: string, to: string): Promise<number> {
+async function cutEverywhere(
+  direction: 'up' | 'down',
+  from: string,
+  to: string,
+  first: number,
+): Promise<number> {
   const back = direction === 'up' ? 'down' : 'up';
   let cuts = 0;
   for (const kind of ['request', 'reply'] as const) {
-    for (let n = 1; ; n += 1) {
+    for (let n = first; ; n += 1) {
       proxy.cutBefore(kind, n);
       const error = await phase(through, direction).then(
         () => undefined,

@@ -140,7 +140,7 @@ test('each phase, its down, and the phase again', async () => {
   const comments = without(two!.schema, original.schema);
   assert.is(comments.filter((line) => /^column .* comment deprecated/.test(line)).length, 3);
   assert.is(
-    comments.filter((line) => /^trigger CREATE TRIGGER migration_col/.test(line)).length,
+    comments.filter((line) => line.startsWith('trigger CREATE TRIGGER migration_column')).length,
     4,
   );
   assert.is(comments.length, 7);
@@ -217,8 +217,11 @@ test('phase 3: the application goes on without the columns, the API roles do not
   }
   await db.query(`set role authenticated`);
   await db.query('select id, first_name from profiles; select * from app_patient_insurance');
-  const denied = await db.query('select insurance_info from profiles').catch((e: Error) => e);
-  assert.match(String(denied), 'permission denied');
+  const denied = await db.query('select insurance_info from profiles').then(
+    () => 'it was allowed',
+    (error: Error) => error.message,
+  );
+  assert.match(denied, 'permission denied');
   await db.query('reset role');
 });
 
@@ -394,9 +397,9 @@ test('a held lock: each try gives up in under a second, readers wait no longer t
   for (const table of ['profiles', 'products']) {
     await holder.query(`begin; select count(*) from ${table}`);
     let longest = 0;
-    let reading = true;
+    const stop = new AbortController();
     const reads = (async () => {
-      while (reading) {
+      while (!stop.signal.aborted) {
         const began = Date.now();
         await reader.query(
           'select (select count(*) from profiles), (select count(*) from products)',
@@ -419,7 +422,7 @@ test('a held lock: each try gives up in under a second, readers wait no longer t
       }),
     );
     tries.push(Date.now() - began);
-    reading = false;
+    stop.abort();
     await reads;
     assert.is(error.code, 'locked');
     assert.is(tries.length, 3);
@@ -469,7 +472,7 @@ test('with a reason the evidence is accepted, and both are in the audit trail', 
 });
 
 test('after the drop: up, check, down of a data phase and up again', async () => {
-  for (const command of [['up'], ['check']]) {
+  for (const command of [['up'], ['check'], ['verify']]) {
     const { code, output } = await runner(pair, ...command);
     assert.is(code, 0, output);
   }
@@ -480,8 +483,8 @@ test('after the drop: up, check, down of a data phase and up again', async () =>
   assert.equal(rows, [{ first_name: 'Ada', last_name: 'Opted' }]);
   const again = await runner(pair, 'up');
   assert.is(again.code, 0, again.output);
-  const { rows: same } = await db.query('select count(*)::integer as n from profiles');
-  assert.ok(same[0]!.n > 1);
+  const { rows: count } = await db.query('select count(*)::integer as n from profiles');
+  assert.ok(count[0]!.n > 1);
   assert.equal(Object.keys(await otherValues(db)), Object.keys(others));
 });
 
