@@ -171,6 +171,21 @@ export function phaseOf(phases: readonly Phase[], word: string): Phase | undefin
   );
 }
 
+/** Hash of the helper functions views use: when it changes, every row is compared. */
+export function functionsHash({ setup }: Catalog): string {
+  return hashOf(
+    setup
+      .filter(({ file }) => file.endsWith('functions.sql'))
+      .map(({ hash }) => hash)
+      .join(),
+  );
+}
+
+/** Schemas the entities write to, sorted. */
+export function targetSchemas({ phases }: Catalog): string[] {
+  return sorted(phases.flatMap(({ entities }) => entities.map(({ target }) => target.schema)));
+}
+
 /** Every source table the files mention, sorted. */
 export function sourceTables(catalog: Catalog): string[] {
   const mentioned = catalog.phases.flatMap(({ entities }) =>

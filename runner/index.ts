@@ -1,11 +1,15 @@
 import { fileURLToPath } from 'node:url';
 
 import { check } from './commands/check.ts';
+import { doctor } from './commands/doctor.ts';
 import { down } from './commands/down.ts';
 import { embedded } from './commands/embedded.ts';
 import { plan } from './commands/plan.ts';
+import { rejects } from './commands/rejects.ts';
+import { retry } from './commands/retry.ts';
 import { schema } from './commands/schema.ts';
 import { status } from './commands/status.ts';
+import { uninstall } from './commands/uninstall.ts';
 import { up } from './commands/up.ts';
 import { verify } from './commands/verify.ts';
 import { type Command, contextOf, helpOf, UsageError } from './command.ts';
@@ -16,7 +20,20 @@ import { LeaseLost } from './ledger.ts';
 import { Interrupted, type Interrupt } from './run.ts';
 import { complain, note, say } from './terminal.ts';
 
-const COMMANDS: Command[] = [up, down, plan, status, check, verify, schema, embedded];
+const COMMANDS: Command[] = [
+  up,
+  down,
+  plan,
+  status,
+  check,
+  verify,
+  rejects,
+  retry,
+  schema,
+  doctor,
+  embedded,
+  uninstall,
+];
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const interrupt: Interrupt = { requested: false, cancel: () => {} };
@@ -29,6 +46,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     interrupt.cancel();
   });
 }
+// `runner rejects | head` closes the pipe: nothing is wrong then.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
 // An error that no await sees comes from a lost connection: the outcome is not known here.
 process.on('uncaughtException', (error) => {
   complain(`${error.message}\nthe outcome is not known here: run the same command again`);

@@ -23,6 +23,8 @@ export interface RunContext {
   functionsHash: string;
   /** Compare every row, whatever the versions say. */
   full: boolean;
+  /** Open rejects are read again. */
+  retry: boolean;
   policy: ConflictPolicy;
   /** Removals beyond 5 % of an entity are wanted. */
   removeMany: boolean;
@@ -232,7 +234,7 @@ async function startEntity(context: RunContext, session: Session, shape: Shape):
   const started = new Date();
   const { entity } = shape;
   await noteAttempt(session, context.run, entity, started);
-  const plan = await planEntity(session, shape, context.functionsHash, context.full);
+  const plan = await planEntity(session, shape, context);
   const [table] = await session.query<{ rows: boolean }>(
     `select exists (select from ${merge.targetOf(entity)}) as rows`,
   );
@@ -273,7 +275,7 @@ async function read(context: RunContext, session: Session, work: Work, piece: Pi
   );
   await reading(session, async () => {
     const scope = scopeOf(shape, piece);
-    if (piece.kind === 'keys') await findWanted(session, shape, piece, plan.grown);
+    if (piece.kind === 'keys') await findWanted(session, shape, piece, plan);
     await fill(session, shape, scope);
     if (shape.entity.idMaps.includes(shape.entity.name)) {
       // keys first, rows second

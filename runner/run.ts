@@ -1,8 +1,16 @@
-import { type Catalog, hashOf, type Phase, type Problem, sourceTables } from './catalog.ts';
+import {
+  type Catalog,
+  functionsHash,
+  type Phase,
+  type Problem,
+  sourceTables,
+  targetSchemas,
+} from './catalog.ts';
 import { runArchive } from './archive.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Config } from './config.ts';
 import { connect, ConnectionLost, failureOf, type Session, transaction } from './database.ts';
+import { type Diagnosis, examinePooler, examineSource, examineTarget } from './doctor.ts';
 import { keepLock } from './keeper.ts';
 import * as ledger from './ledger.ts';
 import { buildLink, closeLink, login } from './link.ts';
@@ -20,6 +28,8 @@ export interface UpOptions {
   phases: Phase[];
   /** Copy the archive tables after the phases. */
   archive?: boolean;
+  /** Read open rejects again, whatever the row versions say. */
+  retry?: boolean;
   dryRun: boolean;
   full: boolean;
   jobs: number;
@@ -54,6 +64,20 @@ export class PreflightFailed extends Error {
   }
 }
 
+/** Source or target is not as it must be; found before anything was written. */
+export class NotReady extends Error {
+  override readonly name = 'NotReady';
+  constructor(diagnoses: Diagnosis[]) {
+    const lines = diagnoses.map(({ what, found, fix }) => `  ${what}: ${found}\n    fix: ${fix}`);
+    super(`source or target is not ready; no row was changed\n${lines.join('\n')}`);
+  }
+}
+
+function refuseIfNotReady(diagnoses: Diagnosis[]): void {
+  const bad = diagnoses.filter(({ state }) => state === 'error');
+  if (bad.length > 0) throw new NotReady(bad);
+}
+
 /**
  * Runs the phases. Returns the number of the run. Throws PreflightFailed, PhaseFailed, RunnerBusy,
  * Interrupted, ConnectionLost; the run is closed in the ledger wherever that is still possible.
@@ -82,6 +106,10 @@ export async function runUp(options: UpOptions): Promise<number> {
       const run = await prepareAndRun(options, sessions, checkpoint);
       return run;
     };
+    refuseIfNotReady([
+      ...(await examineTarget(session, targetSchemas(catalog))),
+      await examinePooler(config.target),
+    ]);
     if (!options.dryRun) {
       await ledger.install(session, catalog);
       for (const name of await options.applySchema()) options.remark(`schema change ${name}`);
@@ -119,7 +147,7 @@ async function prepareAndRun(
     ? <T>(body: () => Promise<T>) => body()
     : <T>(body: () => Promise<T>) => transaction(session, body);
   const run = await inOwn(() =>
-    ledger.startRun(session, dryRun ? 'up --dry-run' : 'up', {
+    ledger.startRun(session, options.retry ? 'retry' : dryRun ? 'up --dry-run' : 'up', {
       phases: options.phases.map(({ name }) => name),
       full: options.full,
       jobs: options.jobs,
@@ -133,13 +161,9 @@ async function prepareAndRun(
     const context: RunContext = {
       run,
       shapes,
-      functionsHash: hashOf(
-        catalog.setup
-          .filter(({ file }) => file.endsWith('functions.sql'))
-          .map(({ hash }) => hash)
-          .join(),
-      ),
+      functionsHash: functionsHash(catalog),
       full: options.full,
+      retry: options.retry ?? false,
       policy: options.policy,
       removeMany: options.removeMany,
       tolerance: config.rejectTolerance,
@@ -175,6 +199,7 @@ async function prepare(options: UpOptions, session: Session, run: number) {
   await ledger.holdLease(session, run);
   const tables = sourceTables(catalog);
   const link = await buildLink(session, config.source, tables);
+  refuseIfNotReady(await examineSource(session, tables));
   const there = tables.filter((table) => !link.missing.includes(table));
   await ledger.enterCatalog(session, catalog);
   await takeSums(session, there);

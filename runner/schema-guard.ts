@@ -38,6 +38,17 @@ export function guardedTransaction(
   let committing = false;
   let failure: unknown;
 
+  const opened = async (): Promise<void> => {
+    try {
+      transactionId = await currentTransaction(client);
+      before = await look(client, protectedColumns);
+      await hooks.afterBegin();
+    } catch (error) {
+      // to node-pg-migrate BEGIN has failed: it would leave the transaction open
+      await client.query('ROLLBACK').catch(() => {});
+      throw error;
+    }
+  };
   const hooked = async (text: string, values?: unknown[]): Promise<unknown> => {
     try {
       if (text === 'COMMIT') {
@@ -54,11 +65,7 @@ export function guardedTransaction(
       }
       const result = await client.query(text, values);
       if (text === 'COMMIT') committing = false;
-      if (text === 'BEGIN') {
-        transactionId = await currentTransaction(client);
-        before = await look(client, protectedColumns);
-        await hooks.afterBegin();
-      }
+      if (text === 'BEGIN') await opened();
       return result;
     } catch (error) {
       failure ??= error;

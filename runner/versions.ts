@@ -34,6 +34,8 @@ export interface Plan {
   basis: string;
   /** Id maps that have grown since this entity was last complete. */
   grown: string[];
+  /** Open rejects, and rows with something missing from a map that has grown, are read again. */
+  again: boolean;
 }
 
 /** Rows of a piece that is read whole: large enough that a commit and a round trip do not count. */
@@ -84,13 +86,13 @@ export async function widthOf(session: Session, entity: Entity): Promise<number>
 export async function planEntity(
   session: Session,
   shape: Shape,
-  functionsHash: string,
-  full: boolean,
+  { functionsHash, full, retry }: { functionsHash: string; full: boolean; retry: boolean },
 ): Promise<Plan> {
   const { entity } = shape;
   const basis = await basisOf(session, entity, functionsHash);
   const grown = await grownMaps(session, entity);
-  const forced = grown.length === 0 ? [] : await forcedRanges(session, shape, grown);
+  const again = grown.length > 0 || retry;
+  const forced = again ? await forcedRanges(session, shape, grown) : [];
   const states = await session.query<RangeSums & { state: 'same' | 'keys' | 'range' }>(`
     select
       coalesce(s.range, l.range) as range,
@@ -112,7 +114,7 @@ export async function planEntity(
   const sourceRows = states.reduce((sum, state) => sum + state.row_count, 0);
   const pieces = cut(shape, states, sourceRows);
   const skipped = states.length - pieces.reduce((sum, piece) => sum + piece.ranges.length, 0);
-  return { pieces, sourceRows, skipped, basis, grown };
+  return { pieces, sourceRows, skipped, basis, grown, again };
 }
 
 /**
@@ -120,7 +122,12 @@ export async function planEntity(
  * table `wanted` what has to be read: keys with another version, keys that are gone, and keys that
  * had something missing from a map that has grown. Returns the number of keys.
  */
-export async function findWanted(session: Session, shape: Shape, piece: Piece, grown: string[]) {
+export async function findWanted(
+  session: Session,
+  shape: Shape,
+  piece: Piece,
+  { grown, again }: Plan,
+): Promise<number> {
   const { entity } = shape;
   const name = literal(entity.name);
   const inside = (column: string) =>
@@ -162,7 +169,7 @@ export async function findWanted(session: Session, shape: Shape, piece: Piece, g
     ) as o
     where not exists (select from pg_temp.source_keys as k where k.id = o.legacy_id)
     ${
-      grown.length === 0
+      !again
         ? ''
         : `
     union

@@ -1,4 +1,4 @@
-import { type Catalog, hashOf, type Problem, sourceTables } from '../catalog.ts';
+import { type Catalog, functionsHash, type Problem, sourceTables } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { type Session, transaction } from '../database.ts';
 import { enterCatalog, installedHash } from '../ledger.ts';
@@ -86,18 +86,16 @@ async function linesOf(
   shapes: Map<string, Shape>,
   full: boolean,
 ): Promise<Line[]> {
-  const functionsHash = hashOf(
-    catalog.setup
-      .filter(({ file }) => file.endsWith('functions.sql'))
-      .map(({ hash }) => hash)
-      .join(),
-  );
   const lines: Line[] = [];
   for (const { entities } of catalog.phases) {
     for (const entity of entities) {
       const shape = shapes.get(entity.name);
       if (shape === undefined) continue;
-      const { pieces, sourceRows } = await planEntity(session, shape, functionsHash, full);
+      const { pieces, sourceRows } = await planEntity(session, shape, {
+        functionsHash: functionsHash(catalog),
+        full,
+        retry: false,
+      });
       const [known] = await session.query<{ file_hash: string | null; speed: number | null }>(
         `select e.file_hash, (
            select sum(c.rows_read) / nullif(sum(extract(epoch from c.finished_at - c.started_at)), 0)

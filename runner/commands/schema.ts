@@ -113,7 +113,10 @@ async function apply(
       folder,
       direction,
       ...(to === undefined ? {} : { to: wholeNumber(to) }),
-      ...hooks,
+      afterBegin: async (client) => {
+        stop();
+        await hooks.afterBegin?.(client);
+      },
       onRetry: ({ attempt, wait, reason }) => {
         note(`attempt ${attempt}: ${reason} Again in ${wait} ms`);
         stop();
@@ -131,8 +134,9 @@ async function apply(
       },
     });
   } catch (error) {
-    if (context.interrupt.requested) throw new Interrupted('interrupted');
-    throw translated(error);
+    const known = translated(error);
+    if (context.interrupt.requested && !(known instanceof ConnectionLost)) stop();
+    throw known;
   }
   if (context.has('json')) sayJson({ folder, direction, files: applied });
   else if (applied.length === 0) say(`${folder}: nothing to do`);
@@ -194,8 +198,7 @@ function translated(error: unknown): unknown {
   if (!(error instanceof SchemaChangeError)) return error;
   if (error.code === 'usage') return new UsageError(error.message);
   if (error.code === 'busy') return new RunnerBusy(error.message);
-  if (error.code === 'unknown' || error.code === 'connect')
-    return new ConnectionLost(error.message);
+  if (error.code === 'unknown') return new ConnectionLost(error.message);
   return error;
 }
 

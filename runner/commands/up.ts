@@ -1,4 +1,4 @@
-import { phaseOf } from '../catalog.ts';
+import { type Phase, phaseOf } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import type { ConflictPolicy } from '../merge.ts';
 import { PhaseFailed } from '../phase.ts';
@@ -28,26 +28,37 @@ export const up: Command = {
 };
 
 async function runCommand(context: Context): Promise<number> {
-  const catalog = context.catalog();
+  const { phases } = context.catalog();
   const wanted = context.positionals.map((word) => {
     if (word === 'archive') return word;
-    const phase = phaseOf(catalog.phases, word);
+    const phase = phaseOf(phases, word);
     if (phase === undefined) {
-      const names = catalog.phases.map(({ name }) => name).join(', ');
+      const names = phases.map(({ name }) => name).join(', ');
       throw new UsageError(`there is no phase ${word}; the phases are ${names}, archive`);
     }
     return phase;
   });
+  return migrate(context, {
+    phases: phases.filter((phase) => wanted.length === 0 || wanted.includes(phase)),
+    archive: wanted.length === 0 || wanted.includes('archive'),
+    retry: false,
+  });
+}
+
+/** What `up` and `retry` share: the run, its failures, and what is shown at the end. */
+export async function migrate(
+  context: Context,
+  what: { phases: Phase[]; archive: boolean; retry: boolean },
+): Promise<number> {
   const config = await context.config();
   const dryRun = context.has('dry-run');
   let run: number;
   try {
     run = await runUp({
+      ...what,
       root: context.root,
       config,
-      catalog,
-      phases: catalog.phases.filter((phase) => wanted.length === 0 || wanted.includes(phase)),
-      archive: wanted.length === 0 || wanted.includes('archive'),
+      catalog: context.catalog(),
       dryRun,
       full: context.has('full'),
       jobs: jobsOf(context.value('jobs'), config.jobs),

@@ -359,27 +359,29 @@ test('down with rows that need the change: all reasons are named, nothing change
   assert.equal(await catalog(context.db), before);
 });
 
-test('a lock that is held: the whole transaction is tried again', async (context) => {
-  const holder = await connected(context.pair.targetUrl);
-  try {
-    await holder.query('begin; lock table public.purchases in access share mode');
-    const retries: number[] = [];
-    let released: Promise<unknown> = Promise.resolve();
-    const done = await apply(context, {
-      onRetry: ({ attempt, reason }) => {
-        retries.push(attempt);
-        assert.match(reason, 'lock timeout');
-        if (attempt === 2) released = holder.query('rollback');
-      },
-    });
-    await released;
-    assert.equal(done, FILES.map(up));
-    assert.equal(retries, [1, 2]);
-    assert.is((await ledger(context.db)).length, FILES.length);
-  } finally {
-    await holder.end();
-  }
-});
+for (const lock of ['purchases in access share', 'profiles in access exclusive']) {
+  test(`a lock that is held (${lock}): the whole transaction is tried again`, async (context) => {
+    const holder = await connected(context.pair.targetUrl);
+    try {
+      await holder.query(`begin; lock table public.${lock} mode`);
+      const retries: number[] = [];
+      let released: Promise<unknown> = Promise.resolve();
+      const done = await apply(context, {
+        onRetry: ({ attempt, reason }) => {
+          retries.push(attempt);
+          assert.match(reason, 'lock timeout');
+          if (attempt === 2) released = holder.query('rollback');
+        },
+      });
+      await released;
+      assert.equal(done, FILES.map(up));
+      assert.equal(retries, [1, 2]);
+      assert.is((await ledger(context.db)).length, FILES.length);
+    } finally {
+      await holder.end();
+    }
+  });
+}
 
 refusal('a lock that stays held: an end, and nothing changed', async (context) => {
   const before = await catalog(context.db);

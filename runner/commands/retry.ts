@@ -1,0 +1,42 @@
+import { type Command, type Context, UsageError } from '../command.ts';
+import { installedHash } from '../ledger.ts';
+import { say } from '../terminal.ts';
+import { migrate } from './up.ts';
+
+export const retry: Command = {
+  name: 'retry',
+  summary: 'reads rejected rows again, with whatever changed in their entities',
+  usage: 'retry [entity]',
+  options: {},
+  run: runCommand,
+};
+
+async function runCommand(context: Context): Promise<number> {
+  const { phases } = context.catalog();
+  const [wanted] = context.positionals;
+  const known = phases.flatMap(({ entities }) => entities.map(({ name }) => name));
+  if (wanted !== undefined && !known.includes(wanted)) {
+    throw new UsageError(`there is no entity ${wanted}`);
+  }
+  const session = await context.session('runner retry');
+  const open =
+    (await installedHash(session)) === undefined
+      ? []
+      : await session.query<{ entity: string }>(
+          'select distinct entity from migration.rejects where resolved_run is null',
+        );
+  const names = open
+    .map(({ entity }) => entity)
+    .filter((name) => [name, undefined].includes(wanted));
+  if (names.length === 0) {
+    say('no open rejects');
+    return 0;
+  }
+  const concerned = phases
+    .map(({ name, entities }) => ({
+      name,
+      entities: entities.filter((entity) => names.includes(entity.name)),
+    }))
+    .filter(({ entities }) => entities.length > 0);
+  return migrate(context, { phases: concerned, archive: false, retry: true });
+}

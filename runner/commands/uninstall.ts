@@ -1,0 +1,61 @@
+import { writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
+
+import { type Command, type Context, UsageError } from '../command.ts';
+import { transaction } from '../database.ts';
+import { keepLock } from '../keeper.ts';
+import { installedHash } from '../ledger.ts';
+import { say } from '../terminal.ts';
+
+export const uninstall: Command = {
+  name: 'uninstall',
+  summary: 'writes the audit trail to a file, then removes link, views, id maps and ledger',
+  usage: 'uninstall',
+  options: {
+    audit: { text: 'file for the audit trail (default: audit.jsonl)', value: 'file' },
+    yes: { text: 'do not ask' },
+  },
+  run: runCommand,
+};
+
+async function runCommand(context: Context): Promise<number> {
+  const { target } = await context.config();
+  const keeper = await keepLock(target, () => {});
+  context.onEnd(() => keeper.release());
+  const session = await context.session('runner uninstall');
+  if ((await installedHash(session)) === undefined) {
+    say('nothing is installed');
+    return 0;
+  }
+  if (!(await agreed(context))) {
+    say('nothing was changed');
+    return 0;
+  }
+  const file = context.value('audit') ?? 'audit.jsonl';
+  const events = await session.query<{ line: string }>(
+    'select to_json(e)::text as line from migration.events as e order by e.event',
+  );
+  writeFileSync(file, events.map(({ line }) => `${line}\n`).join(''), { mode: 0o600 });
+  await transaction(session, async () => {
+    await session.query('drop server if exists legacy_source cascade');
+    for (const schema of ['transform', 'legacy', 'legacy_versions', 'ids', 'migration']) {
+      await session.query(`drop schema if exists ${schema} cascade`);
+    }
+  });
+  say(`${events.length} events written to ${file}; link, views, id maps and ledger are removed`);
+  say('the migrated rows and schema legacy_archive stay; a later `up` would adopt the rows');
+  return 0;
+}
+
+async function agreed(context: Context): Promise<boolean> {
+  if (context.has('yes')) return true;
+  if (process.stdin.isTTY !== true) {
+    throw new UsageError('this cannot be taken back: say --yes where nobody can be asked');
+  }
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await prompt.question(
+    'after this, incremental runs and `down` are no longer possible. Remove? [y/N] ',
+  );
+  prompt.close();
+  return /^y(es)?$/i.test(answer.trim());
+}

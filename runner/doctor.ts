@@ -1,0 +1,253 @@
+import type { Config, Endpoint } from './config.ts';
+import { connect, type Session } from './database.ts';
+
+/** One thing looked at. */
+export interface Diagnosis {
+  what: string;
+  state: 'ok' | 'warning' | 'error';
+  /** What was seen. */
+  found: string;
+  /** What to do; empty when all is well. */
+  fix: string;
+}
+
+/** Oldest target: `client_connection_check_interval`, `security_invoker`, multiranges of tests. */
+const OLDEST_TARGET = 150000;
+/** Oldest source: foreign tables, dblink and xmin work the same from here on. */
+const OLDEST_SOURCE = 90500;
+
+/** Looks at the target as the runner sees it: version, role, rights, logging of secrets. */
+export async function examineTarget(session: Session, schemas: string[]): Promise<Diagnosis[]> {
+  const [facts] = await session.query<{
+    version: number;
+    version_text: string;
+    role: string;
+    superuser: boolean;
+    bypass: boolean;
+    read_only: boolean;
+    replica: boolean;
+    extensions: string[];
+    installable: string[];
+    creates: boolean;
+    others: string[];
+    forced: string[];
+    tracks: string | null;
+  }>(
+    `select
+       current_setting('server_version_num')::integer as version,
+       current_setting('server_version') as version_text,
+       current_user::text as role, r.rolsuper as superuser,
+       r.rolbypassrls or r.rolsuper as bypass,
+       current_setting('default_transaction_read_only') = 'on' as read_only,
+       pg_is_in_recovery() as replica,
+       (select coalesce(array_agg(e.extname::text order by 1), '{}') from pg_extension as e
+        join pg_namespace as n on n.oid = e.extnamespace and n.nspname = 'extensions'
+        where e.extname in ('postgres_fdw', 'dblink', 'uuid-ossp')) as extensions,
+       (select coalesce(array_agg(a.name::text), '{}') from pg_available_extensions as a
+        where a.name in ('postgres_fdw', 'dblink', 'uuid-ossp')) as installable,
+       has_database_privilege(current_database(), 'create') as creates,
+       (select coalesce(array_agg(c.oid::regclass::text order by 1), '{}') from pg_class as c
+        where c.relnamespace = any (
+            select n.oid from pg_namespace as n where n.nspname = any ($1))
+          and c.relkind in ('r', 'p')
+          and not pg_has_role(current_user, c.relowner, 'usage')) as others,
+       (select coalesce(array_agg(c.oid::regclass::text order by 1), '{}') from pg_class as c
+        where c.relnamespace = any (
+            select n.oid from pg_namespace as n where n.nspname = any ($1))
+          and c.relkind in ('r', 'p') and c.relrowsecurity
+          and row_security_active(c.oid)) as forced,
+       current_setting('pg_stat_statements.track', true) as tracks
+     from pg_roles as r where r.rolname = current_user`,
+    [schemas],
+  );
+  if (facts === undefined) return [];
+  const list: Diagnosis[] = [];
+  const look = (what: string, good: boolean, found: string, fix: string, state: Bad = 'error') => {
+    list.push({ what, state: good ? 'ok' : state, found, fix: good ? '' : fix });
+  };
+  look(
+    'target version',
+    facts.version >= OLDEST_TARGET,
+    `PostgreSQL ${facts.version_text}`,
+    'the target must be PostgreSQL 15 or later',
+  );
+  look(
+    'target is writable',
+    !facts.read_only && !facts.replica,
+    facts.replica ? 'a read replica' : facts.read_only ? 'transactions are read only' : 'writable',
+    'connect to the primary, as a role without default_transaction_read_only',
+  );
+  look(
+    'target role',
+    !facts.superuser,
+    `${facts.role}${facts.superuser ? ' is a superuser' : ''}`,
+    'use the project owner account: row level security and ownership are then as in production',
+    'warning',
+  );
+  look(
+    'schemas can be made',
+    facts.creates,
+    facts.creates ? 'yes' : `${facts.role} has no CREATE on the database`,
+    `grant create on the database to ${facts.role}`,
+  );
+  const lacking = ['dblink', 'postgres_fdw', 'uuid-ossp'].filter(
+    (name) => !facts.extensions.includes(name),
+  );
+  look(
+    'extensions in schema extensions',
+    lacking.length === 0,
+    lacking.length === 0 ? facts.extensions.join(', ') : `missing: ${lacking.join(', ')}`,
+    `create extension ... with schema extensions (${lacking.join(', ')})`,
+  );
+  look(
+    'tables are ours to write',
+    facts.others.length === 0,
+    facts.others.length === 0 ? 'all' : `owned by others: ${some(facts.others)}`,
+    `connect as their owner: down disables triggers, which only the owner may`,
+  );
+  look(
+    'row level security does not hide rows',
+    facts.forced.length === 0,
+    facts.forced.length === 0 ? 'none hidden' : `active for ${some(facts.forced)}`,
+    'use a role with BYPASSRLS, or the owner of tables without FORCE ROW LEVEL SECURITY',
+  );
+  look(
+    'statement statistics',
+    facts.tracks !== 'all',
+    facts.tracks === 'all'
+      ? 'pg_stat_statements.track = all keeps nested statements: the source password among them'
+      : 'nested statements are not kept',
+    'set it to top for the migration; use a reader account that is dropped afterwards',
+    'warning',
+  );
+  return list;
+}
+
+/** Looks at the source through the open link: version, rights of the reader, clock. */
+export async function examineSource(session: Session, tables: string[]): Promise<Diagnosis[]> {
+  const [facts] = await session.query<{
+    version: number;
+    role: string;
+    superuser: boolean;
+    unreadable: string[];
+    writable: string[];
+    hidden: string[];
+    seconds_apart: number;
+  }>(
+    `select d.version, d.role, d.superuser, d.unreadable, d.writable, d.hidden,
+       extract(epoch from clock_timestamp() - d.clock)::float8 as seconds_apart
+     from extensions.dblink('versions', format($q$
+       with wanted as (select unnest(%L::text[]) as name),
+       there as (
+         select c.oid, c.relname::text as name from pg_catalog.pg_class as c
+         join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
+         join wanted as w on w.name = c.relname)
+       select
+         current_setting('server_version_num')::integer, current_user::text,
+         (select r.rolsuper from pg_catalog.pg_roles as r where r.rolname = current_user),
+         array(select t.name from there as t where not has_table_privilege(t.oid, 'select')),
+         array(select t.name from there as t
+               where has_table_privilege(t.oid, 'insert, update, delete, truncate')),
+         array(select t.name from there as t join pg_catalog.pg_class as c on c.oid = t.oid
+               where c.relrowsecurity and row_security_active(t.oid)),
+         clock_timestamp()
+     $q$, $1::text[])) as d (
+       version integer, role text, superuser boolean, unreadable text[], writable text[],
+       hidden text[], clock timestamptz)`,
+    [tables],
+  );
+  if (facts === undefined) return [];
+  const list: Diagnosis[] = [];
+  const look = (what: string, good: boolean, found: string, fix: string, state: Bad = 'error') => {
+    list.push({ what, state: good ? 'ok' : state, found, fix: good ? '' : fix });
+  };
+  look(
+    'source version',
+    facts.version >= OLDEST_SOURCE,
+    `PostgreSQL ${Math.floor(facts.version / 10000)}`,
+    'the source must be PostgreSQL 9.5 or later',
+  );
+  look(
+    'source tables are readable',
+    facts.unreadable.length === 0,
+    facts.unreadable.length === 0 ? 'all' : `no SELECT on ${some(facts.unreadable)}`,
+    `grant select on these tables to ${facts.role}`,
+  );
+  look(
+    'source rows are visible',
+    facts.hidden.length === 0,
+    facts.hidden.length === 0 ? 'all' : `row level security hides rows of ${some(facts.hidden)}`,
+    `give ${facts.role} BYPASSRLS, or a policy that shows every row`,
+  );
+  look(
+    'source is only read',
+    !facts.superuser && facts.writable.length === 0,
+    facts.superuser
+      ? `${facts.role} is a superuser`
+      : facts.writable.length === 0
+        ? `${facts.role} may only read`
+        : `${facts.role} may write ${some(facts.writable)}`,
+    'use an account made for the migration that has SELECT and nothing else',
+    'warning',
+  );
+  look(
+    'clocks',
+    Math.abs(facts.seconds_apart) < 60,
+    `${Math.abs(facts.seconds_apart).toFixed(1)} s apart`,
+    'nothing depends on the clocks; the times in the ledger are those of the target',
+    'warning',
+  );
+  return list;
+}
+
+/**
+ * Finds out whether a transaction pooler stands between: what a session sets must still be there
+ * after another session has worked. Throws nothing; the answer is a diagnosis.
+ */
+export async function examinePooler(target: Endpoint): Promise<Diagnosis> {
+  const one = await connect(target, 'runner doctor');
+  const two = await connect(target, 'runner doctor');
+  const read = `select pg_catalog.current_setting('runner.probe', true) as mark, pg_catalog.pg_backend_pid() as pid`;
+  try {
+    let mixed = false;
+    for (let round = 0; round < 3 && !mixed; round += 1) {
+      await one.query(`select pg_catalog.set_config('runner.probe', 'one', false)`);
+      await two.query('begin');
+      await one.query('begin');
+      await two.query(`select pg_catalog.set_config('runner.probe', 'two', false)`);
+      await two.query('commit');
+      await one.query('commit');
+      for (const [session, mark] of [
+        [two, 'two'],
+        [one, 'one'],
+      ] as const) {
+        const [seen] = await session.query<{ mark: string | null; pid: number }>(read);
+        if (seen?.mark !== mark || seen.pid !== session.pid) mixed = true;
+      }
+    }
+    return {
+      what: 'direct or session-mode connection',
+      state: mixed ? 'error' : 'ok',
+      found: mixed ? 'a transaction pooler changes the server session' : 'the session is ours',
+      fix: mixed ? 'use the direct connection or the session mode of the pooler (port 5432)' : '',
+    };
+  } finally {
+    await one.close();
+    await two.close();
+  }
+}
+
+/** Where the source is reached from: said when it cannot be. */
+export function reachOf({ source }: Config): string {
+  return (
+    `the target opens the connection to the source at ${source.host}:${source.port}; if it is ` +
+    'another address from there, set SOURCE_HOST_FROM_TARGET and SOURCE_PORT_FROM_TARGET'
+  );
+}
+
+type Bad = 'warning' | 'error';
+
+function some(names: string[]): string {
+  const rest = names.length > 5 ? ` and ${names.length - 5} more` : '';
+  return `${names.slice(0, 5).join(', ')}${rest}`;
+}
