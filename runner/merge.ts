@@ -19,6 +19,8 @@ export interface Shape {
   rewrites: boolean;
   /** The target table has a column created_at (the older of two rows is adopted). */
   createdAt: boolean;
+  /** Unique keys of the target table whose columns the view supplies. */
+  uniqueKeys: string[][];
   /** All entities of this target table, this one included: rows in any of their maps are ours. */
   siblings: string[];
   /** Keys per range (a range is `key / width`); 0 where one range holds the whole entity. */
@@ -65,7 +67,7 @@ create temporary table failed (
 create temporary table gone (legacy_key bigint primary key, id uuid, reason text)`;
 }
 
-/** Rows to store (and rows with a reject reason) of a scope, from the view into \`batch\`. */
+/** Rows to store (and rows with a reject reason) of a scope, from the view into `batch`. */
 export function fillBatch(shape: Shape, scope: Scope): string {
   const { entity } = shape;
   const names = shape.columns.map((column) => quoted(column.name));
@@ -140,6 +142,11 @@ export function adopt(shape: Shape): string | undefined {
   const { entity } = shape;
   if (entity.adopt.length === 0) return undefined;
   const equal = entity.adopt.map((name) => `t.${quoted(name)} = b.${quoted(name)}`);
+  // a row that has another unique key of the new one, too, would be in its way
+  const unique = shape.uniqueKeys.map((key) => {
+    const same = key.map((name) => `t.${quoted(name)} = b.${quoted(name)}`);
+    return `coalesce(${same.join(' and ')}, false) desc`;
+  });
   const ours = shape.siblings.map(
     (name) => `and not exists (select from ids.${quoted(name)} as m where m.id = t.id)`,
   );
@@ -148,7 +155,9 @@ with candidates as (
   select
     b.legacy_key, t.id,
     row_number() over (
-      partition by b.legacy_key order by ${shape.createdAt ? 't.created_at, ' : ''}t.id) as choice,
+      partition by b.legacy_key
+      order by ${[...unique, ...(shape.createdAt ? ['t.created_at'] : []), 't.id'].join(', ')}
+    ) as choice,
     row_number() over (partition by t.id order by b.legacy_key) as claim
   from pg_temp.batch as b
   join ${targetOf(entity)} as t on ${equal.join(' and ')}
@@ -166,6 +175,13 @@ export function enterIds(shape: Shape, run: number): string {
 insert into ids.${quoted(shape.entity.name)} (legacy_id, id, adopted, run)
 select b.legacy_key, b.target_id, b.adopting, ${run}
 from pg_temp.batch as b where not b.known and b.reject is null`;
+}
+
+/** Ids entered for rows that the target then refused: nothing may point at them. */
+export function dropBareIds(shape: Shape): string {
+  return `
+delete from ids.${quoted(shape.entity.name)} as m using pg_temp.batch as b
+where m.legacy_id = b.legacy_key and b.reject is not null and m.row_hash is null`;
 }
 
 /** Target rows the batch will meet; locked, so that the application cannot change them meanwhile. */
@@ -234,29 +250,43 @@ where ${toInsert(policy)}
 ${one === undefined ? 'order by b.legacy_key' : `  and b.legacy_key = ${one}`}`;
 }
 
-/** The same two statements key by key; what class 22 or 23 refuses goes to \`failed\`. */
+/** The same two statements key by key; what class 22 or 23 refuses goes to `failed`. */
 export function writeRowByRow(shape: Shape, policy: ConflictPolicy): string {
   return `
 do $rows$
 declare
   current_key bigint;
+  remaining bigint := null;
+  before bigint;
   failure_code text;
   failure_constraint text;
   failure_column text;
 begin
-  for current_key in
-    select b.legacy_key from pg_temp.batch as b where ${toWrite('b')} order by 1
+  -- again as long as that helps: a row may need one that comes later
   loop
-    begin
-      ${updateRows(shape, policy, 'current_key').trim()};
-      ${insertRows(shape, policy, 'current_key').trim()};
-      set constraints all immediate;
-    exception when data_exception or integrity_constraint_violation then
-      get stacked diagnostics failure_code = returned_sqlstate,
-        failure_constraint = constraint_name, failure_column = column_name;
-      insert into pg_temp.failed (legacy_key, code, constraint_name, column_name)
-      values (current_key, failure_code, failure_constraint, failure_column);
-    end;
+    before := remaining;
+    for current_key in
+      select b.legacy_key from pg_temp.batch as b
+      where ${toWrite('b')} and (before is null or exists (
+        select from pg_temp.failed as f where f.legacy_key = b.legacy_key))
+      order by 1
+    loop
+      begin
+        delete from pg_temp.failed as f where f.legacy_key = current_key;
+        ${updateRows(shape, policy, 'current_key').trim()};
+        ${insertRows(shape, policy, 'current_key').trim()};
+        set constraints all immediate;
+      exception when data_exception or integrity_constraint_violation then
+        get stacked diagnostics failure_code = returned_sqlstate,
+          failure_constraint = constraint_name, failure_column = column_name;
+        insert into pg_temp.failed (legacy_key, code, constraint_name, column_name)
+        values (current_key, failure_code, failure_constraint, failure_column)
+        on conflict (legacy_key) do update set code = excluded.code,
+          constraint_name = excluded.constraint_name, column_name = excluded.column_name;
+      end;
+    end loop;
+    remaining := (select count(*) from pg_temp.failed as f);
+    exit when remaining = 0 or remaining = before;
   end loop;
   update pg_temp.batch as b set reject = concat('error_', f.code)
   from pg_temp.failed as f where f.legacy_key = b.legacy_key;
@@ -298,7 +328,16 @@ left join pg_temp.left_out as f on f.legacy_key = m.legacy_id
 where ${within(scope, 'm.legacy_id')} and (b.legacy_key is null or b.reject is not null)`;
 }
 
-/** \`deletes remove\`: target rows and map entries go; rows of the application leave an image. */
+/** Rows the application changed or deleted since we wrote them. */
+export function countTouched(shape: Shape): string {
+  return `
+select count(*) as count
+from ids.${quoted(shape.entity.name)} as m
+left join ${targetOf(shape.entity)} as t on t.id = m.id
+where t.id is null or ${hash(shape, 't')} is distinct from m.written_hash`;
+}
+
+/** `deletes remove`: target rows and map entries go; rows of the application leave an image. */
 export function removeGone(shape: Shape, run: number): string[] {
   const { entity } = shape;
   const map = `ids.${quoted(entity.name)}`;
@@ -317,7 +356,7 @@ where (m.adopted or ${hash(shape, 't')} is distinct from m.written_hash)
   ];
 }
 
-/** \`deletes keep\`: lists what is gone, and takes back what has come back. */
+/** `deletes keep`: lists what is gone, and takes back what has come back. */
 export function listGone(shape: Shape, scope: Scope, run: number): string[] {
   const name = literal(shape.entity.name);
   return [
@@ -449,7 +488,7 @@ end
 $keep$`;
 }
 
-/** Everything a batch runs, for reading: \`runner plan --sql\`. */
+/** Everything a batch runs, for reading: `runner plan --sql`. */
 export function explain(shape: Shape, policy: ConflictPolicy): string {
   const scope: Scope = isWhole(shape)
     ? { kind: 'all' }

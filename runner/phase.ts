@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Phase } from './catalog.ts';
+import { type Check, runChecks } from './checks.ts';
 import {
   failureOf,
   isDataError,
@@ -34,6 +35,9 @@ export interface RunContext {
   dryRun: boolean;
   /** The first works alone, the others help where ranges are committed one by one. */
   sessions: Session[];
+  /** Data checks of severity error. */
+  checks: Check[];
+  remark: (line: string) => void;
   report: (progress: Progress) => void;
   /** Throws when the run is to stop. */
   checkpoint: () => void;
@@ -74,6 +78,8 @@ type Actions = Pick<Counts, 'inserted' | 'updated' | 'kept' | 'gone' | 'read'>;
 
 const NO_ACTIONS: Actions = { inserted: 0, updated: 0, kept: 0, gone: 0, read: 0 };
 const ATTEMPTS = 6;
+/** Share of the source rows of a phase that must have been read for its data checks to run. */
+const CHECKED_SHARE = 0.2;
 
 /**
  * Runs a phase: in one transaction, or range by range where an entity says `commit batch`. After an
@@ -90,12 +96,18 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
   };
   try {
     if (byRange) {
+      const done: Progress[] = [];
       for (const shape of shapes) {
         begin(shape);
-        await runByRange(context, shape);
+        done.push(await runByRange(context, shape));
       }
+      at.shape = undefined;
+      const [session] = context.sessions as [Session];
+      await transaction(session, () => checkPhase(context, session, phase, done), {
+        commit: false,
+      });
     } else {
-      await again(context, () => runWhole(context, shapes, begin));
+      await again(context, () => runWhole(context, phase, shapes, begin));
     }
   } catch (error) {
     if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
@@ -115,6 +127,7 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
 /** One transaction: a savepoint per entity and per piece, the link open as long as it is read. */
 async function runWhole(
   context: RunContext,
+  phase: Phase,
   shapes: Shape[],
   begin: (shape: Shape) => void,
 ): Promise<void> {
@@ -147,12 +160,13 @@ async function runWhole(
       );
     }
     await link.close();
+    await checkPhase(context, session, phase, done);
   });
   for (const progress of done) context.report(progress);
 }
 
 /** Range by range: a transaction that reads, a transaction that writes. */
-async function runByRange(context: RunContext, shape: Shape): Promise<void> {
+async function runByRange(context: RunContext, shape: Shape): Promise<Progress> {
   const [session] = context.sessions as [Session];
   const entity = await transaction(session, async () => {
     await holdLease(session, context.run);
@@ -215,6 +229,49 @@ async function runByRange(context: RunContext, shape: Shape): Promise<void> {
     }),
   );
   context.report(progress);
+  return progress;
+}
+
+/**
+ * The data checks, of a phase of which a good part was read: the first time, after a change of its
+ * files or look-ups, with --full. Small increments leave them to `runner check`, which would cost
+ * more than the run. Where the application changed rows since, a finding is a remark: only
+ * `verify` can tell its rows from ours. Throws LawBroken on a finding of severity error.
+ */
+async function checkPhase(
+  context: RunContext,
+  session: Session,
+  phase: Phase,
+  done: Progress[],
+): Promise<void> {
+  const total = (key: 'source' | 'read') =>
+    done.reduce((sum, { counts }) => sum + (counts?.[key] ?? 0), 0);
+  if (total('read') < CHECKED_SHARE * total('source') || total('read') === 0) return;
+  const results = await runChecks(session, context.checks, phase.name);
+  await closeLink(session);
+  const bad = results.filter(({ findings }) => findings > 0);
+  if (bad.length === 0) return;
+  const lines = bad.map(
+    ({ check, sample, problem }) =>
+      `${check.file}: ${problem?.message ?? `not so: ${check.title} (${sample.join('; ')})`}`,
+  );
+  const touched = await touchedRows(context, session, phase);
+  if (touched === 0) throw new LawBroken(`a data check found something:\n${lines.join('\n')}`);
+  context.remark(
+    `the application changed ${touched} rows of ${phase.name} since they were written; ` +
+      `\`runner verify\` lists them:\n${lines.join('\n')}`,
+  );
+}
+
+async function touchedRows(context: RunContext, session: Session, phase: Phase): Promise<number> {
+  let touched = 0;
+  for (const { name } of phase.entities) {
+    const shape = context.shapes.get(name);
+    if (shape === undefined) continue;
+    const [row] = await session.query<{ count: number }>(merge.countTouched(shape));
+    touched += row?.count ?? 0;
+  }
+  return touched;
 }
 
 /** An entity at work. */
@@ -383,12 +440,21 @@ async function write(
   await session.query(merge.findGone(shape, scope));
   await session.query('analyze pg_temp.present; analyze pg_temp.gone');
 
-  const gone = await handleGone(context, session, work, scope);
+  let gone = await handleGone(context, session, work, scope);
+  let refused = false;
   await asApplication(session, async () => {
     await session.query(merge.keepImages(shape, run, policy));
     await session.query(merge.noteConflicts(shape, run, policy));
-    await writeRows(session, shape, policy, hadRows);
+    refused = await writeRows(session, shape, policy, hadRows);
   });
+  if (refused) {
+    // rows that were mapped and are refused now are no longer a row to store
+    if (selfMapped) await session.query(merge.dropBareIds(shape));
+    await session.query('truncate pg_temp.gone');
+    await session.query(merge.findGone(shape, scope));
+    const more = await handleGone(context, session, work, scope);
+    gone = shape.entity.deletes === 'keep' ? more : gone + more;
+  }
   const hashes = merge.hashStored(shape);
   if (hashes !== undefined) await session.query(hashes);
 
@@ -413,21 +479,29 @@ async function write(
   return { ...counted, gone };
 }
 
-/** Inserts and updates, set by set; row by row when class 22 or 23 refuses one of them. */
+/**
+ * Inserts and updates, set by set; row by row when class 22 or 23 refuses one of them. Returns true
+ * where rows were refused. An update may free a unique value that a new row takes; only in a table
+ * that refers to itself may it need the new row first.
+ */
 async function writeRows(
   session: Session,
   shape: Shape,
   policy: ConflictPolicy,
   hadRows: boolean,
-): Promise<void> {
+): Promise<boolean> {
   const [expected] = await session.query<{ inserted: number; updated: number }>(
     merge.countActions(policy),
   );
-  if (expected === undefined || expected.inserted + expected.updated === 0) return;
+  if (expected === undefined || expected.inserted + expected.updated === 0) return false;
+  const newFirst = shape.entity.idMaps.includes(shape.entity.name);
   try {
     const [inserted, updated] = await savepoint(session, async () => {
-      const updatedRows = hadRows ? await session.execute(merge.updateRows(shape, policy)) : 0;
+      const update = async () =>
+        hadRows ? session.execute(merge.updateRows(shape, policy)) : Promise.resolve(0);
+      const early = newFirst ? 0 : await update();
       const insertedRows = await session.execute(merge.insertRows(shape, policy));
+      const updatedRows = newFirst ? await update() : early;
       await session.query('set constraints all immediate');
       return [insertedRows, updatedRows];
     });
@@ -441,7 +515,9 @@ async function writeRows(
   } catch (error) {
     if (!isDataError(error)) throw error;
     await session.query(merge.writeRowByRow(shape, policy));
+    return true;
   }
+  return false;
 }
 
 async function handleGone(

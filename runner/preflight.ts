@@ -128,6 +128,9 @@ function shapeOf(
       .map((column) => shapeColumn(column, target)),
     has: { filter: has('filter'), missing: has('missing'), reject: has('reject') },
     rewrites: facts.rewrites,
+    uniqueKeys: facts.unique_keys
+      .map((key) => key.split(','))
+      .filter((key) => key.every((name) => has(name))),
     createdAt: target.some((column) => column.name === 'created_at'),
     siblings: entities
       .filter(
@@ -307,6 +310,8 @@ interface TableFacts {
   name: string;
   rewrites: boolean;
   referenced_by: string | null;
+  /** Columns of each unique index, comma separated. */
+  unique_keys: string[];
 }
 
 async function tableFacts(session: Session, entities: Entity[]): Promise<Map<string, TableFacts>> {
@@ -318,6 +323,13 @@ async function tableFacts(session: Session, entities: Entity[]): Promise<Map<str
          select from pg_trigger as t
          where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
            and t.tgtype & 2 = 2 and t.tgtype & 1 = 1) as rewrites,
+       (select coalesce(array_agg(i.columns order by i.columns), '{}') from (
+          select string_agg(a.attname, ',' order by a.attnum) as columns
+          from pg_index as x
+          join pg_attribute as a on a.attrelid = x.indrelid and a.attnum = any (x.indkey)
+          where x.indrelid = c.oid and x.indisunique and not x.indisprimary
+            and x.indpred is null and x.indexprs is null
+          group by x.indexrelid) as i) as unique_keys,
        (select min(f.conrelid::regclass::text) from pg_constraint as f
         where f.contype = 'f' and f.confrelid = c.oid and f.conrelid <> c.oid) as referenced_by
      from unnest($1::text[]) as n (name)

@@ -7,7 +7,7 @@ import {
   targetSchemas,
 } from './catalog.ts';
 import { runArchive } from './archive.ts';
-import { runBeforeChecks } from './checks.ts';
+import { readChecks, runBeforeChecks } from './checks.ts';
 import type { Config } from './config.ts';
 import { connect, ConnectionLost, failureOf, type Session, transaction } from './database.ts';
 import { type Diagnosis, examinePooler, examineSource, examineTarget } from './doctor.ts';
@@ -169,6 +169,8 @@ async function prepareAndRun(
       tolerance: config.rejectTolerance,
       dryRun,
       sessions,
+      checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
+      remark: options.remark,
       report: options.report,
       checkpoint,
     };

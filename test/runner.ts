@@ -1,0 +1,313 @@
+/* The runner as a user meets it: a process of its own; and ways to compare what it left behind. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import postgres, { type Sql } from 'postgres';
+import * as assert from 'uvu/assert';
+import { readCatalog } from '../runner/catalog.ts';
+import { connectionOf } from '../runner/commands/schema.ts';
+import { parseUrl } from '../runner/config.ts';
+import { applySchemaChanges } from '../runner/schema.ts';
+import type { Summary } from '../runner/summary.ts';
+import type { Urls } from './pair.ts';
+
+/** What a runner that has ended leaves: exit code (null after a signal) and output. */
+export type Ended = { code: number | null; stdout: string; stderr: string };
+
+/** A runner at work. */
+export type Started = { child: ChildProcess; ended: Promise<Ended> };
+
+/** Rows (or catalog entries) as text, sorted, per table (or kind of object). */
+export type Dump = Map<string, string[]>;
+
+/** A copy of the project whose `sql/` and `checks/before` may be edited. */
+export type Scratch = {
+  root: string;
+  /** Changes a file by its text; throws where nothing changes. */
+  edit(file: string, change: (text: string) => string): void;
+  remove(): void;
+};
+
+export const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+
+/** Where a runner takes its databases from. */
+export type Databases = Pick<Urls, 'sourceUrl' | 'targetUrl'>;
+
+/** Starts `runner <args>` on these databases; `null` = none configured. */
+export function startRunner(
+  urls: Databases | null,
+  args: string[],
+  { root = ROOT, env = {} }: { root?: string; env?: Record<string, string> } = {},
+): Started {
+  const child = spawn(
+    process.execPath,
+    ['--import', import.meta.resolve('tsx'), join(root, 'runner/index.ts'), ...args],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        SOURCE_DATABASE_URL: urls?.sourceUrl ?? '',
+        TARGET_DATABASE_URL: urls?.targetUrl ?? '',
+        ...env,
+      },
+    },
+  );
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
+  const ended = new Promise<Ended>((done, fail) => {
+    child.once('error', fail);
+    child.once('close', (code) => done({ code, ...output }));
+  });
+  return { child, ended };
+}
+
+/** Runs `runner <args>` to its end. */
+export function runner(...parameters: Parameters<typeof startRunner>): Promise<Ended> {
+  return startRunner(...parameters).ended;
+}
+
+/** Runs `runner <args>`, which must end with exit 0. */
+export async function succeed(...parameters: Parameters<typeof startRunner>): Promise<Ended> {
+  const ended = await runner(...parameters);
+  assert.is(ended.code, 0, `runner ${parameters[1].join(' ')}: ${ended.stderr}`);
+  return ended;
+}
+
+/** The last line of standard output. */
+export function lastLine<T = Summary>({ stdout }: Ended): T {
+  return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as T;
+}
+
+/** `up --json` that must succeed: its summary. */
+export async function up(urls: Databases, ...args: string[]): Promise<Summary> {
+  return lastLine(await succeed(urls, ['up', '--json', ...args]));
+}
+
+/** Applies the additive schema changes alone: no ledger, no rows. */
+export async function changeSchema({ targetUrl }: Databases): Promise<void> {
+  const endpoint = parseUrl(targetUrl);
+  if (typeof endpoint === 'string') throw new Error(endpoint);
+  await applySchemaChanges({
+    connection: connectionOf(endpoint),
+    root: ROOT,
+    folder: 'additive',
+    direction: 'up',
+  });
+}
+
+/** One connection, with a session that prints values as the others do. */
+export function open(url: string): Sql {
+  return postgres(url, { max: 1, onnotice: () => {}, connection: { TimeZone: 'UTC' } });
+}
+
+/**
+ * Copies what of the project may be edited, links the rest. The runner is copied: its root is the
+ * folder it lies in.
+ */
+export function scratch(): Scratch {
+  const root = mkdtempSync(join(tmpdir(), 'runner-'));
+  for (const part of ['runner', 'sql', 'checks']) {
+    cpSync(join(ROOT, part), join(root, part), { recursive: true });
+  }
+  for (const part of ['node_modules', 'schema-changes', 'test', 'package.json', 'tsconfig.json']) {
+    symlinkSync(join(ROOT, part), join(root, part));
+  }
+  return {
+    root,
+    edit(file, change) {
+      const text = readFileSync(join(root, file), 'utf8');
+      const changed = change(text);
+      assert.is.not(changed, text, `the edit of ${file} changes nothing`);
+      writeFileSync(join(root, file), changed);
+    },
+    remove: () => rmSync(root, { recursive: true, force: true }),
+  };
+}
+
+/** Waits until a query returns a row, and returns it. */
+export async function waitFor<Row extends object>(
+  what: string,
+  query: () => PromiseLike<readonly Row[]>,
+  seconds = 30,
+): Promise<Row> {
+  const until = Date.now() + seconds * 1000;
+  for (;;) {
+    const [row] = await query();
+    if (row !== undefined) return row;
+    if (Date.now() > until) throw new Error(`not so after ${seconds} s: ${what}`);
+    await sleep(25);
+  }
+}
+
+/**
+ * All rows of the schema `public`. With `clock: false` without the columns that no view supplies
+ * and that the table fills with the time of the load: they differ between equal migrations.
+ */
+export async function dumpRows(target: Sql, { clock }: { clock: boolean }): Promise<Dump> {
+  const tables = await tablesOf(target, 'public');
+  const omitted = clock ? new Map<string, string[]>() : await clockColumns(target);
+  const dump: Dump = new Map();
+  for (const table of tables) {
+    const rows = await target<{ row: string }[]>`
+      select (to_jsonb(t) - ${omitted.get(table) ?? []}::text[])::text as row
+      from public.${target(table)} as t order by 1`;
+    dump.set(
+      table,
+      rows.map(({ row }) => row),
+    );
+  }
+  return dump;
+}
+
+/** Which version of every row stands where: equal only if no row was touched. */
+export async function touches(target: Sql, schemas = ['public']): Promise<Dump> {
+  const dump: Dump = new Map();
+  for (const schema of schemas) {
+    for (const table of await tablesOf(target, schema)) {
+      const [row] = await target<{ state: string }[]>`
+        select concat_ws(' ', count(*), sum(hashtextextended(concat(t.ctid, t.xmin, t.xmax), 0)))
+          as state
+        from ${target(schema)}.${target(table)} as t`;
+      dump.set(`${schema}.${table}`, [row?.state ?? '']);
+    }
+  }
+  return dump;
+}
+
+/** Everything the catalog says about the schema `public`, as PostgreSQL prints it. */
+export async function dumpCatalog(target: Sql): Promise<Dump> {
+  const entries = await target<{ kind: string; entry: string }[]>`
+    with relations as (
+      select c.* from pg_class as c where c.relnamespace = 'public'::regnamespace
+    )
+    select 'relation' as kind, concat_ws(' ', c.relname, c.relkind, c.relowner::regrole, c.relacl,
+      c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relreplident,
+      obj_description(c.oid, 'pg_class')) as entry
+    from relations as c
+    union all
+    select 'column', concat_ws(' ', c.relname, a.attnum, a.attname,
+      format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attacl, a.attidentity, a.attgenerated,
+      pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum))
+    from relations as c
+    join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    left join pg_attrdef as d on d.adrelid = c.oid and d.adnum = a.attnum
+    union all
+    select 'constraint', concat_ws(' ', c.relname, n.conname, n.convalidated,
+      pg_get_constraintdef(n.oid))
+    from relations as c join pg_constraint as n on n.conrelid = c.oid
+    union all
+    select 'index', pg_get_indexdef(i.indexrelid)
+    from relations as c join pg_index as i on i.indrelid = c.oid
+    union all
+    select 'trigger', concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled)
+    from relations as c join pg_trigger as t on t.tgrelid = c.oid and not t.tgisinternal
+    union all
+    select 'trigger of a constraint', concat_ws(' ', n.conname, t.tgtype, t.tgenabled)
+    from relations as c
+    join pg_trigger as t on t.tgrelid = c.oid and t.tgisinternal
+    join pg_constraint as n on n.oid = t.tgconstraint
+    union all
+    select 'policy', concat_ws(' ', p.tablename, p.policyname, p.cmd, p.roles, p.qual, p.with_check)
+    from pg_policies as p where p.schemaname = 'public'
+    union all
+    select 'view', concat_ws(' ', c.relname, pg_get_viewdef(c.oid))
+    from relations as c where c.relkind in ('v', 'm')
+    union all
+    select 'function', concat_ws(' ', pg_get_functiondef(p.oid), p.proacl)
+    from pg_proc as p where p.pronamespace = 'public'::regnamespace and p.prokind in ('f', 'p')
+    union all
+    select 'type', concat_ws(' ', t.typname, t.typtype, t.typacl, e.labels)
+    from pg_type as t
+    left join lateral (
+      select string_agg(l.enumlabel, ',' order by l.enumsortorder) as labels
+      from pg_enum as l where l.enumtypid = t.oid
+    ) as e on true
+    where t.typnamespace = 'public'::regnamespace
+    union all
+    select 'sequence', concat_ws(' ', s.sequencename, s.start_value, s.increment_by, s.last_value)
+    from pg_sequences as s where s.schemaname = 'public'
+    order by 1, 2`;
+  const dump: Dump = new Map();
+  for (const { kind, entry } of entries) dump.set(kind, [...(dump.get(kind) ?? []), entry]);
+  return dump;
+}
+
+/** Asserts that two dumps are equal; says the first differences of each part. */
+export function sameDump(actual: Dump, expected: Dump, what = ''): void {
+  const lines: string[] = [];
+  for (const part of new Set([...actual.keys(), ...expected.keys()])) {
+    const less = without(expected.get(part) ?? [], actual.get(part) ?? []);
+    const more = without(actual.get(part) ?? [], expected.get(part) ?? []);
+    if (less.length + more.length === 0) continue;
+    lines.push(
+      `${part}: ${less.length} lack, ${more.length} are too many`,
+      ...less.slice(0, 2).map((line) => `  - ${line}`),
+      ...more.slice(0, 2).map((line) => `  + ${line}`),
+    );
+  }
+  assert.is(lines.length, 0, [what, ...lines].join('\n'));
+}
+
+/** No session of a runner and no login for the source is left, in the target or the source. */
+export async function noResidue(target: Sql, source: Sql): Promise<void> {
+  await waitFor('no session of a runner is left in the target', async () =>
+    absent(
+      await target`
+        select from pg_stat_activity
+        where datname = current_database() and application_name like 'runner%'`,
+    ),
+  );
+  await waitFor('no session of the reader is left in the source', async () =>
+    absent(
+      await source`
+        select from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid() and usename like '%reader%'`,
+    ),
+  );
+  const mappings = await target`select umid from pg_user_mappings where srvname = 'legacy_source'`;
+  assert.equal([...mappings], [], 'a login for the source is left in the target');
+}
+
+function absent(rows: readonly object[]): object[] {
+  return rows.length === 0 ? [{}] : [];
+}
+
+async function tablesOf(target: Sql, schema: string): Promise<string[]> {
+  const rows = await target<{ name: string }[]>`
+    select c.relname as name from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = ${schema} and c.relkind in ('r', 'p') order by 1`;
+  return rows.map(({ name }) => name);
+}
+
+async function clockColumns(target: Sql): Promise<Map<string, string[]>> {
+  const entities = readCatalog(ROOT).phases.flatMap((phase) => phase.entities);
+  const rows = await target<{ table_name: string; columns: string[] }[]>`
+    select c.table_name, array_agg(c.column_name::text) as columns
+    from information_schema.columns as c
+    where c.table_schema = 'public' and c.column_default ~* 'now\\(\\)|current_timestamp'
+      and not exists (
+        select from jsonb_to_recordset(${JSON.stringify(
+          entities.map(({ name, target: { table } }) => ({ name, table })),
+        )}::text::jsonb) as e (name text, "table" text)
+        join pg_attribute as a on a.attrelid = to_regclass(concat('transform.', e.name))
+        where e.table = c.table_name and a.attname = c.column_name)
+    group by 1`;
+  return new Map(rows.map(({ table_name: table, columns }) => [table, columns]));
+}
+
+/** What of a sorted list is not in another, equal entries counted. */
+function without(list: string[], other: string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const entry of other) counts.set(entry, (counts.get(entry) ?? 0) + 1);
+  return list.filter((entry) => {
+    const count = counts.get(entry) ?? 0;
+    counts.set(entry, count - 1);
+    return count <= 0;
+  });
+}
