@@ -4,7 +4,7 @@ import type { Catalog } from './catalog.ts';
 import { type Context, UsageError } from './command.ts';
 import { type Session, transaction } from './database.ts';
 import { installedHash } from './ledger.ts';
-import { login, openLink } from './link.ts';
+import { login, openLink, pointLink } from './link.ts';
 import { note } from './terminal.ts';
 
 /**
@@ -25,6 +25,7 @@ export async function proveCoverage(context: Context): Promise<Coverage> {
   }
   await login(session, source);
   const read = async () => {
+    await pointLink(session, source);
     await openLink(session);
     await session.query('set transaction read only');
     return readLiveFacts(session, context.catalog());

@@ -218,12 +218,12 @@ function copyField(value: string): string {
 }
 
 function isConnectionError(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  if (typeof code !== 'string') return false;
-  // 57P01-57P05: the server ends the session; 08: connection exceptions of the server itself
+  // ERROR 08006 or 57P01 is what the source said to the target; FATAL ends our own session
+  if (error instanceof postgres.PostgresError) return error.severity === 'FATAL';
+  const { code } = error as { code?: unknown };
   return (
-    /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_)/.test(code) ||
-    /^(57P0[1-5]|08\w{3})$/.test(code)
+    typeof code === 'string' &&
+    /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_)/.test(code)
   );
 }
 

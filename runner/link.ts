@@ -1,5 +1,6 @@
 import type { Endpoint } from './config.ts';
 import type { Session } from './database.ts';
+import { literal, quoted } from './merge.ts';
 
 /**
  * What every session in the source runs with: read only, values printed one way, limits on every
@@ -40,13 +41,7 @@ export async function buildLink(
   source: Endpoint,
   tables: string[],
 ): Promise<LinkReport> {
-  const server: Record<string, string> = {
-    host: source.host,
-    port: String(source.port),
-    dbname: source.database,
-    sslmode: source.sslMode,
-  };
-  if (source.sslRootCert !== undefined) server['sslrootcert'] = source.sslRootCert;
+  const server = serverOptions(source);
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
   await session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
     JSON.stringify(server),
@@ -60,6 +55,28 @@ export async function buildLink(
     [tables],
   );
   return { missing: report?.missing ?? [], sourceVersion: report?.version ?? 0 };
+}
+
+/**
+ * Lets the link of the last run lead to where the source is now, in a transaction that will be
+ * rolled back: commands that only read do not build it anew.
+ */
+export async function pointLink(session: Session, source: Endpoint): Promise<void> {
+  const settings = Object.entries(serverOptions(source)).map(
+    ([name, value]) => `set ${quoted(name)} ${literal(value)}`,
+  );
+  await session.query(`alter server legacy_source options (${settings.join(', ')})`);
+}
+
+function serverOptions(source: Endpoint): Record<string, string> {
+  const options: Record<string, string> = {
+    host: source.host,
+    port: String(source.port),
+    dbname: source.database,
+    sslmode: source.sslMode,
+  };
+  if (source.sslRootCert !== undefined) options['sslrootcert'] = source.sslRootCert;
+  return options;
 }
 
 /**

@@ -164,13 +164,21 @@ export async function dumpRows(target: Sql, { clock }: { clock: boolean }): Prom
   return dump;
 }
 
-/** Which version of every row stands where: equal only if no row was touched. */
-export async function touches(target: Sql, schemas = ['public']): Promise<Dump> {
+/**
+ * Which version of every row stands where: equal only if no row was written. With `locks: true`
+ * also only if none was locked, or written and rolled back.
+ */
+export async function touches(
+  target: Sql,
+  schemas = ['public'],
+  { locks = false } = {},
+): Promise<Dump> {
   const dump: Dump = new Map();
   for (const schema of schemas) {
     for (const table of await tablesOf(target, schema)) {
       const [row] = await target<{ state: string }[]>`
-        select concat_ws(' ', count(*), sum(hashtextextended(concat(t.ctid, t.xmin, t.xmax), 0)))
+        select concat_ws(' ', count(*), sum(hashtextextended(concat(
+          t.ctid, t.xmin, case when ${locks} then t.xmax end), 0)))
           as state
         from ${target(schema)}.${target(table)} as t`;
       dump.set(`${schema}.${table}`, [row?.state ?? '']);
@@ -250,7 +258,9 @@ export function sameDump(actual: Dump, expected: Dump, what = ''): void {
       ...more.slice(0, 2).map((line) => `  + ${line}`),
     );
   }
-  assert.is(lines.length, 0, [what, ...lines].join('\n'));
+  const shown = lines.slice(0, 15);
+  if (lines.length > shown.length) shown.push('...');
+  assert.is(lines.length, 0, [what, ...shown].join('\n'));
 }
 
 /** No session of a runner and no login for the source is left, in the target or the source. */

@@ -6,7 +6,7 @@ import { type Command, type Context, UsageError } from '../command.ts';
 import { drawLineage, proveCoverage } from '../coverage.ts';
 import { transaction } from '../database.ts';
 import { installedHash } from '../ledger.ts';
-import { login } from '../link.ts';
+import { login, pointLink } from '../link.ts';
 import { note, problems, say, sayJson, words } from '../terminal.ts';
 
 /** Reserved among the names of checks: it is no query but a proof over the files and both databases. */
@@ -113,10 +113,11 @@ async function dataChecks(
     return [];
   }
   await login(session, source);
-  return transaction(session, () => runChecks(session, checks), {
-    commit: false,
-    lockTimeout: '1s',
-  });
+  const body = async () => {
+    await pointLink(session, source);
+    return runChecks(session, checks);
+  };
+  return transaction(session, body, { commit: false, lockTimeout: '1s' });
 }
 
 function showResult({

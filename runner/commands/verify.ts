@@ -1,9 +1,10 @@
 import { openSecret } from '../archive.ts';
 import type { ArchiveTable } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
+import type { Endpoint } from '../config.ts';
 import { type Session, transaction } from '../database.ts';
 import { installedHash } from '../ledger.ts';
-import { login, openLink } from '../link.ts';
+import { login, openLink, pointLink } from '../link.ts';
 import { quoted, type Shape } from '../merge.ts';
 import { readShapes } from '../preflight.ts';
 import { Interrupted } from '../run.ts';
@@ -31,7 +32,7 @@ async function runCommand(context: Context): Promise<number> {
     return 1;
   }
   await login(session, source);
-  const found = await transaction(session, () => verifyAll(context, session), {
+  const found = await transaction(session, () => verifyAll(context, session, source), {
     commit: false,
     lockTimeout: '1s',
   });
@@ -41,7 +42,11 @@ async function runCommand(context: Context): Promise<number> {
   return total === 0 ? 0 : 1;
 }
 
-async function verifyAll(context: Context, session: Session): Promise<EntityFindings[]> {
+async function verifyAll(
+  context: Context,
+  session: Session,
+  source: Endpoint,
+): Promise<EntityFindings[]> {
   const catalog = context.catalog();
   const wanted = context.positionals;
   const done = new Set(
@@ -58,6 +63,7 @@ async function verifyAll(context: Context, session: Session): Promise<EntityFind
   const isWanted = (name: string) => (wanted.length === 0 ? done.has(name) : wanted.includes(name));
   const archive = catalog.archive.filter(({ name }) => isWanted(name));
 
+  await pointLink(session, source);
   await openLink(session);
   const sources = new Map<ArchiveTable, string>();
   for (const each of archive) {

@@ -1,12 +1,8 @@
 -- content types are found by name, 58 by number too
 update django_content_type set app_label = 'dispatch', model = 'account' where id = 58;
-update django_content_type set model = 'person' where id = 13;
 insert into django_content_type (id, app_label, model) values
   (20, 'auth', 'user'),
-  -- a model of that name elsewhere
-  (22, 'shop', 'patient'),
-  (23, 'dispatch', 'user'),
-  (24, 'dispatch', repeat('m', 51));
+  (21, 'dispatch', repeat('m', 51));
 
 insert into auth_user (id) values (1), (7);
 insert into dispatch_patient (id, user_id) values (7, 1);
@@ -14,7 +10,5 @@ insert into dispatch_patient (id, user_id) values (7, 1);
 insert into dispatch_record (id, target_type_id, target_id, created_at, text) values
   (1, 13, 7, '2024-05-06 00:00:00+00', 'n'),
   (2, 20, 7, '2024-05-06 00:00:00+00', 'n'),
-  (4, 22, 7, '2024-05-06 00:00:00+00', 'n'),
-  (5, 23, 7, '2024-05-06 00:00:00+00', 'n'),
-  (6, 24, 7, '2024-05-06 00:00:00+00', 'n'),
+  (6, 21, 7, '2024-05-06 00:00:00+00', 'n'),
   (7, 58, 7, '2024-05-06 00:00:00+00', 'n');
