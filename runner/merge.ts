@@ -226,6 +226,11 @@ where ${toWrite('b')} and b.known and b.known_written is not null
   and (p.legacy_key is null or (p.touched and p.differs))`;
 }
 
+/** Leaves the mark of this subtransaction: rows with another xmin were changed by somebody else. */
+export function markWrite(run: number): string {
+  return `insert into migration.writes (run) values (${run})`;
+}
+
 /** Writes changed rows. `one` restricts it to the key in that variable (row by row). */
 export function updateRows(shape: Shape, policy: ConflictPolicy, one?: string): string {
   const { entity } = shape;
@@ -251,7 +256,7 @@ ${one === undefined ? 'order by b.legacy_key' : `  and b.legacy_key = ${one}`}`;
 }
 
 /** The same two statements key by key; what class 22 or 23 refuses goes to `failed`. */
-export function writeRowByRow(shape: Shape, policy: ConflictPolicy): string {
+export function writeRowByRow(shape: Shape, run: number, policy: ConflictPolicy): string {
   return `
 do $rows$
 declare
@@ -276,6 +281,7 @@ begin
         ${updateRows(shape, policy, 'current_key').trim()};
         ${insertRows(shape, policy, 'current_key').trim()};
         set constraints all immediate;
+        ${markWrite(run)};
       exception when data_exception or integrity_constraint_violation then
         get stacked diagnostics failure_code = returned_sqlstate,
           failure_constraint = constraint_name, failure_column = column_name;

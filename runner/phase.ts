@@ -29,6 +29,8 @@ export interface RunContext {
   policy: ConflictPolicy;
   /** Removals beyond 5 % of an entity are wanted. */
   removeMany: boolean;
+  /** Rows of a piece that is read and written at once. */
+  pieceRows: number;
   /** Share of rows rules may reject where the file says nothing. */
   tolerance: number;
   /** Everything is rolled back in the end: no transaction of its own for a phase. */
@@ -445,7 +447,7 @@ async function write(
   await asApplication(session, async () => {
     await session.query(merge.keepImages(shape, run, policy));
     await session.query(merge.noteConflicts(shape, run, policy));
-    refused = await writeRows(session, shape, policy, hadRows);
+    refused = await writeRows(session, shape, context, hadRows);
   });
   if (refused) {
     // rows that were mapped and are refused now are no longer a row to store
@@ -487,7 +489,7 @@ async function write(
 async function writeRows(
   session: Session,
   shape: Shape,
-  policy: ConflictPolicy,
+  { run, policy }: RunContext,
   hadRows: boolean,
 ): Promise<boolean> {
   const [expected] = await session.query<{ inserted: number; updated: number }>(
@@ -503,6 +505,7 @@ async function writeRows(
       const insertedRows = await session.execute(merge.insertRows(shape, policy));
       const updatedRows = newFirst ? await update() : early;
       await session.query('set constraints all immediate');
+      await session.query(merge.markWrite(run));
       return [insertedRows, updatedRows];
     });
     if (inserted !== expected.inserted || updated !== expected.updated) {
@@ -514,7 +517,7 @@ async function writeRows(
     }
   } catch (error) {
     if (!isDataError(error)) throw error;
-    await session.query(merge.writeRowByRow(shape, policy));
+    await session.query(merge.writeRowByRow(shape, run, policy));
     return true;
   }
   return false;

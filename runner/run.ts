@@ -17,7 +17,7 @@ import { buildLink, closeLink, login } from './link.ts';
 import type { ConflictPolicy } from './merge.ts';
 import { type Progress, type RunContext, runPhase } from './phase.ts';
 import { preflight } from './preflight.ts';
-import { takeSums, widthOf } from './versions.ts';
+import { PIECE_ROWS, takeSums, widthOf } from './versions.ts';
 
 /** What `up` is asked to do. */
 export interface UpOptions {
@@ -35,6 +35,8 @@ export interface UpOptions {
   jobs: number;
   policy: ConflictPolicy;
   removeMany: boolean;
+  /** Rows read and written at once; default 60,000. */
+  pieceRows?: number;
   /** Applies pending additive schema changes; returns their names. */
   applySchema: () => Promise<string[]>;
   report: (progress: Progress) => void;
@@ -164,6 +166,7 @@ async function prepareAndRun(
       functionsHash: functionsHash(catalog),
       full: options.full,
       retry: options.retry ?? false,
+      pieceRows: options.pieceRows ?? PIECE_ROWS,
       policy: options.policy,
       removeMany: options.removeMany,
       tolerance: config.rejectTolerance,

@@ -1,10 +1,12 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+import { ConnectionLost } from './database.ts';
+import { RunnerBusy } from './keeper.ts';
 import type { AppliedChange, ApplyOptions } from './schema.ts';
 
 /** What the child answers. */
-type Answer = { applied: AppliedChange[] } | { message: string };
+type Answer = { applied: AppliedChange[] } | { message: string; code: string };
 
 /**
  * Applies the pending additive schema changes in a process of their own: the SQL parser and the
@@ -26,7 +28,11 @@ export async function applyInChild(
     child.send(options);
   });
   child.disconnect();
-  if ('message' in answer) throw new Error(answer.message);
+  if ('message' in answer) {
+    if (answer.code === 'busy') throw new RunnerBusy(answer.message);
+    if (answer.code === 'unknown') throw new ConnectionLost(answer.message);
+    throw new Error(answer.message);
+  }
   return answer.applied.map(({ name }) => name);
 }
 
@@ -48,7 +54,8 @@ async function serve(options: ApplyOptions): Promise<void> {
     });
     answer = { applied };
   } catch (error) {
-    answer = { message: error instanceof Error ? error.message : String(error) };
+    const { message, code = '' } = error as { message: string; code?: string };
+    answer = { message, code };
   }
   process.send?.(answer);
 }

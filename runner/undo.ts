@@ -2,7 +2,7 @@ import { dropArchive } from './archive.ts';
 import type { ArchiveTable, Catalog, Entity, Phase } from './catalog.ts';
 import { savepoint, type Session } from './database.ts';
 import { recordEvent } from './ledger.ts';
-import { hash, literal, quoted, type Shape, targetOf } from './merge.ts';
+import { literal, quoted, targetOf } from './merge.ts';
 
 /** What taking one entity down means. */
 export interface UndoStep {
@@ -43,12 +43,7 @@ export async function phasesOnTop(
  * created are deleted, overwritten and removed ones restored, id map and checkpoints cleared.
  * Statements that meet a reference or a trigger throw; nothing is done then.
  */
-export async function undo(
-  session: Session,
-  entities: Entity[],
-  shapes: Map<string, Shape>,
-  run: number,
-): Promise<UndoStep[]> {
+export async function undo(session: Session, entities: Entity[], run: number): Promise<UndoStep[]> {
   const steps: UndoStep[] = [];
   for (const entity of [...entities].reverse()) {
     const known = await session.query(
@@ -58,7 +53,7 @@ export async function undo(
     if (known.length === 0) continue;
     steps.push(
       await savepoint(session, async () => {
-        const step = await inspect(session, entity, shapes.get(entity.name));
+        const step = await inspect(session, entity);
         await takeBack(session, entity);
         await clearLedger(session, entity);
         await recordEvent(session, run, `down ${entity.name}`, { ...step });
@@ -87,22 +82,20 @@ export async function undoArchive(
   };
 }
 
-async function inspect(
-  session: Session,
-  entity: Entity,
-  shape: Shape | undefined,
-): Promise<UndoStep> {
+async function inspect(session: Session, entity: Entity): Promise<UndoStep> {
   const map = `ids.${quoted(entity.name)}`;
   const table = targetOf(entity);
-  // without a view of the last run nobody can say what was written: every row counts as touched
-  const touched =
-    shape === undefined ? 'true' : `t.id is null or ${hash(shape, 't')} <> m.written_hash`;
   const [counts] = await session.query<{ created: number; restored: number; touched: number }>(
-    `select
+    `with writes as materialized (select distinct w.xmin::text from migration.writes as w),
+     images as materialized (
+       select distinct i.id from migration.before_images as i where i.entity = $1)
+     select
        count(t.id) filter (where not m.adopted) as created,
-       (select count(distinct i.id) from migration.before_images as i where i.entity = $1)
-         as restored,
-       count(*) filter (where ${touched}) as touched
+       (select count(*) from images) as restored,
+       count(*) filter (where
+         (not m.adopted or exists (select from images as i where i.id = m.id))
+         and (t.id is null or not exists (
+           select from writes as w where w.xmin = t.xmin::text))) as touched
      from ${map} as m left join ${table} as t on t.id = m.id`,
     [entity.name],
   );

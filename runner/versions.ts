@@ -39,9 +39,9 @@ export interface Plan {
 }
 
 /** Rows of a piece that is read whole: large enough that a commit and a round trip do not count. */
-const PIECE_ROWS = 60_000;
-/** Rows of the ranges of which changed keys are read; only their (id, version) is listed. */
-const KEYS_PIECE_ROWS = 600_000;
+export const PIECE_ROWS = 60_000;
+/** So many times the rows in ranges of which only changed keys are read: (id, version) is short. */
+const KEYS_FACTOR = 10;
 /** Entities below this are compared whole as soon as one range differs. */
 const SMALL = 5_000;
 
@@ -86,9 +86,10 @@ export async function widthOf(session: Session, entity: Entity): Promise<number>
 export async function planEntity(
   session: Session,
   shape: Shape,
-  { functionsHash, full, retry }: { functionsHash: string; full: boolean; retry: boolean },
+  options: { functionsHash: string; full: boolean; retry: boolean; pieceRows: number },
 ): Promise<Plan> {
   const { entity } = shape;
+  const { functionsHash, full, retry } = options;
   const basis = await basisOf(session, entity, functionsHash);
   const grown = await grownMaps(session, entity);
   const again = grown.length > 0 || retry;
@@ -112,7 +113,7 @@ export async function planEntity(
     ) as l on l.range = s.range
     order by 1`);
   const sourceRows = states.reduce((sum, state) => sum + state.row_count, 0);
-  const pieces = cut(shape, states, sourceRows);
+  const pieces = cut(shape, states, sourceRows, options.pieceRows);
   const skipped = states.length - pieces.reduce((sum, piece) => sum + piece.ranges.length, 0);
   return { pieces, sourceRows, skipped, basis, grown, again };
 }
@@ -264,6 +265,7 @@ function cut(
   shape: Shape,
   states: (RangeSums & { state: 'same' | 'keys' | 'range' })[],
   sourceRows: number,
+  pieceRows: number,
 ): Piece[] {
   const changed = states.filter((state) => state.state !== 'same');
   if (changed.length === 0) return [];
@@ -278,7 +280,7 @@ function cut(
       continue;
     }
     const kind = state === 'keys' && sourceRows >= SMALL ? 'keys' : 'range';
-    const limit = kind === 'keys' ? KEYS_PIECE_ROWS : PIECE_ROWS;
+    const limit = kind === 'keys' ? KEYS_FACTOR * pieceRows : pieceRows;
     const last = pieces.at(-1);
     if (last !== undefined && last.kind === kind && last.rows + sums.row_count <= limit) {
       last.ranges.push(sums);

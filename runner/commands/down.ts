@@ -5,7 +5,6 @@ import { type Command, type Context, UsageError } from '../command.ts';
 import { type Session, transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
 import { holdLease, installedHash, finishRun, startRun } from '../ledger.ts';
-import { readShapes } from '../preflight.ts';
 import { complain, note, say, sayJson, table } from '../terminal.ts';
 import { phasesOnTop, undo, undoArchive, type UndoStep } from '../undo.ts';
 
@@ -59,7 +58,6 @@ async function runCommand(context: Context): Promise<number> {
     return 1;
   }
   const entities = [phase, ...onTop].flatMap((each) => each.entities);
-  const shapes = await readShapes(session, catalog);
   let steps: UndoStep[] = [];
   let verdict: 'done' | 'dry-run' | 'stopped' | 'declined' = 'done';
   try {
@@ -69,7 +67,7 @@ async function runCommand(context: Context): Promise<number> {
       steps =
         word === 'archive'
           ? [await undoArchive(session, catalog.archive, run)]
-          : await undo(session, entities, shapes, run);
+          : await undo(session, entities, run);
       if (!context.has('json')) showSteps(steps);
       verdict = await decide(context, steps);
       if (verdict !== 'done') throw new NotDone();

@@ -7,7 +7,7 @@ import { explain, type Shape } from '../merge.ts';
 import { preflight } from '../preflight.ts';
 import { pendingChanges } from '../schema-pending.ts';
 import { note, problems, say, sayJson, table } from '../terminal.ts';
-import { planEntity, takeSums, widthOf } from '../versions.ts';
+import { PIECE_ROWS, planEntity, takeSums, widthOf } from '../versions.ts';
 
 export const plan: Command = {
   name: 'plan',
@@ -95,6 +95,7 @@ async function linesOf(
         functionsHash: functionsHash(catalog),
         full,
         retry: false,
+        pieceRows: PIECE_ROWS,
       });
       const [known] = await session.query<{ file_hash: string | null; speed: number | null }>(
         `select e.file_hash, (

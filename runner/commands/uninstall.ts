@@ -5,7 +5,7 @@ import { type Command, type Context, UsageError } from '../command.ts';
 import { transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
 import { installedHash } from '../ledger.ts';
-import { say } from '../terminal.ts';
+import { complain, say } from '../terminal.ts';
 
 export const uninstall: Command = {
   name: 'uninstall',
@@ -26,6 +26,17 @@ async function runCommand(context: Context): Promise<number> {
   if ((await installedHash(session)) === undefined) {
     say('nothing is installed');
     return 0;
+  }
+  const [removal] = await session.query<{ begun: boolean }>(
+    `select exists (
+       select from migration.schema_change_hashes where folder = 'removal') as begun`,
+  );
+  if (removal?.begun === true) {
+    complain(
+      'the column removal has begun and its backups are in schema migration; nothing was changed\n' +
+        'take it back with `runner schema down --folder removal` first, or keep the ledger',
+    );
+    return 1;
   }
   if (!(await agreed(context))) {
     say('nothing was changed');

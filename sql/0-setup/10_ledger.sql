@@ -165,6 +165,12 @@ create table if not exists migration.conflicts (
 );
 create index if not exists conflicts_entity_idx on migration.conflicts (entity);
 
+-- one row in every subtransaction that writes application tables: a target row whose xmin is not
+-- the xmin of one of these was changed by somebody else, in whatever column
+create table if not exists migration.writes (
+  run bigint not null
+);
+
 create table if not exists migration.check_results (
   run        bigint,
   name       text not null,
