@@ -11,7 +11,7 @@ import { LawBroken, PhaseFailed, type Progress, type RunContext } from './phase.
  * versions and file are those of the last time is not read. Throws PhaseFailed.
  */
 export async function runArchive(context: RunContext, tables: ArchiveTable[]): Promise<void> {
-  const session = context.sessions[0]!;
+  const [session] = context.sessions;
   const inOne = context.dryRun ? savepoint : transaction;
   const done: Progress[] = [];
   let current: ArchiveTable | undefined;

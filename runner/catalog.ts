@@ -188,10 +188,8 @@ export function targetSchemas({ phases }: Catalog): string[] {
 
 /** Every source table the files mention, sorted. */
 export function sourceTables(catalog: Catalog): string[] {
-  const mentioned = catalog.phases.flatMap(({ entities }) =>
-    entities.flatMap(({ reads }) => reads),
-  );
-  return sorted([...mentioned, ...catalog.archive.map(({ source }) => source)]);
+  const driving = catalog.phases.flatMap(({ entities }) => entities.flatMap(({ reads }) => reads));
+  return sorted([...driving, ...catalog.archive.map(({ source }) => source)]);
 }
 
 /** sha256, hex, of a text with its line ends normalised: a checkout on Windows changes nothing. */

@@ -109,7 +109,7 @@ export function contextOf(
       actions.push(action);
     },
     end: async () => {
-      for (const action of actions.reverse()) await action();
+      for (const action of actions.toReversed()) await action();
     },
   };
   return context;

@@ -58,14 +58,14 @@ export async function keepLock(
     }
     waiting = true;
     asked = Date.now();
-    session.query('select').then(
-      () => {
+    session
+      .query('select')
+      .finally(() => {
         waiting = false;
-      },
-      (error: unknown) => {
+      })
+      .catch((error: unknown) => {
         fail(new ConnectionLost(error instanceof Error ? error.message : String(error)));
-      },
-    );
+      });
   }, HEARTBEAT_MS);
   timer.unref();
 

@@ -36,7 +36,7 @@ export interface RunContext {
   /** Everything is rolled back in the end: no transaction of its own for a phase. */
   dryRun: boolean;
   /** The first works alone, the others help where ranges are committed one by one. */
-  sessions: Session[];
+  sessions: [Session, ...Session[]];
   /** Data checks of severity error. */
   checks: Check[];
   remark: (line: string) => void;
@@ -104,7 +104,7 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
         done.push(await runByRange(context, shape));
       }
       at.shape = undefined;
-      const [session] = context.sessions as [Session];
+      const [session] = context.sessions;
       await transaction(session, () => checkPhase(context, session, phase, done), {
         commit: false,
       });
@@ -117,9 +117,10 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
     const message = error instanceof Error ? error.message : String(error);
     const { shape, started } = at;
     if (shape !== undefined && !context.dryRun) {
-      await transaction(context.sessions[0]!, async () => {
-        await holdLease(context.sessions[0]!, context.run);
-        await noteAttempt(context.sessions[0]!, context.run, shape.entity, started, message);
+      const [session] = context.sessions;
+      await transaction(session, async () => {
+        await holdLease(session, context.run);
+        await noteAttempt(session, context.run, shape.entity, started, message);
       });
     }
     throw new PhaseFailed(phase.name, shape?.entity.name, message, byRange, error);
@@ -133,7 +134,7 @@ async function runWhole(
   shapes: Shape[],
   begin: (shape: Shape) => void,
 ): Promise<void> {
-  const session = context.sessions[0]!;
+  const [session] = context.sessions;
   const inOne = context.dryRun ? savepoint : transaction;
   const done: Progress[] = [];
   await inOne(session, async () => {
@@ -169,7 +170,7 @@ async function runWhole(
 
 /** Range by range: a transaction that reads, a transaction that writes. */
 async function runByRange(context: RunContext, shape: Shape): Promise<Progress> {
-  const [session] = context.sessions as [Session];
+  const [session] = context.sessions;
   const entity = await transaction(session, async () => {
     await holdLease(session, context.run);
     return startEntity(context, session, shape);

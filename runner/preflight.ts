@@ -274,7 +274,7 @@ function compare(entity: Entity, view: CatalogColumn[], target: CatalogColumn[])
 function fits(given: string, stored: string): boolean {
   const isText = (type: string) => /^(text|character varying)/.test(type);
   if (given === stored || (isText(given) && isText(stored))) return true;
-  if (stored === 'numeric') return /^numeric/.test(given);
+  if (stored === 'numeric') return given.startsWith('numeric');
   return stored === 'bigint' && (given === 'integer' || given === 'smallint');
 }
 
@@ -381,5 +381,7 @@ function at(entity: Entity, mark: string, rule: string, message: string, fix: st
 
 /** PostgreSQL counts characters from 1; JavaScript counts UTF-16 units from 0. */
 function utf16Offset(text: string, position: number): number {
-  return [...text].slice(0, position - 1).join('').length;
+  return Array.from(text)
+    .slice(0, position - 1)
+    .join('').length;
 }

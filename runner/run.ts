@@ -105,8 +105,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     const session = await connect(config.target, 'runner');
     sessions.push(session);
     const body = async () => {
-      const run = await prepareAndRun(options, sessions, checkpoint);
-      return run;
+      return prepareAndRun(options, sessions as [Session, ...Session[]], checkpoint);
     };
     refuseIfNotReady([
       ...(await examineTarget(session, targetSchemas(catalog))),
@@ -140,11 +139,11 @@ export async function runUp(options: UpOptions): Promise<number> {
 
 async function prepareAndRun(
   options: UpOptions,
-  sessions: Session[],
+  sessions: [Session, ...Session[]],
   checkpoint: () => void,
 ): Promise<number> {
   const { catalog, config, dryRun } = options;
-  const [session] = sessions as [Session];
+  const [session] = sessions;
   const inOwn = dryRun
     ? <T>(body: () => Promise<T>) => body()
     : <T>(body: () => Promise<T>) => transaction(session, body);
@@ -177,12 +176,7 @@ async function prepareAndRun(
       report: options.report,
       checkpoint,
     };
-    const byRange = options.phases.some(({ entities }) => entities.some((e) => e.commitBatch));
-    while (byRange && !dryRun && sessions.length < options.jobs) {
-      const worker = await connect(config.target, `runner worker ${sessions.length + 1}`);
-      sessions.push(worker);
-      await login(worker, config.source);
-    }
+    await hireWorkers(options, sessions);
     for (const phase of options.phases) await runPhase(context, phase);
     if (options.archive) await runArchive(context, catalog.archive);
     await inOwn(() => ledger.finishRun(session, run, 'done'));
@@ -195,6 +189,18 @@ async function prepareAndRun(
       ledger.finishRun(session, run, stopped ? 'interrupted' : 'failed', message),
     ).catch(() => {});
     throw error;
+  }
+}
+
+/** Further sessions, where phases commit range by range and reads and writes can overlap. */
+async function hireWorkers(options: UpOptions, sessions: Session[]): Promise<void> {
+  const { config, dryRun, jobs, phases } = options;
+  const byRange = phases.some(({ entities }) => entities.some((entity) => entity.commitBatch));
+  if (!byRange || dryRun) return;
+  for (let number = sessions.length + 1; number <= jobs; number += 1) {
+    const worker = await connect(config.target, `runner worker ${number}`);
+    sessions.push(worker);
+    await login(worker, config.source);
   }
 }
 

@@ -164,7 +164,7 @@ function verdictOf(
   }
   const complete = named('complete');
   if (complete.length === 0 && named('partial').length === 0) return 'Nothing is migrated yet.';
-  const open = [...named('partial'), ...named('new')].sort();
+  const open = [...named('partial'), ...named('new')].toSorted();
   if (open.length > 0) {
     return `${complete.length} of ${phases.length} phases are complete; \`up\` goes on with ${open[0]}.`;
   }

@@ -5,8 +5,8 @@ import { readTerminal } from './config.ts';
 import type { Progress } from './phase.ts';
 
 const settings = readTerminal();
-kleur.enabled = settings.color && process.stdout.isTTY === true;
-const live = process.stderr.isTTY === true && !settings.ci;
+kleur.enabled = settings.color && process.stdout.isTTY;
+const live = process.stderr.isTTY && !settings.ci;
 
 /** A line on standard output. */
 export function say(line = ''): void {
@@ -88,7 +88,7 @@ export function progressOf(): (progress: Progress) => void {
       ].filter((text) => text !== '');
       note(
         `${words.good('✓')} ${progress.phase} ${progress.entity}  ` +
-          `${changes.length === 0 ? 'unchanged' : changes.join(', ')}` +
+          (changes.length === 0 ? 'unchanged' : changes.join(', ')) +
           words.dim(`  ${(progress.seconds ?? 0).toFixed(1)} s`),
       );
       return;

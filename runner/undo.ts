@@ -45,7 +45,7 @@ export async function phasesOnTop(
  */
 export async function undo(session: Session, entities: Entity[], run: number): Promise<UndoStep[]> {
   const steps: UndoStep[] = [];
-  for (const entity of [...entities].reverse()) {
+  for (const entity of entities.toReversed()) {
     const known = await session.query(
       `select from migration.entities where entity = $1 and status <> 'new'`,
       [entity.name],

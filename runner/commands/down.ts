@@ -4,7 +4,7 @@ import { phaseOf } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { type Session, transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
-import { holdLease, installedHash, finishRun, startRun } from '../ledger.ts';
+import { finishRun, holdLease, install, installedHash, startRun } from '../ledger.ts';
 import { complain, note, say, sayJson, table } from '../terminal.ts';
 import { phasesOnTop, undo, undoArchive, type UndoStep } from '../undo.ts';
 
@@ -49,6 +49,7 @@ async function runCommand(context: Context): Promise<number> {
     say('nothing is migrated: there is nothing to take back');
     return 0;
   }
+  await install(session, catalog);
   const onTop = await phasesOnTop(session, catalog, phase);
   if (onTop.length > 0 && !context.has('cascade')) {
     complain(
@@ -86,7 +87,7 @@ async function decide(context: Context, steps: UndoStep[]) {
   if (context.has('dry-run')) return 'dry-run';
   const blocked = steps.some(({ touched, references }) => touched > 0 || references.length > 0);
   if (blocked && !context.has('force')) return 'stopped';
-  if (context.has('yes') || context.has('json') || process.stdin.isTTY !== true) return 'done';
+  if (context.has('yes') || context.has('json') || !process.stdin.isTTY) return 'done';
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await prompt.question('take this back? [y/N] ');
   prompt.close();

@@ -60,7 +60,7 @@ async function runCommand(context: Context): Promise<number> {
 
 async function agreed(context: Context): Promise<boolean> {
   if (context.has('yes')) return true;
-  if (process.stdin.isTTY !== true) {
+  if (!process.stdin.isTTY) {
     throw new UsageError('this cannot be taken back: say --yes where nobody can be asked');
   }
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
