@@ -85,46 +85,29 @@ function refuseIfNotReady(diagnoses: Diagnosis[]): void {
  * Interrupted, ConnectionLost; the run is closed in the ledger wherever that is still possible.
  */
 export async function runUp(options: UpOptions): Promise<number> {
-  const { config, catalog, interrupt } = options;
+  const { config, interrupt } = options;
   const sessions: Session[] = [];
   let lost: ConnectionLost | undefined;
-  const cancelAll = () => {
-    for (const session of sessions) session.cancel();
-  };
+  let stop: (error: ConnectionLost) => void = () => {};
+  // a frozen connection never answers: the run ends without waiting for it
+  const silence = new Promise<never>((_, reject) => {
+    stop = reject;
+  });
+  silence.catch(() => {});
   const keeper = await keepLock(config.target, (error) => {
     lost = error;
-    cancelAll();
+    stop(error);
   });
-  interrupt.cancel = cancelAll;
+  interrupt.cancel = () => {
+    for (const session of sessions) session.cancel();
+  };
   const checkpoint = () => {
     if (lost !== undefined) throw lost;
     keeper.check();
     if (interrupt.requested) throw new Interrupted('interrupted');
   };
   try {
-    const session = await connect(config.target, 'runner');
-    sessions.push(session);
-    const body = async () => {
-      return prepareAndRun(options, sessions as [Session, ...Session[]], checkpoint);
-    };
-    refuseIfNotReady([
-      ...(await examineTarget(session, targetSchemas(catalog))),
-      await examinePooler(config.target),
-    ]);
-    if (!options.dryRun) {
-      await ledger.install(session, catalog);
-      for (const name of await options.applySchema()) options.remark(`schema change ${name}`);
-      return await body();
-    }
-    let run = 0;
-    await transaction(
-      session,
-      async () => {
-        run = await body();
-      },
-      { commit: false },
-    );
-    return run;
+    return await Promise.race([silence, runWith(options, sessions, checkpoint)]);
   } catch (error) {
     if (lost !== undefined) throw lost;
     if (interrupt.requested && failureOf(error)?.code === '57014') {
@@ -132,9 +115,38 @@ export async function runUp(options: UpOptions): Promise<number> {
     }
     throw error;
   } finally {
-    for (const session of sessions) await session.close();
+    await Promise.all(sessions.map((session) => session.close()));
     await keeper.release();
   }
+}
+
+async function runWith(
+  options: UpOptions,
+  sessions: Session[],
+  checkpoint: () => void,
+): Promise<number> {
+  const { config, catalog } = options;
+  const session = await connect(config.target, 'runner');
+  sessions.push(session);
+  refuseIfNotReady([
+    ...(await examineTarget(session, targetSchemas(catalog))),
+    await examinePooler(config.target),
+  ]);
+  const body = () => prepareAndRun(options, sessions as [Session, ...Session[]], checkpoint);
+  if (!options.dryRun) {
+    await ledger.install(session, catalog);
+    for (const name of await options.applySchema()) options.remark(`schema change ${name}`);
+    return body();
+  }
+  let run = 0;
+  await transaction(
+    session,
+    async () => {
+      run = await body();
+    },
+    { commit: false },
+  );
+  return run;
 }
 
 async function prepareAndRun(

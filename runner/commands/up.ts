@@ -19,8 +19,8 @@ export const up: Command = {
     full: { text: 'compare every row, whatever the row versions say' },
     jobs: { text: 'workers where ranges are committed one by one (1 to 8)', value: 'n' },
     'on-conflict': {
-      text: 'row changed by the application and in the source: source (default) or target wins',
-      value: 'source|target',
+      text: 'where both sides changed a row: source (default) or target wins',
+      value: 'side',
     },
     yes: { text: 'remove rows even if more than 5 % of an entity are gone' },
   },

@@ -1,4 +1,6 @@
 // deadline 240
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -50,41 +52,41 @@ test.after(async ({ pair, source, target }) => {
   await pair.drop();
 });
 
-/** Everything that can be wrong with the files of one project, and where it must be seen. */
-const EDITS: { file: string; from: string; to: string; at: string; message: RegExp }[] = [
+/** What can be wrong with the files of a project; the finding is where `mark` first stands. */
+const EDITS: { file: string; from: string; to: string; mark: string; message: RegExp }[] = [
   {
     file: 'sql/1-foundation/10_offices.sql',
     from: 'as zip_code,',
     to: 'as zipcode,',
-    at: '18:31',
+    mark: 'as zipcode',
     message: /offices has no column zipcode/,
   },
   {
     file: 'sql/1-foundation/40_teams.sql',
     from: 'true          as is_active',
     to: "'yes'         as is_active",
-    at: '14:17',
+    mark: 'as is_active',
     message: /is_active is text, teams stores boolean/,
   },
   {
     file: 'sql/1-foundation/60_categories.sql',
     from: '  btrim(c.name) as name,\n',
     to: '',
-    at: '8:1',
+    mark: 'create view',
     message: /categories\.name is NOT NULL without a default and not supplied/,
   },
   {
     file: 'sql/2-core/20_patients.sql',
     from: 'p.schemes  ',
     to: 'p.schemas  ',
-    at: '41:3',
+    mark: 'p.schemas',
     message: /column p\.schemas does not exist/,
   },
   {
     file: 'sql/3-operations/60_tasks.sql',
     from: 't.id                     as legacy_key',
     to: 't.id::text               as legacy_key',
-    at: '12:31',
+    mark: 'as legacy_key',
     message: /legacy_key is text, not bigint/,
   },
 ];
@@ -111,7 +113,7 @@ test('what does not fit is refused before anything is written, all at once, with
   const { problems } = lastLine<{ problems: Problem[] }>({ code, stdout, stderr });
   const found = problems.map((p) => `${p.file}:${p.line}:${p.column} ${p.message}`);
   const expected = [
-    ...EDITS.map(({ file, at, message }) => [`${file}:${at} `, message] as const),
+    ...EDITS.map((edit) => [`${placeOf(project, edit)} `, edit.message] as const),
     ['sql/1-foundation/50_courses.sql:', /column c\.name does not exist/] as const,
     ['sql/2-core/40_templates.sql:', /dispatch_template\.id is not the unique key/] as const,
     ['checks/before/groups.sql:1:1 ', /group_id=2 expected=doctor found=Dentist/] as const,
@@ -125,7 +127,7 @@ test('what does not fit is refused before anything is written, all at once, with
   // each once: no finding that follows from another
   assert.is(found.length, expected.length, found.join('\n'));
   // a person sees the line and the place in it
-  assert.match(stderr, /sql\/2-core\/20_patients\.sql:41:3\b.*\n {2} {2}p\.schemas .*\n {4}\^/);
+  assert.match(stderr, /sql\/2-core\/20_patients\.sql:\d+:3\b.*\n {2} {2}p\.schemas .*\n {4}\^/);
   assert.match(stderr, `${expected.length} problems found before the first write`);
   sameDump(await dumpRows(target, { clock: true }), before.rows);
   sameDump(await dumpCatalog(target), before.all);
@@ -176,7 +178,12 @@ test('after a migration too: the rows stay as they are', async ({ pair, target, 
   sameDump(await touches(target, ['public', 'ids']), before);
 });
 
-/** Schemas of ours in which there are rows of the source. */
+function placeOf({ root }: Scratch, { file, mark }: { file: string; mark: string }): string {
+  const before = readFileSync(join(root, file), 'utf8').split(mark)[0]?.split('\n') ?? [];
+  return `${file}:${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
+}
+
+/** Tables that hold rows of the source. */
 async function written(target: Sql): Promise<string[]> {
   const tables = await target<{ name: string }[]>`
     select c.oid::regclass::text as name from pg_class as c
