@@ -14,7 +14,14 @@ import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
 import * as merge from './merge.ts';
 import type { ConflictPolicy, Scope, Shape } from './merge.ts';
-import { findWanted, type Piece, type Plan, planEntity } from './versions.ts';
+import {
+  enterLookups,
+  findWanted,
+  type Piece,
+  type Plan,
+  planEntity,
+  settleLookups,
+} from './versions.ts';
 
 /** What a run decided before its first phase. */
 export interface RunContext {
@@ -154,9 +161,9 @@ async function runWhole(
             });
             add(entity, piece, actions, context);
           }
-          if (await hasBareRejects(session, shape)) {
+          if (entity.plan.pieces.length > 0) {
             await link.open();
-            await keepRejectedRows(session, shape);
+            await settle(session, shape);
           }
           return endEntity(context, session, entity);
         }),
@@ -223,9 +230,9 @@ async function runByRange(context: RunContext, shape: Shape): Promise<Progress> 
   const progress = await again(context, () =>
     transaction(session, async () => {
       await holdLease(session, context.run);
-      if (await hasBareRejects(session, shape)) {
+      if (entity.plan.pieces.length > 0) {
         await openLink(session);
-        await keepRejectedRows(session, shape);
+        await settle(session, shape);
         await closeLink(session);
       }
       return endEntity(context, session, entity);
@@ -295,6 +302,7 @@ async function startEntity(context: RunContext, session: Session, shape: Shape):
   const { entity } = shape;
   await noteAttempt(session, context.run, entity, started);
   const plan = await planEntity(session, shape, context);
+  if (plan.pieces.length > 0) await enterLookups(session, entity);
   const [table] = await session.query<{ rows: boolean }>(
     `select exists (select from ${merge.targetOf(entity)}) as rows`,
   );
@@ -589,6 +597,12 @@ async function balanceRanges(session: Session, shape: Shape): Promise<void> {
       `${first.merged} merged + ${first.rejected} rejected + ${first.filtered} filtered; ` +
       'the view must show every row of its driving table exactly once',
   );
+}
+
+/** What is left to do through the link when all pieces are written. */
+async function settle(session: Session, shape: Shape): Promise<void> {
+  await settleLookups(session, shape.entity);
+  if (await hasBareRejects(session, shape)) await keepRejectedRows(session, shape);
 }
 
 async function hasBareRejects(session: Session, shape: Shape): Promise<boolean> {

@@ -17,7 +17,7 @@ import { buildLink, closeLink, login } from './link.ts';
 import type { ConflictPolicy } from './merge.ts';
 import { type Progress, type RunContext, runPhase } from './phase.ts';
 import { preflight } from './preflight.ts';
-import { PIECE_ROWS, takeSums, widthOf } from './versions.ts';
+import { PIECE_ROWS, takeLookups, takeSums, widthOf } from './versions.ts';
 
 /** What `up` is asked to do. */
 export interface UpOptions {
@@ -231,6 +231,7 @@ async function prepare(options: UpOptions, session: Session, run: number) {
   );
   problems.push(...(await runBeforeChecks(session, options.root, options.remark)));
   if (problems.length > 0) throw new PreflightFailed(problems);
+  await takeLookups(session, catalog, run);
   await ledger.enterEntities(session, shapes.values());
   await closeLink(session);
   return shapes;

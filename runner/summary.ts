@@ -14,6 +14,8 @@ export interface EntitySummary {
   kept: number | null;
   rejected: number | null;
   filtered: number | null;
+  /** Rows read from the source. */
+  read: number | null;
   balanced: boolean | null;
   seconds: number | null;
   /** Mapped keys that are gone from the source and still in the target. */
@@ -51,7 +53,7 @@ export async function readSummary(
     `select
        e.entity, e.phase, e.target, e.file_hash,
        case when last.status = 'failed' then 'failed' else e.status end as status,
-       d.source, d.inserted, d.updated, d.unchanged, d.kept, d.rejected, d.filtered, d.balanced,
+       d.source, d.inserted, d.updated, d.unchanged, d.kept, d.rejected, d.filtered, d.rows_read as read, d.balanced,
        extract(epoch from d.finished_at - d.started_at)::float8 as seconds,
        (select count(*) from migration.gone as g where g.entity = e.entity) as gone,
        case when last.status = 'failed' then last.error end as error
@@ -137,6 +139,7 @@ const EMPTY: Omit<EntitySummary, 'entity' | 'phase' | 'target' | 'changed'> = {
   kept: null,
   rejected: null,
   filtered: null,
+  read: null,
   balanced: null,
   seconds: null,
   gone: 0,

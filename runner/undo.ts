@@ -185,6 +185,7 @@ async function clearLedger(session: Session, entity: Entity): Promise<void> {
   await session.query(`truncate ids.${quoted(entity.name)}`);
   for (const table of [
     'ranges',
+    'lookups',
     'rejects',
     'filtered',
     'gone',

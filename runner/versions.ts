@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import { blanked, type Entity } from './catalog.ts';
+import { blanked, type Catalog, type Entity } from './catalog.ts';
 import type { Session } from './database.ts';
 import { HASH_METHOD, isWhole, literal, quoted, type Shape } from './merge.ts';
 
@@ -70,6 +70,89 @@ export async function takeSums(session: Session, tables: string[]): Promise<void
       from migration.source_tables as t, migration.range_sums(t.source_table, t.width) as s
       where t.source_table = ${name} group by s.range`);
   }
+}
+
+/**
+ * Says of every entity what it sees of the tables it looks things up in (and of its driving table
+ * where the view reads that twice), in the temporary table `seen`. Equal row versions: as before.
+ * Otherwise the content of the columns the view uses decides, taken before anything is read; where
+ * rows changed while the entity was read the last time, content proves nothing and a new mark
+ * makes everything look changed. The link is open, views and sums are there.
+ */
+export async function takeLookups(session: Session, catalog: Catalog, run: number): Promise<void> {
+  const uses = catalog.phases
+    .flatMap(({ entities }) => entities)
+    .flatMap((entity) => lookupsOf(entity).map((table) => ({ entity: entity.name, table })));
+  await session.query(
+    `drop table if exists pg_temp.seen;
+     create temporary table seen (
+       entity text, source_table text, columns text[], version_digest text, content_digest text,
+       primary key (entity, source_table))`,
+  );
+  await session.query(
+    `insert into pg_temp.seen (entity, source_table, columns, version_digest)
+     select u.entity, u.table, c.columns, concat_ws(':', coalesce(s.rows, 0), coalesce(s.a, 0),
+       coalesce(s.b, 0))
+     from jsonb_to_recordset($1::text::jsonb) as u (entity text, "table" text)
+     cross join lateral (
+       select array_agg(distinct a.attname::text order by a.attname::text) as columns
+       from pg_rewrite as w
+       join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+         and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
+       join pg_attribute as a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+       where w.ev_class = to_regclass(concat('transform.', quote_ident(u.entity)))
+         and d.refobjid = to_regclass(concat('legacy.', quote_ident(u.table)))
+     ) as c
+     left join (
+       select source_table, sum(row_count) as rows, sum(sum_a) as a, sum(sum_b) as b
+       from pg_temp.sums group by source_table
+     ) as s on s.source_table = u.table
+     where c.columns is not null`,
+    [JSON.stringify(uses)],
+  );
+  await session.query(`
+    update pg_temp.seen as n set content_digest = l.content_digest
+    from migration.lookups as l
+    where (l.entity, l.source_table) = (n.entity, n.source_table)
+      and (l.version_digest, l.columns) = (n.version_digest, n.columns::text)`);
+  await session.query(`
+    with content as materialized (
+      select d.source_table, d.columns, migration.content_digest(d.source_table, d.columns) as digest
+      from (
+        select distinct source_table, columns from pg_temp.seen where content_digest is null
+      ) as d
+    )
+    update pg_temp.seen as n
+    set content_digest = concat(c.digest, (
+      select case when l.settled then substring(l.content_digest from ' run .*') else ' run ${run}' end
+      from migration.lookups as l
+      where (l.entity, l.source_table) = (n.entity, n.source_table)))
+    from content as c
+    where n.content_digest is null and (c.source_table, c.columns) = (n.source_table, n.columns)`);
+}
+
+/** Before an entity is read: what it is going to see is not settled until it has been read. */
+export async function enterLookups(session: Session, entity: Entity): Promise<void> {
+  await session.query(
+    `insert into migration.lookups
+       (entity, source_table, columns, version_digest, content_digest, settled)
+     select entity, source_table, columns::text, version_digest, content_digest, false
+     from pg_temp.seen where entity = $1
+     on conflict (entity, source_table) do update set columns = excluded.columns,
+       version_digest = excluded.version_digest, content_digest = excluded.content_digest,
+       settled = false`,
+    [entity.name],
+  );
+}
+
+/** After an entity was read: settled where no row of the look-up has changed since. Link open. */
+export async function settleLookups(session: Session, entity: Entity): Promise<void> {
+  await session.query(
+    `update migration.lookups as l
+     set settled = l.version_digest = migration.version_digest(l.source_table)
+     where l.entity = $1`,
+    [entity.name],
+  );
 }
 
 /** Keys per range of the source table; 0 where one range holds the whole entity. */
@@ -200,7 +283,7 @@ export function intervals(ranges: readonly { range: number }[], width: number): 
 }
 
 /** The view reads its driving table a second time: a change of one row may change another. */
-export function readsDrivingTableAgain(entity: Entity): boolean {
+function readsDrivingTableAgain(entity: Entity): boolean {
   const mentions = blanked(entity.text).match(
     new RegExp(`\\blegacy\\s*\\.\\s*"?${entity.source}\\b`, 'gi'),
   );
@@ -218,22 +301,22 @@ function sumsOf(shape: Shape): string {
     : `select range, row_count, sum_a, sum_b ${from}`;
 }
 
-/** Equal basis = the file, the helper functions, the hash and all look-up tables are the same. */
+/** Equal basis = the file, the helper functions, the hash and what is looked up are the same. */
 async function basisOf(session: Session, entity: Entity, functionsHash: string): Promise<string> {
-  const lookups = entity.reads.filter(
-    (table) => table !== entity.source || entity.readWhole || readsDrivingTableAgain(entity),
-  );
   const [row] = await session.query<{ digest: string | null }>(
-    `select string_agg(concat_ws(':', t.source_table, t.rows, t.a, t.b), ',' order by t.source_table)
-       as digest
-     from (
-       select source_table, sum(row_count) as rows, sum(sum_a) as a, sum(sum_b) as b
-       from pg_temp.sums where source_table = any ($1) group by source_table
-     ) as t`,
-    [lookups],
+    `select string_agg(concat_ws(' ', source_table, columns::text, content_digest), e'\\n'
+       order by source_table) as digest
+     from pg_temp.seen where entity = $1`,
+    [entity.name],
   );
   const parts = [entity.hash, functionsHash, String(HASH_METHOD), row?.digest ?? ''];
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 32);
+}
+
+function lookupsOf(entity: Entity): string[] {
+  return entity.reads.filter(
+    (table) => table !== entity.source || entity.readWhole || readsDrivingTableAgain(entity),
+  );
 }
 
 async function grownMaps(session: Session, entity: Entity): Promise<string[]> {

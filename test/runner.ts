@@ -145,8 +145,9 @@ export async function waitFor<Row extends object>(
 }
 
 /**
- * All rows of the schema `public`. With `clock: false` without the columns that no view supplies
- * and that the table fills with the time of the load: they differ between equal migrations.
+ * All rows of the schema `public`. With `clock: false` without the columns that some view of the
+ * table does not supply and that are filled with the time of the load: they differ between equal
+ * migrations.
  */
 export async function dumpRows(target: Sql, { clock }: { clock: boolean }): Promise<Dump> {
   const tables = await tablesOf(target, 'public');
@@ -295,18 +296,18 @@ async function tablesOf(target: Sql, schema: string): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
-async function clockColumns(target: Sql): Promise<Map<string, string[]>> {
+export async function clockColumns(target: Sql): Promise<Map<string, string[]>> {
   const entities = readCatalog(ROOT).phases.flatMap((phase) => phase.entities);
+  const list = JSON.stringify(entities.map(({ name, target: { table } }) => ({ name, table })));
   const rows = await target<{ table_name: string; columns: string[] }[]>`
-    select c.table_name, array_agg(c.column_name::text) as columns
+    select c.table_name, array_agg(distinct c.column_name::text) as columns
     from information_schema.columns as c
+    join jsonb_to_recordset(${list}::text::jsonb) as e (name text, "table" text)
+      on e.table = c.table_name
     where c.table_schema = 'public' and c.column_default ~* 'now\\(\\)|current_timestamp'
       and not exists (
-        select from jsonb_to_recordset(${JSON.stringify(
-          entities.map(({ name, target: { table } }) => ({ name, table })),
-        )}::text::jsonb) as e (name text, "table" text)
-        join pg_attribute as a on a.attrelid = to_regclass(concat('transform.', e.name))
-        where e.table = c.table_name and a.attname = c.column_name)
+        select from pg_attribute as a
+        where a.attrelid = to_regclass(concat('transform.', e.name)) and a.attname = c.column_name)
     group by 1`;
   return new Map(rows.map(({ table_name: table, columns }) => [table, columns]));
 }

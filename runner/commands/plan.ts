@@ -7,7 +7,7 @@ import { explain, type Shape } from '../merge.ts';
 import { preflight } from '../preflight.ts';
 import { pendingChanges } from '../schema-pending.ts';
 import { note, problems, say, sayJson, table } from '../terminal.ts';
-import { PIECE_ROWS, planEntity, takeSums, widthOf } from '../versions.ts';
+import { PIECE_ROWS, planEntity, takeLookups, takeSums, widthOf } from '../versions.ts';
 
 export const plan: Command = {
   name: 'plan',
@@ -58,6 +58,7 @@ async function runCommand(context: Context): Promise<number> {
         tables.filter((name) => !link.missing.includes(name)),
       );
       const result = await preflight(session, catalog, (entity) => widthOf(session, entity));
+      await takeLookups(session, catalog, 0);
       found = result.problems;
       const shape = wanted === undefined ? undefined : result.shapes.get(wanted);
       if (shape !== undefined) sql = explain(shape, 'source');

@@ -64,6 +64,18 @@ create table if not exists migration.entities (
   completed_run bigint references migration.runs
 );
 
+-- what an entity saw of a table it looks things up in: the versions of all its rows, and the
+-- content of the columns the view uses; settled = no row changed while the entity was read
+create table if not exists migration.lookups (
+  entity         text not null,
+  source_table   text not null,
+  columns        text not null,
+  version_digest text not null,
+  content_digest text not null,
+  settled        boolean not null,
+  primary key (entity, source_table)
+);
+
 -- one row per entity and attempt
 create table if not exists migration.control (
   run         bigint not null references migration.runs,

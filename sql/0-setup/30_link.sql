@@ -114,6 +114,32 @@ begin
 end
 $$;
 
+-- Digest of the row versions of a whole source table, as of now.
+create or replace function migration.version_digest(source_table text) returns text
+language sql set search_path = pg_catalog, pg_temp as $$
+  select concat_ws(':', coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
+    coalesce(sum(s.sum_b), 0))
+  from migration.source_tables as t, migration.range_sums(t.source_table, t.width) as s
+  where t.source_table = version_digest.source_table
+$$;
+
+-- Digest of the content of some columns of a source table, as of now.
+create or replace function migration.content_digest(source_table text, columns text[])
+returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform migration.connect_versions();
+  return (
+    select d.digest
+    from extensions.dblink('versions', format(
+      'select concat_ws('':'', count(*), sum(hashtext(k)::bigint), sum(hashtext(k || ''#'')::bigint))'
+      ' from (select (row(%s))::text as k from public.%I offset 0) as s',
+      (select string_agg(quote_ident(c), ', ' order by c) from unnest(columns) as c),
+      source_table)) as d (digest text)
+  );
+end
+$$;
+
 -- Server, foreign tables and version tables, all made anew. `server` holds the libpq options
 -- host, port, dbname, sslmode ...; `settings` what the sessions in the source run with.
 create or replace function migration.build_link(server jsonb, settings text, tables text[])

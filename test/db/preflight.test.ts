@@ -86,7 +86,7 @@ const EDITS: { file: string; from: string; to: string; mark: string; message: Re
     file: 'sql/3-operations/60_tasks.sql',
     from: 't.id                     as legacy_key',
     to: 't.id::text               as legacy_key',
-    mark: 'as legacy_key',
+    mark: 'legacy_key',
     message: /legacy_key is text, not bigint/,
   },
 ];

@@ -6,16 +6,40 @@ export interface Proxy {
   /**
    * Cuts every connection, both ways and for good, before the n-th request reaches the server or
    * before the first byte of the n-th reply reaches the client. n counts from 1, since the last
-   * call and over all connections; connections made afterwards are cut at once.
+   * call and over all connections; connections made afterwards are cut at once. `first` is called
+   * before the sockets close: to kill the client, say.
    */
-  cutBefore(kind: 'request' | 'reply', n: number): void;
+  cutBefore(kind: 'request' | 'reply', n: number, first?: () => void): void;
+  /**
+   * Calls `action` when the n-th request whose text matches has been passed on to the server, or
+   * (`reply`) when the first byte of its reply has come and is not yet passed on. `cut` closes that
+   * connection, both ways.
+   */
+  when(
+    text: RegExp,
+    kind: 'request' | 'reply',
+    action: (cut: () => void) => void,
+    n?: number,
+  ): void;
+  /** Closes every connection, both ways; later ones are let through. */
+  drop(): void;
+  /** Holds back what passes, each way, for so many milliseconds. */
+  delay(milliseconds: number): void;
   /** Lets everything pass again and counts from 0. */
   pass(): void;
-  /** Stops reading from both sides without closing: a frozen network. */
+  /** Stops reading from both sides without closing, until `pass`: a frozen network. */
   freeze(): void;
   /** What passed since the last cutBefore or pass, and whether the cut was reached. */
   counts(): { requests: number; replies: number; cut: boolean };
   stop(): Promise<void>;
+}
+
+interface Awaited {
+  text: RegExp;
+  kind: 'request' | 'reply';
+  action: (cut: () => void) => void;
+  /** How many more have to match. */
+  n: number;
 }
 
 /** Messages of a client after which it waits: simple query, sync, password, COPY's end. */
@@ -31,7 +55,9 @@ const GSS_REQUEST = 80877104;
  */
 export async function startProxy(server: { port: number; host?: string }): Promise<Proxy> {
   const sockets = new Set<Socket>();
-  let target: { kind: 'request' | 'reply'; n: number } | undefined;
+  let target: { kind: 'request' | 'reply'; n: number; first: () => void } | undefined;
+  let awaited: Awaited | undefined;
+  let latency = 0;
   let requests = 0;
   let replies = 0;
   let cut = false;
@@ -40,8 +66,13 @@ export async function startProxy(server: { port: number; host?: string }): Promi
   const reached = (kind: 'request' | 'reply', count: number): boolean => {
     if (target === undefined || target.kind !== kind || count < target.n) return false;
     cut = true;
+    target.first();
     for (const socket of sockets) socket.destroy();
     return true;
+  };
+  const send = (socket: Socket, message: Buffer): void => {
+    if (latency === 0) socket.write(message);
+    else setTimeout(() => !socket.destroyed && socket.write(message), latency);
   };
   const listener = createServer((client) => {
     if (cut) {
@@ -65,6 +96,11 @@ export async function startProxy(server: { port: number; host?: string }): Promi
     let started = false;
     let answersOneByte = false;
     let inReply = false;
+    let answer: Awaited['action'] | undefined;
+    const cutBoth = (): void => {
+      client.destroy();
+      backend.destroy();
+    };
 
     const fromClient = messages((buffer) => {
       if (started) return buffer.length < 5 ? undefined : 1 + buffer.readInt32BE(1);
@@ -82,7 +118,16 @@ export async function startProxy(server: { port: number; host?: string }): Promi
           if (reached('request', requests + 1)) return;
           requests += 1;
         }
-        backend.write(message);
+        send(backend, message);
+        // the text of a statement is in Q, or in P long before the S that asks for an answer
+        if (awaited?.text.test(message.toString('utf8'))) {
+          awaited.n -= 1;
+          if (awaited.n > 0) continue;
+          const { kind, action } = awaited;
+          awaited = undefined;
+          if (kind === 'reply') answer = action;
+          else action(cutBoth);
+        }
       }
     });
 
@@ -94,6 +139,9 @@ export async function startProxy(server: { port: number; host?: string }): Promi
       for (const message of fromServer(chunk)) {
         if (!inReply) {
           if (reached('reply', replies + 1)) return;
+          answer?.(cutBoth);
+          answer = undefined;
+          if (client.destroyed) return;
           replies += 1;
           inReply = true;
         }
@@ -102,7 +150,7 @@ export async function startProxy(server: { port: number; host?: string }): Promi
         const asks = type === 'R' && ![0, 12].includes(message.readInt32BE(5));
         if (answersOneByte || type === 'Z' || type === 'G' || asks) inReply = false;
         answersOneByte = false;
-        client.write(message);
+        send(client, message);
       }
     });
   });
@@ -115,13 +163,23 @@ export async function startProxy(server: { port: number; host?: string }): Promi
   };
   return {
     port: (listener.address() as AddressInfo).port,
-    cutBefore: (kind, n) => {
+    cutBefore: (kind, n, first = () => {}) => {
       restart();
-      target = { kind, n };
+      target = { kind, n, first };
+    },
+    when: (text, kind, action, n = 1) => {
+      awaited = { text, kind, action, n };
+    },
+    drop: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+    delay: (milliseconds) => {
+      latency = milliseconds;
     },
     pass: () => {
       restart();
       target = undefined;
+      awaited = undefined;
       frozen = false;
       for (const socket of sockets) socket.resume();
     },

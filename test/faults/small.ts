@@ -3,26 +3,42 @@ import { randomBytes } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Catalog, readCatalog } from '../../runner/catalog.ts';
 import { type Endpoint, parseUrl } from '../../runner/config.ts';
 import { install } from '../../runner/ledger.ts';
 import { connect } from '../../runner/database.ts';
 import { grantReader, loadSource } from '../../runner/embedded.ts';
 import { runUp, type UpOptions } from '../../runner/run.ts';
-import { testPair, type TestPair } from '../pair.ts';
+import { testPair, type Urls } from '../pair.ts';
 import { changeSchema, type Databases, open, ROOT } from '../runner.ts';
 
 /** Three phases and the archive; the third commits range by range. Closed under `ids.<entity>`. */
 const ENTITIES = [
   ...['offices', 'profiles', 'categories'],
-  ...['doctors', 'doctor_offices', 'patients', 'orders'],
-  ...['files', 'order_files', 'messages'],
+  ...['doctor_offices'],
+  ...['user_actions'],
 ];
-const ARCHIVE = ['legacy_archive.auth_user_password', 'legacy_archive.dispatch_agent'];
+const ARCHIVE = ['legacy_archive.auth_user_password'];
 /** Data checks that look only at what these entities write. */
-const CHECKS = ['balance.sql', 'foreign_keys.sql', 'no_secrets.sql', 'private_schemas.sql'];
+export const CHECKS = ['balance.sql', 'foreign_keys.sql', 'no_secrets.sql', 'private_schemas.sql'];
 /** Keys per range: the batch phase has several ranges, and with pieceRows 1 as many commits. */
-const WIDTHS = { dispatch_file: 120, dispatch_record: 40 };
+const WIDTHS = { dispatch_action: 45 };
+
+/** In the source: rows inserted, updated and deleted, in ranges of their own and in the same. */
+const CHANGES = `
+  update dispatch_action set data = 'changed' where id % 9 = 0;
+  delete from dispatch_action where id % 50 = 3;
+  insert into dispatch_action (action, date, user_id)
+  select 'new', timestamptz '2025-01-01', (select max(id) from auth_user) from generate_series(1, 3);
+  delete from dispatch_office_doctors where id = (select max(id) from dispatch_office_doctors);
+  update auth_user set first_name = 'changed' where id % 3 = 0;
+  update dispatch_category set name = concat(name, ' changed') where id % 3 = 0`;
+/** In the target: what the application did since the first run. */
+const EDITS = `
+  update public.profiles set first_name = 'edited' where legacy_user_id % 2 = 0;
+  update public.user_actions set action_data = 'edited' where legacy_action_id % 6 = 0;
+  delete from public.user_actions where legacy_action_id = 18`;
 
 /** What a process needs to run the small migration. */
 export interface Job extends Databases {
@@ -30,14 +46,18 @@ export interface Job extends Databases {
   jobs: number;
 }
 
-/** Prepared databases, to be copied: see `prepare`. */
+/** `first`: nothing is migrated yet. `again`: source and target changed since the first run. */
+export type State = 'first' | 'again';
+
+/** Databases to start from. */
 export interface Templates {
-  pair: TestPair;
   root: string;
-  /** Makes a target database from a template; its URLs. */
-  target(template: string): Promise<{ targetUrl: string; targetAdminUrl: string }>;
-  /** Drops a target database, ending the sessions in it. */
-  drop(targetAdminUrl: string): Promise<void>;
+  /** Copies a source database: the row versions are those of the others. */
+  source(state: State): Promise<Pick<Urls, 'sourceUrl' | 'sourceAdminUrl'>>;
+  /** Makes a target database. */
+  target(state: State): Promise<Pick<Urls, 'targetUrl' | 'targetAdminUrl'>>;
+  /** Drops such a database, ending the sessions in it. */
+  drop(adminUrl: string): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -72,6 +92,110 @@ export function upSmall(job: Job, interrupt = { requested: false, cancel: () => 
 /** Names of the tables of schema `ids` that the small migration has. */
 export function smallEntities(): string[] {
   return ENTITIES;
+}
+
+/**
+ * Prepares what is copied for each case. Target `first`: ledger and schema changes, no rows; its
+ * source is `pair`. Target `again`: migrated once, then edited by the application; its source
+ * changed as well.
+ */
+export async function prepare(): Promise<Templates> {
+  const pair = await testPair({ name: 'small', source: 'empty' });
+  const root = smallRoot();
+  await loadSource(pair.sourceAdminUrl, { scale: '0.001', seed: '1' });
+  await grantReader(pair.sourceAdminUrl);
+  await changeSchema(pair);
+  const session = await connect(endpoint(pair.targetUrl), 'prepare');
+  await install(session, smallCatalog());
+  for (const [table, width] of Object.entries(WIDTHS)) {
+    await session.query(
+      'insert into migration.source_tables (source_table, width) values ($1, $2)',
+      [table, width],
+    );
+  }
+  await session.close();
+
+  const changed = await copyDatabase(pair.sourceAdminUrl, pair.sourceAdminUrl, 'small_changed');
+  await grantReader(changed);
+  const edited = await copyDatabase(pair.targetAdminUrl, pair.targetAdminUrl, 'small_again');
+  const editedUrl = within(pair.targetUrl, edited);
+  await upSmall({ root, sourceUrl: pair.sourceUrl, targetUrl: editedUrl, jobs: 1 });
+  const [source, target] = [open(changed), open(edited)];
+  await source.unsafe(CHANGES);
+  await target.unsafe(EDITS);
+  await source.end();
+  await target.end();
+
+  const sources = { first: pair.sourceAdminUrl, again: changed };
+  const targets = { first: pair.targetAdminUrl, again: edited };
+  return {
+    root,
+    source: async (state) => {
+      const sourceAdminUrl = await copyDatabase(pair.sourceAdminUrl, sources[state], 'small');
+      await grantReader(sourceAdminUrl);
+      return { sourceAdminUrl, sourceUrl: within(pair.sourceUrl, sourceAdminUrl) };
+    },
+    target: async (state) => {
+      const targetAdminUrl = await copyDatabase(pair.targetAdminUrl, targets[state], 'small');
+      return { targetAdminUrl, targetUrl: within(pair.targetUrl, targetAdminUrl) };
+    },
+    drop: (url) => dropDatabase(url),
+    remove: async () => {
+      await dropDatabase(changed);
+      await dropDatabase(edited);
+      await pair.drop();
+      rmSync(root, { recursive: true });
+    },
+  };
+}
+
+/** Copies the database of `fromUrl`, in which nobody may be; the URL of the copy. */
+async function copyDatabase(adminUrl: string, fromUrl: string, name: string): Promise<string> {
+  const copy = `${name}_${randomBytes(4).toString('hex')}`;
+  const sql = open(within(adminUrl, '/postgres'));
+  try {
+    // whoever was in it last may take a moment to leave
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await sql`create database ${sql(copy)} template ${sql(new URL(fromUrl).pathname.slice(1))}`;
+        break;
+      } catch (error) {
+        if ((error as { code?: string }).code !== '55006' || attempt > 50) throw error;
+        await sleep(100);
+      }
+    }
+    // owner and settings of a database are not copied with it
+    if (new URL(adminUrl).username === 'supabase_admin') {
+      await sql`alter database ${sql(copy)} owner to postgres`;
+      await sql`alter database ${sql(copy)} set search_path to "$user", public, extensions`;
+    }
+  } finally {
+    await sql.end();
+  }
+  return within(adminUrl, `/${copy}`);
+}
+
+async function dropDatabase(url: string): Promise<void> {
+  const name = new URL(url).pathname.slice(1);
+  const sql = open(within(url, '/postgres'));
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+  await sql`drop database ${sql(name)}`;
+  await sql.end();
+}
+
+/** Only the data checks that the small migration satisfies; nothing before the first write. */
+function smallRoot(): string {
+  const root = mkdtempSync(join(tmpdir(), 'small-'));
+  mkdirSync(join(root, 'checks', 'before'), { recursive: true });
+  for (const file of CHECKS) cpSync(join(ROOT, 'checks', file), join(root, 'checks', file));
+  return root;
+}
+
+/** `url` with the database of another one, or of a path. */
+function within(url: string, other: string): string {
+  const changed = new URL(url);
+  changed.pathname = other.startsWith('/') ? other : new URL(other).pathname;
+  return changed.href;
 }
 
 function smallCatalog(): Catalog {

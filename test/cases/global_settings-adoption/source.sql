@@ -1,0 +1,1 @@
+insert into dispatch_globalsetting (id, version) values (1, 42);

@@ -1,0 +1,196 @@
+import type { Sql } from 'postgres';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { testPair, type TestPair } from '../pair.ts';
+import { dumpCatalog, lastLine, open, runner, sameDump, scratch, succeed } from '../runner.ts';
+
+/* What a user types and sees. Only the last tests need databases, and those stay empty. */
+
+interface Context {
+  pair: TestPair;
+  target: Sql;
+}
+
+const COMMANDS = ['up', 'down', 'plan', 'status', 'check', 'schema', 'embedded'];
+
+const test = suite<Context>('cli');
+
+test.before(async (context) => {
+  context.pair = await testPair({ name: 'cli', source: 'schema' });
+  context.target = open(context.pair.targetAdminUrl);
+});
+
+test.after(async ({ pair, target }) => {
+  await target.end();
+  await pair.drop();
+});
+
+test('the overview names every command and every exit code', async () => {
+  const { stdout } = await succeed(null, ['--help']);
+  for (const command of COMMANDS) assert.match(stdout, new RegExp(`^  ${command}\\b`, 'm'));
+  for (const code of [0, 1, 2, 3, 4, 130]) assert.match(stdout, new RegExp(`\\b${code} \\w`));
+  fitsScreen(stdout);
+  const without = await runner(null, []);
+  assert.is(without.code, 2);
+  assert.is(without.stdout, stdout);
+});
+
+test('--help of every command: exit 0, one screen, without any configuration', async () => {
+  const ends = await Promise.all(COMMANDS.map((command) => runner(null, [command, '--help'])));
+  for (const [i, { code, stdout, stderr }] of ends.entries()) {
+    assert.is(code, 0, stderr);
+    assert.match(stdout, `usage: runner ${COMMANDS[i]}`);
+    for (const option of ['--json', '--embedded', '--help']) assert.match(stdout, option);
+    fitsScreen(stdout);
+  }
+});
+
+const WRONG: [string[], RegExp][] = [
+  [['migrate'], /there is no command migrate/],
+  [['up', '--fast'], /--fast[^]*usage: runner up/],
+  [['up', '9-nowhere'], /there is no phase 9-nowhere; the phases are 1-foundation, /],
+  [['up', '--jobs', '0'], /--jobs takes a number from 1 to 8/],
+  [['up', '--jobs', 'two'], /--jobs takes a number from 1 to 8/],
+  [['up', '--on-conflict', 'both'], /--on-conflict takes source or target/],
+  [['down'], /say one phase: 1-foundation, .*, archive/],
+  [['down', '1-foundation', '2-core'], /say one phase/],
+  [['plan', '--sql', 'nothing'], /there is no entity nothing/],
+  [['check', 'nothing'], /there is no check nothing; there are /],
+  [['schema', 'sideways'], /say up, down or status/],
+];
+
+test('a wrong call: exit 2, what is wrong, nothing on standard output', async ({ pair }) => {
+  const ends = await Promise.all(WRONG.map(([args]) => runner(pair, args)));
+  for (const [i, { code, stdout, stderr }] of ends.entries()) {
+    const [args, message] = WRONG[i] ?? [[], /./];
+    assert.is(code, 2, `${args.join(' ')}: ${stderr}`);
+    assert.match(stderr, message);
+    if (args[0] !== 'migrate') assert.is(stdout, '', args.join(' '));
+  }
+});
+
+test('missing and wrong settings: exit 2, all of them at once, no value', async () => {
+  const values = {
+    SOURCE_DATABASE_URL: 'mysql://reader:hunter2@host/db',
+    TARGET_DATABASE_URL: '',
+    JOBS: 'hunter3',
+    REJECT_TOLERANCE: '-17.5',
+    SOURCE_PORT_FROM_TARGET: 'hunter4',
+  };
+  const { code, stdout, stderr } = await runner(null, ['up'], { env: values });
+  assert.is(code, 2);
+  for (const name of ['SOURCE_DATABASE_URL', 'TARGET_DATABASE_URL', 'JOBS', 'REJECT_TOLERANCE']) {
+    assert.match(stderr, new RegExp(`- ${name} `));
+  }
+  assert.not.match(stdout + stderr, /hunter|-17|reader/);
+});
+
+test('a database that does not answer: exit 4, without its password', async () => {
+  const url = 'postgresql://reader:hunter2@127.0.0.1:1/db';
+  const { code, stdout, stderr } = await runner({ sourceUrl: url, targetUrl: url }, ['status']);
+  assert.is(code, 4, stderr);
+  assert.not.match(stdout + stderr, 'hunter2');
+});
+
+test('status before anything exists says so and creates nothing', async ({ pair, target }) => {
+  const before = await schemas(target);
+  assert.match((await succeed(pair, ['status'])).stdout, 'Nothing is migrated yet.');
+  assert.equal(lastLine<object>(await succeed(pair, ['status', '--json'])), {
+    verdict: 'Nothing is migrated yet.',
+    phases: [],
+    entities: [],
+    rejects: [],
+  });
+  assert.equal(await schemas(target), before);
+});
+
+test('down before anything exists: nothing to take back', async ({ pair, target }) => {
+  const before = await schemas(target);
+  const { stdout } = await succeed(pair, ['down', '1-foundation', '--yes']);
+  assert.match(stdout, 'nothing to take back');
+  assert.equal(await schemas(target), before);
+});
+
+test('schema up on a fresh target, and down again', async ({ pair, target }) => {
+  const before = await dumpCatalog(target);
+  const applied = lastLine<{ files: object[] }>(await succeed(pair, ['schema', 'up', '--json']));
+  assert.ok(applied.files.length > 0);
+  assert.match((await succeed(pair, ['schema', 'up'])).stdout, 'nothing to do');
+  await succeed(pair, ['schema', 'down', '--to', '0']);
+  sameDump(withoutNumbers(await dumpCatalog(target)), withoutNumbers(before));
+  await succeed(pair, ['schema', 'up']);
+});
+
+test('plan before the first run: every file is new, and nothing is created', async (context) => {
+  const { pair, target } = context;
+  const before = await schemas(target);
+  const { code, stdout, stderr } = await runner(pair, ['plan', '--json']);
+  // the checks before the first write are not part of it: an empty source is no error
+  assert.is(code, 0, stderr);
+  const { entities } = JSON.parse(stdout) as { entities: { entity: string; file: string }[] };
+  assert.ok(entities.length > 50);
+  assert.ok(entities.every(({ file }) => file === 'new'));
+  assert.equal(await schemas(target), before);
+});
+
+test('plan --sql prints the statements of an entity, one after the other', async ({ pair }) => {
+  const { stdout } = await succeed(pair, ['plan', '--sql', 'patients']);
+  for (const part of [
+    'create temporary table batch',
+    'from transform."patients" as e',
+    'insert into "public"."patients"',
+    'update "public"."patients" as t',
+    'insert into ids."patients"',
+    'insert into migration.rejects',
+    'insert into migration.ranges',
+  ]) {
+    assert.match(stdout, part);
+  }
+});
+
+test('check --static: 0 where nothing is found, 1 with file and line where something is', async () => {
+  await succeed(null, ['check', '--static']);
+  const project = scratch();
+  project.edit('sql/2-core/20_patients.sql', (text) => text.replace('p.schemes  ', 'random()   '));
+  const { code, stdout, stderr } = await runner(null, ['check', '--static'], {
+    root: project.root,
+  });
+  project.remove();
+  assert.is(code, 1);
+  assert.match(stdout + stderr, /sql\/2-core\/20_patients\.sql:\d+:\d+/);
+});
+
+test('no colours where none are wanted, or where no one looks', async ({ pair }) => {
+  for (const env of [{ NO_COLOR: '1' }, {}]) {
+    const { stdout, stderr } = await runner(pair, ['status'], { env });
+    assert.not.match(stdout + stderr, '\u001b');
+  }
+});
+
+/** 24 lines would be nicer; 30 lines of 100 columns are a screen everywhere. */
+function fitsScreen(text: string): void {
+  const lines = text.trimEnd().split('\n');
+  assert.ok(lines.length <= 30, `${lines.length} lines`);
+  const widest = Math.max(...lines.map((line) => line.length));
+  assert.ok(widest <= 110, `${widest} columns`);
+}
+
+async function schemas(target: Sql): Promise<string[]> {
+  const rows = await target<{ name: string }[]>`
+    select concat_ws('.', n.nspname, c.relname) as name from pg_namespace as n
+    left join pg_class as c on c.relnamespace = n.oid
+    where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' order by 1`;
+  return rows.map(({ name }) => name);
+}
+
+/** A column that was dropped and added again has another number. */
+function withoutNumbers(dump: Map<string, string[]>): Map<string, string[]> {
+  return new Map(
+    [...dump].map(([kind, entries]) => [
+      kind,
+      entries.map((entry) => (kind === 'column' ? entry.replace(/ \d+ /, ' ') : entry)).toSorted(),
+    ]),
+  );
+}
+
+test.run();

@@ -1,0 +1,9 @@
+// deadline 300
+import { suite } from 'uvu';
+import { type Context, incrementalTests } from './incremental.ts';
+
+const test = suite<Context>('incremental, source 10');
+
+incrementalTests(test, 10);
+
+test.run();

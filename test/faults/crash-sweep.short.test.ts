@@ -1,0 +1,25 @@
+import { suite } from 'uvu';
+import { sweep, tell } from './crash-sweep.ts';
+import { prepare, type Templates } from './small.ts';
+
+/* A few of the cases of crash-sweep.test.ts, at other messages each time the count changes. */
+
+const test = suite<{ templates: Templates }>('crash sweep, short');
+
+test.before(async (context) => {
+  context.templates = await prepare();
+});
+
+test.after(async ({ templates }) => {
+  await templates.remove();
+});
+
+test('killed at every 127th message of the first run', async ({ templates }) => {
+  const swept = await sweep(templates, {
+    ...{ state: 'first', step: 127, first: 67 },
+    ...{ atOnce: 2, idleEvery: 4 },
+  });
+  console.log(tell(swept));
+});
+
+test.run();

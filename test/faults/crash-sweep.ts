@@ -1,0 +1,229 @@
+/* Kills a runner at each protocol message in turn, and looks at what a plain re-run makes of it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Sql } from 'postgres';
+import * as assert from 'uvu/assert';
+import { open, sameDump, touches } from '../runner.ts';
+import type { Outcome } from './child.ts';
+import {
+  type Expected,
+  expectationOf,
+  ledgerHolds,
+  noTraces,
+  sameRows,
+  sameTransaction,
+} from './invariants.ts';
+import { type Proxy, startProxy } from './proxy.ts';
+import { type Job, type State, type Templates, upSmall } from './small.ts';
+
+/** Where to kill: every `step`-th request and reply, from the `first`. */
+export interface Sweep {
+  state: State;
+  step: number;
+  first?: number;
+  /** `--jobs` of the killed runner. */
+  jobs?: number;
+  /** Cases at the same time, each with a target of its own. */
+  atOnce: number;
+  /** Of so many cases one is followed by a second re-run, which must not write. */
+  idleEvery: number;
+}
+
+/** What was tried. */
+export interface Swept {
+  requests: number;
+  replies: number;
+  cases: number;
+  /** Runs that ended before their message came: they are complete runs. */
+  through: number;
+  /** Cases by what the kill left: number of entities committed, ranges of the batch phase. */
+  left: Map<string, number>;
+}
+
+type Point = { kind: 'request' | 'reply'; n: number; idle: boolean };
+
+/** What a run without a fault does: rows, rows read per entity, number of messages. */
+interface Reference {
+  expected: Expected;
+  read: Map<string, number>;
+  messages: { requests: number; replies: number };
+}
+
+const CHILD = fileURLToPath(new URL('child.ts', import.meta.url));
+const OURS = ['public', 'ids', 'legacy_archive'];
+
+/** Runs the sweep; throws at the first case that breaks an invariant. */
+export async function sweep(templates: Templates, options: Sweep): Promise<Swept> {
+  const children = new Set<ChildProcess>();
+  try {
+    const reference = await refer(templates, options);
+    const points: Point[] = [];
+    for (const kind of ['request', 'reply'] as const) {
+      const last = reference.messages[kind === 'request' ? 'requests' : 'replies'];
+      for (let n = options.first ?? 1; n <= last; n += options.step) {
+        points.push({ kind, n, idle: points.length % options.idleEvery === 0 });
+      }
+    }
+    const swept: Swept = {
+      ...reference.messages,
+      cases: points.length,
+      through: 0,
+      left: new Map(),
+    };
+    let failed = false;
+    const work = async (): Promise<void> => {
+      const urls = await templates.source(options.state);
+      const source = { url: urls.sourceUrl, admin: open(urls.sourceAdminUrl) };
+      let next = start(children);
+      for (let point = points.shift(); point !== undefined && !failed; point = points.shift()) {
+        const child = next;
+        next = start(children);
+        try {
+          const left = await tryOne(templates, options, reference, source, child, point);
+          if (left === undefined) swept.through += 1;
+          else swept.left.set(left, (swept.left.get(left) ?? 0) + 1);
+        } catch (error) {
+          failed = true;
+          throw error;
+        }
+      }
+      await source.admin.end();
+      await templates.drop(urls.sourceAdminUrl);
+    };
+    for (const end of await Promise.allSettled(Array.from({ length: options.atOnce }, work))) {
+      if (end.status === 'rejected') throw end.reason;
+    }
+    return swept;
+  } finally {
+    for (const child of children) child.kill('SIGKILL');
+  }
+}
+
+/** One line for the reader of the test's output. */
+export function tell({ requests, replies, cases, through, left }: Swept): string {
+  const states = [...left].toSorted(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
+  return [
+    `${cases} cases (a run has ${requests} requests and ${replies} replies), ${through} ran through`,
+    ...states.map(([state, count]) => `  left by the kill: ${state} in ${count} cases`),
+  ].join('\n');
+}
+
+async function refer(templates: Templates, { state, jobs = 1 }: Sweep): Promise<Reference> {
+  const { targetUrl, targetAdminUrl } = await templates.target(state);
+  const { sourceUrl, sourceAdminUrl } = await templates.source(state);
+  const proxy = await startProxy({ port: Number(new URL(targetUrl).port) });
+  const target = open(targetAdminUrl);
+  try {
+    const run = await upSmall({
+      root: templates.root,
+      sourceUrl,
+      targetUrl: through(targetUrl, proxy),
+      jobs,
+    });
+    const { requests, replies } = proxy.counts();
+    return {
+      expected: await expectationOf(target),
+      read: await readBy(target, run),
+      messages: { requests, replies },
+    };
+  } finally {
+    await target.end();
+    await proxy.stop();
+    await templates.drop(targetAdminUrl);
+    await templates.drop(sourceAdminUrl);
+  }
+}
+
+/** Returns what the kill left; undefined when the run ended before. */
+async function tryOne(
+  templates: Templates,
+  { state, jobs = 1 }: Sweep,
+  { expected, read }: Reference,
+  source: { url: string; admin: Sql },
+  child: ChildProcess,
+  { kind, n, idle }: Point,
+): Promise<string | undefined> {
+  const at = `${state}, killed before ${kind} ${n}`;
+  const { targetUrl, targetAdminUrl } = await templates.target(state);
+  const proxy = await startProxy({ port: Number(new URL(targetUrl).port) });
+  const target = open(targetAdminUrl);
+  try {
+    proxy.cutBefore(kind, n, () => child.kill('SIGKILL'));
+    const ended = endOf(child);
+    const job: Job = { root: templates.root, sourceUrl: source.url, targetUrl, jobs };
+    child.send({ ...job, targetUrl: through(targetUrl, proxy) });
+    const outcome = await ended;
+    const { cut } = proxy.counts();
+    child.kill('SIGKILL');
+    assert.is(outcome !== undefined && 'error' in outcome ? outcome.error : '', '', at);
+    assert.is(cut, outcome === undefined, at);
+    await noTraces(target, source.admin, at);
+    await sameTransaction(target, at);
+    const left = await committed(target);
+
+    const again = await upSmall(job).catch((error: unknown) => {
+      throw new Error(`${at}: the plain re-run fails: ${String(error)}`, { cause: error });
+    });
+    await sameRows(target, expected, at);
+    await ledgerHolds(target, at);
+    // every row is read once: by the killed run, where it was committed, or by this one
+    const reread = await readBy(target, again);
+    for (const [entity, rows] of read) {
+      const before = outcome === undefined ? (left.read.get(entity) ?? 0) : rows;
+      assert.is(before + (reread.get(entity) ?? 0), rows, `${at}: rows of ${entity} read`);
+    }
+    if (idle) {
+      const before = await touches(target, OURS);
+      await upSmall(job);
+      sameDump(await touches(target, OURS), before, `${at}: a second re-run writes`);
+    }
+    return outcome === undefined ? left.state : undefined;
+  } finally {
+    await target.end();
+    await proxy.stop();
+    await templates.drop(targetAdminUrl);
+  }
+}
+
+/** Rows a run read, per entity. */
+async function readBy(target: Sql, run: number): Promise<Map<string, number>> {
+  const rows = await target<{ entity: string; count: number }[]>`
+    select entity, coalesce(rows_read, 0)::integer as count
+    from migration.control where run = ${run}`;
+  return new Map(rows.map(({ entity, count }) => [entity, count]));
+}
+
+/** What the last run committed: rows per entity, and in words. */
+async function committed(target: Sql): Promise<{ read: Map<string, number>; state: string }> {
+  // a run that was killed before it began left the run before as the last
+  const rows = await target<{ entity: string; rows: number; ranges: number }[]>`
+    select entity, sum(merged)::integer as rows, count(*)::integer as ranges
+    from migration.ranges
+    where run = (select max(run) from migration.runs where status = 'running')
+    group by entity`;
+  const ranges = rows.reduce((sum, row) => sum + row.ranges, 0);
+  return {
+    read: new Map(rows.map((row) => [row.entity, row.rows])),
+    state: `${ranges} ranges of ${rows.length} entities`,
+  };
+}
+
+function start(children: Set<ChildProcess>): ChildProcess {
+  const child = fork(CHILD, [], { execArgv: ['--import', import.meta.resolve('tsx')] });
+  children.add(child);
+  child.once('exit', () => children.delete(child));
+  return child;
+}
+
+/** Resolves when the job is done, or with nothing when the process is gone. */
+async function endOf(child: ChildProcess): Promise<Outcome | undefined> {
+  const [end] = await Promise.race([once(child, 'message'), once(child, 'exit').then(() => [])]);
+  return end as Outcome | undefined;
+}
+
+function through(url: string, proxy: Proxy): string {
+  const changed = new URL(url);
+  changed.port = String(proxy.port);
+  return changed.href;
+}

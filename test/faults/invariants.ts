@@ -1,0 +1,137 @@
+/* What must hold after any fault: /work/shared... see README.md. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Sql } from 'postgres';
+import * as assert from 'uvu/assert';
+import { clockColumns, type Dump, ROOT, sameDump, waitFor } from '../runner.ts';
+
+/** What a target holds after a run without a fault. */
+export interface Expected {
+  /** Row by row: public, ids, archive, and what the ledger keeps of rows. */
+  rows: Dump;
+  /** A hash per table. */
+  hashes: Dump;
+  /** Columns that are the time or the number of the run, per table. */
+  omitted: Map<string, string[]>;
+}
+
+/** In the ledger: columns that differ between equal migrations. */
+const LEDGER: Record<string, string[]> = {
+  ranges: ['run'],
+  rejects: ['first_run', 'last_run', 'resolved_run'],
+  filtered: [],
+  gone: ['run'],
+  before_images: ['image_id', 'run', 'taken_at'],
+  conflicts: ['conflict_id', 'run', 'found_at'],
+  entities: ['completed_run'],
+};
+
+/** Reads a target after a run without a fault. */
+export async function expectationOf(target: Sql): Promise<Expected> {
+  const clock = await clockColumns(target);
+  const tables = await target<{ schema: string; name: string }[]>`
+    select n.nspname as schema, c.relname as name from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname in ('public', 'ids', 'legacy_archive') and c.relkind in ('r', 'p')
+    order by 1, 2`;
+  const omitted = new Map<string, string[]>();
+  for (const { schema, name } of tables) {
+    const columns = schema === 'public' ? (clock.get(name) ?? []) : schema === 'ids' ? ['run'] : [];
+    omitted.set(`${schema}.${name}`, columns);
+  }
+  for (const [name, columns] of Object.entries(LEDGER)) omitted.set(`migration.${name}`, columns);
+  const rows: Dump = new Map();
+  for (const [table, columns] of omitted) rows.set(table, await rowsOf(target, table, columns));
+  return { rows, omitted, hashes: await hashesOf(target, omitted) };
+}
+
+/** Asserts that every row is as after a run without a fault; says which are not. */
+export async function sameRows(target: Sql, expected: Expected, what: string): Promise<void> {
+  const hashes = await hashesOf(target, expected.omitted);
+  for (const [table, hash] of expected.hashes) {
+    if (hashes.get(table)?.[0] === hash[0]) continue;
+    const rows = await rowsOf(target, table, expected.omitted.get(table) ?? []);
+    sameDump(
+      new Map([[table, rows]]),
+      new Map([[table, expected.rows.get(table) ?? []]]),
+      `${what}: not the rows of a run without a fault`,
+    );
+  }
+}
+
+/** Right after a fault: id maps and checkpoints are there together or not at all. */
+export async function sameTransaction(target: Sql, what: string): Promise<void> {
+  const entities = await target<{ name: string; mapped: number }[]>`
+    select e.entity as name, coalesce((
+      select sum(r.merged) from migration.ranges as r where r.entity = e.entity), 0)::integer
+      + (select count(*)::integer from migration.gone as g where g.entity = e.entity) as mapped
+    from migration.entities as e where e.phase <> 'archive' order by 1`;
+  if (entities.length === 0) return;
+  const counts = entities.map(
+    ({ name }) => `select '${name}' as name, count(*)::integer as mapped from ids."${name}"`,
+  );
+  const found = await target.unsafe<{ name: string; mapped: number }[]>(
+    `${counts.join(' union all ')} order by 1`,
+  );
+  assert.equal([...found], [...entities], `${what}: id maps and checkpoints differ`);
+}
+
+/** The ledger: balanced, all entities complete, and no run that seems to be at work. */
+export async function ledgerHolds(target: Sql, what: string): Promise<void> {
+  const check = readFileSync(join(ROOT, 'checks/balance.sql'), 'utf8').trim().replace(/;$/, '');
+  assert.equal([...(await target.unsafe(check))], [], `${what}: the ledger does not balance`);
+  const open = await target`
+    select run, status from migration.runs
+    where status = 'running' or (status <> 'done' and run = (select max(run) from migration.runs))`;
+  assert.equal([...open], [], `${what}: a run is not closed`);
+  const partial = await target`select entity from migration.entities where status <> 'complete'`;
+  assert.equal([...partial], [], `${what}: entities are not complete`);
+}
+
+/**
+ * No session of ours in target or source, no login for the source in the catalog, no lock, no
+ * prepared transaction.
+ */
+export async function noTraces(target: Sql, source: Sql, what: string, seconds = 5): Promise<void> {
+  await waitFor(
+    `${what}: no session of a runner in the target`,
+    () => target<{ pid: number }[]>`
+      select 1 as pid where not exists (
+        select from pg_stat_activity
+        where datname = current_database() and application_name like 'runner%')`,
+    seconds,
+  );
+  await waitFor(
+    `${what}: no session of ours in the source`,
+    () => source`
+      select 1 as pid where not exists (
+        select from pg_stat_activity
+        where datname = current_database() and usename = 'legacy_reader')`,
+    seconds,
+  );
+  const left = await target`
+    select 'login' as what, srvname::text as name from pg_user_mappings
+    union all
+    select 'lock', l.objid::text from pg_locks as l
+    join pg_database as d on d.oid = l.database and d.datname = current_database()
+    where l.locktype = 'advisory'
+    union all
+    select 'prepared transaction', gid from pg_prepared_xacts where database = current_database()`;
+  assert.equal([...left], [], `${what}: something is left`);
+}
+
+async function rowsOf(target: Sql, table: string, columns: string[]): Promise<string[]> {
+  const rows = await target.unsafe<{ row: string }[]>(
+    `select (to_jsonb(t) - '{${columns.join(',')}}'::text[])::text as row from ${table} as t order by 1`,
+  );
+  return rows.map(({ row }) => row);
+}
+
+async function hashesOf(target: Sql, tables: Map<string, string[]>): Promise<Dump> {
+  const each = [...tables].map(
+    ([table, columns]) => `select '${table}' as name, concat_ws(' ', count(*), sum(hashtextextended(
+      (to_jsonb(t) - '{${columns.join(',')}}'::text[])::text, 0)::numeric)) as hash from ${table} as t`,
+  );
+  const rows = await target.unsafe<{ name: string; hash: string }[]>(each.join(' union all '));
+  return new Map(rows.map(({ name, hash }) => [name, [hash]]));
+}

@@ -1,0 +1,194 @@
+// deadline 900
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { waitFor } from '../runner.ts';
+import { noTraces } from './invariants.ts';
+import { startProxy } from './proxy.ts';
+import {
+  BATCH,
+  block,
+  blocked,
+  blockReading,
+  endsWith,
+  type Stage,
+  stage,
+  through,
+} from './world.ts';
+
+/* Processes that end at the worst moment: backends, the runner, the server. */
+
+const test = suite<{ stage: Stage }>('process faults');
+
+test.before(async (context) => {
+  context.stage = await stage();
+});
+
+test.after(async (context) => {
+  await context.stage.close();
+});
+
+test('the source ends the session that is being read: exit 1, says so', async ({ stage }) => {
+  const world = await stage.world();
+  const { ended } = world.start();
+  const { pid, lock } = await blockReading(world);
+  await world.source`select pg_terminate_backend(${pid})`;
+  const end = await ended;
+  await lock.release();
+  endsWith(end, 1, /source|remote|server closed the connection|administrator command/i);
+  await noTraces(world.target, world.source, 'after the failed run');
+  await world.recovers();
+  await world.close();
+});
+
+test('the target ends the session that writes a batch: exit 4', async ({ stage }) => {
+  const world = await stage.world();
+  const lock = await block(world.targetAdminUrl, BATCH);
+  const { ended } = world.start();
+  const pid = await blocked(world.target, 'runner');
+  await world.target`select pg_terminate_backend(${pid})`;
+  const end = await ended;
+  await lock.release();
+  endsWith(end, 4, /run the same command again/);
+  await world.recovers();
+  await world.close();
+});
+
+test('the target ends the session that holds the lock of the run: exit 4', async ({ stage }) => {
+  const world = await stage.world();
+  const lock = await block(world.targetAdminUrl, BATCH);
+  const { ended } = world.start();
+  await blocked(world.target, 'runner');
+  await world.target`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name = 'runner keeper'`;
+  const end = await ended;
+  await lock.release();
+  endsWith(end, 4, /run the same command again/);
+  await world.recovers();
+  await world.close();
+});
+
+test('SIGKILL while the backend writes, second run at once: waits, then works', async ({
+  stage,
+}) => {
+  const world = await stage.world();
+  const lock = await block(world.targetAdminUrl, BATCH);
+  const { child } = world.start();
+  const pid = await blocked(world.target, 'runner');
+  child.kill('SIGKILL');
+  const killed = Date.now();
+  const second = world.start();
+  await waitFor('the backend of the killed runner is gone', async () => {
+    const rows = await world.target`select from pg_stat_activity where pid = ${pid}`;
+    return rows.length === 0 ? [{}] : [];
+  });
+  console.log(`backend gone after ${Date.now() - killed} ms`);
+  await lock.release();
+  endsWith(await second.ended, 0);
+  await world.recovers();
+  await world.close();
+});
+
+test('SIGKILL while the backend reads the source, second run at once', async ({ stage }) => {
+  const world = await stage.world();
+  const { child } = world.start();
+  const { lock } = await blockReading(world);
+  child.kill('SIGKILL');
+  const killed = Date.now();
+  const second = world.start();
+  await waitFor('the killed runner has no session', async () => {
+    const rows = await world.target`
+      select from pg_stat_activity
+      where datname = current_database() and application_name = 'runner'
+        and backend_start < now() - make_interval(secs => ${(Date.now() - killed) / 1000})`;
+    return rows.length === 0 ? [{}] : [];
+  });
+  console.log(`backend gone after ${Date.now() - killed} ms`);
+  await lock.release();
+  endsWith(await second.ended, 0);
+  await world.recovers();
+  await world.close();
+});
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  test(`${signal} while a batch is written: exit 130, rolled back`, async ({ stage }) => {
+    const world = await stage.world();
+    const lock = await block(world.targetAdminUrl, BATCH);
+    const { child, ended } = world.start();
+    await blocked(world.target, 'runner');
+    const asked = Date.now();
+    child.kill(signal);
+    const end = await ended;
+    console.log(`${signal}: ended after ${Date.now() - asked} ms`);
+    await lock.release();
+    endsWith(end, 130, /rolled back/);
+    const rows = await world.target.unsafe(`select from ${BATCH}`);
+    assert.is(rows.length, 0);
+    const [run] = await world.target`select status from migration.runs order by run desc limit 1`;
+    assert.is(run?.['status'], 'interrupted');
+    await noTraces(world.target, world.source, `after ${signal}`);
+    await world.recovers();
+    await world.close();
+  });
+
+  test(`${signal} while the source is read: exit 130, rolled back`, async ({ stage }) => {
+    const world = await stage.world();
+    const { child, ended } = world.start();
+    const { lock } = await blockReading(world);
+    child.kill(signal);
+    const end = await ended;
+    await lock.release();
+    endsWith(end, 130, /rolled back/);
+    await noTraces(world.target, world.source, `after ${signal}`);
+    await world.recovers();
+    await world.close();
+  });
+}
+
+test('the reply of each COMMIT is lost: exit 4, nothing twice', async ({ stage }) => {
+  let lost = 0;
+  for (let n = 1; ; n += 1) {
+    const world = await stage.world();
+    const proxy = await startProxy({ port: Number(new URL(world.urls.targetUrl).port) });
+    let cut = false;
+    proxy.when(
+      /^Q....commit\0/s,
+      'reply',
+      (close) => {
+        cut = true;
+        close();
+      },
+      n,
+    );
+    const { ended } = world.start({
+      ...world.urls,
+      targetUrl: through(world.urls.targetUrl, proxy.port),
+    });
+    const end = await ended;
+    await proxy.stop();
+    if (!cut) {
+      endsWith(end, 0);
+      await world.close();
+      break;
+    }
+    lost += 1;
+    endsWith(end, 4, /run the same command again/);
+    const committed = await world.target<{ entity: string; rows: number }[]>`
+      select entity, sum(merged)::integer as rows from migration.ranges group by 1`;
+    const again = await world.start().ended;
+    endsWith(again, 0);
+    const reread = await world.target<{ entity: string; rows: number }[]>`
+      select entity, rows_read::integer as rows from migration.control
+      where run = (select max(run) from migration.runs)`;
+    for (const { entity, rows } of committed) {
+      const read = reread.find((other) => other.entity === entity)?.rows;
+      assert.is(read, 0, `COMMIT ${n}: ${rows} rows of ${entity} are read a second time`);
+    }
+    await world.recovers();
+    await world.close();
+  }
+  console.log(`${lost} COMMITs`);
+  assert.ok(lost > 8, `only ${lost} COMMITs`);
+});
+
+test.run();

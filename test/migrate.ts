@@ -1,0 +1,150 @@
+/* `up` in this process: as the runner does it, without the second a new process takes. */
+import type { Sql } from 'postgres';
+import * as assert from 'uvu/assert';
+import { type Phase, readCatalog } from '../runner/catalog.ts';
+import { type Config, parseUrl } from '../runner/config.ts';
+import { runUp, type UpOptions } from '../runner/run.ts';
+import { testPair, type TestPair, type Urls } from './pair.ts';
+import { changeSchema, type Databases, type Dump, dumpRows, open, ROOT } from './runner.ts';
+
+/** What differs from a plain `up` of phases 1 to 3. */
+export type MigrateOptions = Partial<
+  Pick<UpOptions, 'root' | 'full' | 'policy' | 'removeMany' | 'jobs' | 'report' | 'remark'>
+> & {
+  /** How many phases, from the first. */
+  phases?: number;
+  archive?: boolean;
+};
+
+/** Runs `up`; the schema changes have to be there. Returns the number of the run. */
+export async function migrate(urls: Databases, options: MigrateOptions = {}): Promise<number> {
+  const root = options.root ?? ROOT;
+  const catalog = readCatalog(root);
+  const phases: Phase[] = catalog.phases.slice(0, options.phases ?? 3);
+  return runUp({
+    full: false,
+    policy: 'source',
+    removeMany: false,
+    jobs: 2,
+    report: () => {},
+    remark: () => {},
+    ...options,
+    root,
+    config: configOf(urls),
+    catalog,
+    phases,
+    archive: options.archive ?? false,
+    dryRun: false,
+    applySchema: () => Promise.resolve([]),
+    interrupt: { requested: false, cancel: () => {} },
+  });
+}
+
+/** The configuration of a pair; 2 % of rejects are allowed where the file says nothing. */
+export function configOf({ sourceUrl, targetUrl }: Databases): Config {
+  const [source, target] = [parseUrl(sourceUrl), parseUrl(targetUrl)];
+  if (typeof source === 'string' || typeof target === 'string') throw new Error('no URL of a pair');
+  return { source, target, jobs: 2, rejectTolerance: 0.02 };
+}
+
+/** How many rows a run read of each entity, where it read any. */
+export async function rowsRead(target: Sql, run: number): Promise<Record<string, number>> {
+  const rows = await target<{ entity: string; rows: number }[]>`
+    select entity, rows_read::integer as rows from migration.control
+    where run = ${run} and rows_read > 0 order by entity`;
+  return Object.fromEntries(rows.map(({ entity, rows: read }) => [entity, read]));
+}
+
+/** What a run did with the rows of each entity, where it did anything: `inserted updated kept gone`. */
+export async function rowsWritten(target: Sql, run: number): Promise<Record<string, string>> {
+  const rows = await target<{ entity: string; line: string }[]>`
+    select entity, concat_ws(' ', inserted, updated, kept, gone) as line from migration.control
+    where run = ${run} and inserted + updated + kept + gone > 0 order by entity`;
+  return Object.fromEntries(rows.map(({ entity, line }) => [entity, line]));
+}
+
+/**
+ * All rows of `public` (see dumpRows, `clock: false`) but those of keys listed as gone: what a
+ * migration from nothing would hold as well.
+ */
+export async function liveRows(target: Sql): Promise<Dump> {
+  const gone = await target<{ id: string }[]>`select id::text from migration.gone`;
+  const ids = new Set(gone.map(({ id }) => id));
+  const dump = await dumpRows(target, { clock: false });
+  for (const [table, rows] of dump) {
+    const live = rows.filter((row) => !ids.has((JSON.parse(row) as { id?: string }).id ?? ''));
+    dump.set(table, table === 'profiles' ? live.map(withoutClock).toSorted() : live);
+  }
+  return dump;
+}
+
+/** The system profile has no source: the table itself says when it was made. */
+function withoutClock(row: string): string {
+  return row.includes('"synthetic": true')
+    ? row.replace(/"(created|updated)_at": "[^"]*"/g, '"$1_at": ""')
+    : row;
+}
+
+/** The rows of a migration of the same source into a new target, which `plant` fills first. */
+export async function freshRows(
+  { sourceUrl }: Pick<Urls, 'sourceUrl'>,
+  plant: (target: Sql) => Promise<unknown> = () => Promise.resolve(),
+  options: MigrateOptions = {},
+): Promise<Dump> {
+  const fresh = await testPair({ name: 'fresh', source: 'empty' });
+  const target = open(fresh.targetAdminUrl);
+  try {
+    const urls = { sourceUrl, targetUrl: fresh.targetUrl };
+    await changeSchema(urls);
+    await plant(target);
+    await migrate(urls, options);
+    return await liveRows(target);
+  } finally {
+    await target.end();
+    await fresh.drop();
+  }
+}
+
+/** The pair of a suite, its schema changed, with a superuser's connection to each side. */
+export async function preparePair(
+  options: Parameters<typeof testPair>[0],
+): Promise<{ pair: TestPair; source: Sql; target: Sql }> {
+  const pair = await testPair(options);
+  await changeSchema(pair);
+  return { pair, source: open(pair.sourceAdminUrl), target: open(pair.targetAdminUrl) };
+}
+
+/** Ends the connections of a pair and drops it. */
+export async function dropPair(context: {
+  pair: TestPair;
+  source: Sql;
+  target: Sql;
+}): Promise<void> {
+  await context.source.end();
+  await context.target.end();
+  await context.pair.drop();
+}
+
+/** The error a promise ends with; fails where it does not. */
+export async function errorOf(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  assert.unreachable('no error');
+  throw new Error('unreachable');
+}
+
+/** Copies of rows of a source table under new ids, with other values in some columns (SQL). */
+export async function copyRows(
+  source: Sql,
+  table: string,
+  { where, id, set = '' }: { where: string; id: string; set?: string },
+): Promise<void> {
+  await source.unsafe(`
+    create temporary table copied as select * from ${table} where ${where};
+    update copied set id = ${id}${set === '' ? '' : `, ${set}`};
+    insert into ${table} select * from copied;
+    drop table copied`);
+}

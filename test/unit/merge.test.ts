@@ -1,0 +1,66 @@
+import { parse } from 'libpg-query';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { literal, quoted, within } from '../../runner/merge.ts';
+
+const HARD = [
+  'plain',
+  '',
+  "o'clock",
+  "''",
+  'back\\slash',
+  "\\'; drop table x; --",
+  '"double"',
+  'line\nbreak\ttab',
+  '$1 $$ $q$',
+  'ü 漢 😀',
+];
+
+interface Parsed {
+  stmts: { stmt: { SelectStmt: { targetList: { ResTarget: Target }[] } } }[];
+}
+
+interface Target {
+  name?: string;
+  val: { A_Const?: { sval: { sval?: string } } };
+}
+
+/** The only column of the only statement, as the grammar of PostgreSQL reads it. */
+async function column(text: string): Promise<Target> {
+  const { stmts } = (await parse(text)) as Parsed;
+  assert.is(stmts.length, 1, text);
+  const [target] = stmts[0]?.stmt.SelectStmt.targetList ?? [];
+  assert.ok(target, text);
+  return target.ResTarget;
+}
+
+for (const text of HARD) {
+  test(`a literal is the text again: ${JSON.stringify(text)}`, async () => {
+    const { val } = await column(`select ${literal(text)}`);
+    assert.is(val.A_Const?.sval.sval ?? '', text);
+  });
+
+  if (text === '') continue;
+  test(`a name is the text again: ${JSON.stringify(text)}`, async () => {
+    assert.is((await column(`select 1 as ${quoted(text)}`)).name, text);
+  });
+}
+
+test('names and literals as a person would write them', () => {
+  assert.is(quoted('patients'), '"patients"');
+  assert.is(quoted('a"b'), '"a""b"');
+  assert.is(literal("o'clock"), "'o''clock'");
+  assert.is(literal('a\\b'), "E'a\\\\b'");
+});
+
+test('a scope as a condition on a key', () => {
+  assert.is(within({ kind: 'all' }, 'v.id'), 'true');
+  assert.is(within({ kind: 'range', from: 10, end: 20 }, 'v.id'), 'v.id >= 10 and v.id < 20');
+  assert.match(within({ kind: 'keys' }, 'v.id'), /^v\.id = any \(\s*\(select array_agg/);
+  assert.match(
+    within({ kind: 'keys', from: 10, end: 20 }, 'v.id'),
+    'where w.legacy_key >= 10 and w.legacy_key < 20',
+  );
+});
+
+test.run();
