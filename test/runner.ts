@@ -78,7 +78,8 @@ export async function succeed(...parameters: Parameters<typeof startRunner>): Pr
   return ended;
 }
 
-/** The last line of standard output. */
+/** The last line of standard output, by default that of `up --json` and `status --json`. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller knows the shape
 export function lastLine<T = Summary>({ stdout }: Ended): T {
   return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as T;
 }

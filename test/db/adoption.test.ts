@@ -75,15 +75,18 @@ test('rows of the application are adopted: they keep their ids and are counted a
   keys,
 }) => {
   const { entities } = await up(pair);
-  assert.equal(await adopted(target), [
-    `categories ${keys.child} ${ID.child}`,
-    `categories ${keys.parent} ${ID.parent}`,
-    `offices 20 ${ID.office}`,
-    `profiles ${keys.plainUser} ${ID.plainProfile}`,
-    `profiles ${keys.user} ${ID.profile}`,
-    `teams ${await groupId(target, ID.older)} ${ID.older}`,
-    `teams ${await groupId(target, ID.equal)} ${ID.equal}`,
-  ].toSorted());
+  assert.equal(
+    await adopted(target),
+    [
+      `categories ${keys.child} ${ID.child}`,
+      `categories ${keys.parent} ${ID.parent}`,
+      `offices 20 ${ID.office}`,
+      `profiles ${keys.plainUser} ${ID.plainProfile}`,
+      `profiles ${keys.user} ${ID.profile}`,
+      `teams ${await groupId(target, ID.older)} ${ID.older}`,
+      `teams ${await groupId(target, ID.equal)} ${ID.equal}`,
+    ].toSorted(),
+  );
   const counts = entities
     .filter(({ entity }) => ['offices', 'categories', 'profiles', 'teams'].includes(entity))
     .map((e) => [e.entity, e.updated, e.unchanged, (e.source ?? 0) - (e.inserted ?? 0)]);
@@ -181,7 +184,9 @@ test('the rows of the application that stand on ours stop a down', async ({ pair
   sameDump(await touches(target), before);
   await target`delete from public.doctor_offices where id = ${link?.id ?? null}`;
   assert.is(refused.code, 1, refused.stderr);
-  const { entities } = lastLine<{ entities: { entity: string; references: string[] }[] }>(refused);
+  const { entities } = lastLine<{
+    entities: { entity: string; references: string[] }[];
+  }>(refused);
   const found = entities.filter(({ references }) => references.length > 0);
   assert.equal(
     found.map(({ entity, references }) => [entity, references]),

@@ -89,7 +89,10 @@ test('a row whose filter fails in the source is isolated too', async ({ pair, so
   const project = scratch();
   project.edit('sql/1-foundation/70_roles.sql', (text) =>
     text.replace(/^(\s+)r\.id( +)as legacy_key,$/m, (line, space: string) =>
-      [line, `${space}case when 1000000 / (r.id - 20) > 999999999 then 'never' end as filter,`].join(''),
+      [
+        line,
+        `${space}case when 1000000 / (r.id - 20) > 999999999 then 'never' end as filter,`,
+      ].join(''),
     ),
   );
   const [there] = await source`select from dispatch_role where id = 20`;
@@ -103,7 +106,10 @@ test('a row whose filter fails in the source is isolated too', async ({ pair, so
     [['20', '22012']],
   );
   const gone = await target`select legacy_id::text, reason from migration.gone`;
-  assert.equal([...gone].map((row) => ({ ...row })), [{ legacy_id: '20', reason: 'rejected' }]);
+  assert.equal(
+    [...gone].map((row) => ({ ...row })),
+    [{ legacy_id: '20', reason: 'rejected' }],
+  );
 });
 
 test('more refused rows than the limit: the phase fails and leaves nothing', async (context) => {
@@ -188,8 +194,8 @@ test('--full brings them in when nothing speaks against them any more', async (c
     .map((e) => [e.entity, e.inserted, e.rejected]);
   assert.ok(JSON.stringify(counts).includes('["patients",1,0]'), JSON.stringify(counts));
   assert.ok(JSON.stringify(counts).includes('["orders",1,3]'), JSON.stringify(counts));
-  const open = await rejects(target, 'orders');
-  assert.ok(open.every(({ kind }) => kind === 'rule'));
+  const left = await rejects(target, 'orders');
+  assert.ok(left.every(({ kind }) => kind === 'rule'));
   await succeed(pair, ['down', '2-core', '--cascade', '--yes']);
 });
 
@@ -200,7 +206,10 @@ test('a trigger that drops rows fails the phase, in words that say so', async (c
   const before = await touches(target, ['public', 'ids']);
   const ended = await runner(pair, ['up', '2-core']);
   assert.is(ended.code, 1);
-  assert.match(ended.stderr, /template_products: 161 rows to insert .* 160 .* trigger .* drops rows/);
+  assert.match(
+    ended.stderr,
+    /template_products: 161 rows to insert .* 160 .* trigger .* drops rows/,
+  );
   sameDump(await touches(target, ['public', 'ids']), before);
   await failedIn(context, '2-core', 'template_products');
 });
@@ -243,7 +252,10 @@ test('what a trigger rewrites is no change: later runs leave it, down takes it',
   for (const more of [[], ['--full']]) {
     const { entities } = await up(pair, '2-core', ...more);
     const changed = entities.filter(({ inserted, updated }) => inserted || updated);
-    assert.equal(changed.map(({ entity }) => entity), []);
+    assert.equal(
+      changed.map(({ entity }) => entity),
+      [],
+    );
     sameDump(await touches(target), before, more.join());
   }
   // a change in the source is written, and no conflict

@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hasBinaries } from '../../runner/embedded-binaries.ts';
 import type { Summary } from '../../runner/summary.ts';
-import { testPair, type TestPair } from '../pair.ts';
+import { testPair } from '../pair.ts';
 import { type Databases, dumpRows, open, runner, sameDump, up } from '../runner.ts';
 
 /* The whole sample between all releases that matter, as roles that are no superusers. */
@@ -57,7 +57,9 @@ test('any password, on both sides, encoded or not', async () => {
   }
 });
 
-async function migrate(majors: Pick<Parameters<typeof testPair>[0], 'sourceMajor' | 'targetMajor'>) {
+async function migrate(
+  majors: Pick<Parameters<typeof testPair>[0], 'sourceMajor' | 'targetMajor'>,
+) {
   const pair = await testPair({ name: 'platform', source: 'sample', ...majors });
   const source = open(pair.sourceUrl);
   const target = open(pair.targetUrl);
