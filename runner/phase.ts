@@ -103,16 +103,17 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
     context.checkpoint();
     Object.assign(at, { shape, started: new Date() });
   };
+  const [session] = context.sessions;
   try {
     if (byRange) {
+      const unproven = await isUnproven(session, phase);
       const done: Progress[] = [];
       for (const shape of shapes) {
         begin(shape);
         done.push(await runByRange(context, shape));
       }
       at.shape = undefined;
-      const [session] = context.sessions;
-      await transaction(session, () => checkPhase(context, session, phase, done), {
+      await transaction(session, () => checkPhase(context, session, phase, done, unproven), {
         commit: false,
       });
     } else {
@@ -123,11 +124,17 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
     context.checkpoint();
     const message = error instanceof Error ? error.message : String(error);
     const { shape, started } = at;
-    if (shape !== undefined && !context.dryRun) {
-      const [session] = context.sessions;
+    if (!context.dryRun) {
       await transaction(session, async () => {
         await holdLease(session, context.run);
-        await noteAttempt(session, context.run, shape.entity, started, message);
+        // a data check blames the phase: all of it is open again
+        for (const { entity } of shape === undefined ? shapes : [shape]) {
+          await noteAttempt(session, context.run, entity, started, message);
+          await session.query(
+            `update migration.entities set status = 'partial' where entity = $1 and status <> 'new'`,
+            [entity.name],
+          );
+        }
       });
     }
     throw new PhaseFailed(phase.name, shape?.entity.name, message, byRange, error);
@@ -146,6 +153,7 @@ async function runWhole(
   const done: Progress[] = [];
   await inOne(session, async () => {
     await holdLease(session, context.run);
+    const unproven = await isUnproven(session, phase);
     const link = lazyLink(session);
     for (const shape of shapes) {
       begin(shape);
@@ -170,7 +178,7 @@ async function runWhole(
       );
     }
     await link.close();
-    await checkPhase(context, session, phase, done);
+    await checkPhase(context, session, phase, done, unproven);
   });
   for (const progress of done) context.report(progress);
 }
@@ -244,7 +252,7 @@ async function runByRange(context: RunContext, shape: Shape): Promise<Progress> 
 
 /**
  * The data checks, of a phase of which a good part was read: the first time, after a change of its
- * files or look-ups, with --full. Small increments leave them to `runner check`, which would cost
+ * files or look-ups, with --full, after a failure. Small increments leave them to `runner check`, which would cost
  * more than the run. Where the application changed rows since, a finding is a remark: only
  * `verify` can tell its rows from ours. Throws LawBroken on a finding of severity error.
  */
@@ -253,10 +261,12 @@ async function checkPhase(
   session: Session,
   phase: Phase,
   done: Progress[],
+  unproven: boolean,
 ): Promise<void> {
   const total = (key: 'source' | 'read') =>
     done.reduce((sum, { counts }) => sum + (counts?.[key] ?? 0), 0);
-  if (total('read') < CHECKED_SHARE * total('source') || total('read') === 0) return;
+  const much = total('read') > 0 && total('read') >= CHECKED_SHARE * total('source');
+  if (!much && !unproven) return;
   const results = await runChecks(session, context.checks, phase.name);
   await closeLink(session);
   const bad = results.filter(({ findings }) => findings > 0);
@@ -271,6 +281,15 @@ async function checkPhase(
     `the application changed ${touched} rows of ${phase.name} since they were written; ` +
       `\`runner verify\` lists them:\n${lines.join('\n')}`,
   );
+}
+
+/** An attempt before this one was interrupted or failed: the checks have yet to pass. */
+async function isUnproven(session: Session, phase: Phase): Promise<boolean> {
+  const rows = await session.query(
+    `select from migration.entities where phase = $1 and status = 'partial' limit 1`,
+    [phase.name],
+  );
+  return rows.length > 0;
 }
 
 async function touchedRows(context: RunContext, session: Session, phase: Phase): Promise<number> {
@@ -535,7 +554,7 @@ async function writeRows(
 async function handleGone(
   context: RunContext,
   session: Session,
-  { shape }: Work,
+  { shape, actions }: Work,
   scope: Scope,
 ): Promise<number> {
   const { entity } = shape;
@@ -553,7 +572,7 @@ async function handleGone(
   }
   if (count === 0) return 0;
   const allowed = Math.max(0.05 * mapped, 3);
-  if (count > allowed && !context.removeMany) {
+  if (actions.gone + count > allowed && !context.removeMany) {
     throw new LawBroken(
       `${entity.name}: ${count} of ${mapped} rows are gone from the source and would be removed ` +
         '(more than 5 %); look at the source, and repeat with --yes if that is right',

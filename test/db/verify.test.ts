@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import type postgres from 'postgres';
 
 import { testPair, type TestPair } from '../pair.ts';
-import { lastLine, open, runner, up } from '../runner.ts';
+import { open, runner, up } from '../runner.ts';
 
 type Report = {
   differences: number;
@@ -41,10 +41,14 @@ test.after(async () => {
   await pair?.drop();
 });
 
+function reportOf(stdout: string): Report {
+  return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as Report;
+}
+
 /** Differences as `entity key kind columns`, sorted. */
 async function found(...args: string[]): Promise<string[]> {
   const ended = await runner(pair, ['verify', '--json', ...args]);
-  const report = lastLine(ended) as Report;
+  const report = reportOf(ended.stdout);
   assert.is(ended.code, report.differences === 0 ? 0 : 1);
   return report.entities
     .flatMap(({ rows }) => rows)
@@ -74,7 +78,7 @@ async function keyOf(table: string, column: string, condition = 'true'): Promise
 
 test('a fresh migration has no difference, and every row was compared', async () => {
   const ended = await runner(pair, ['verify', '--json']);
-  const report = lastLine(ended) as Report;
+  const report = reportOf(ended.stdout);
   assert.is(ended.code, 0, ended.stderr);
   assert.is(report.differences, 0);
   const [merged] = await target<{ rows: number }[]>`
