@@ -100,8 +100,7 @@ test('a secret shows itself only when asked', () => {
   const hidden = secret('hunter2');
   const found = parsed('postgres://user:hunter2@host/db');
   const shown = [
-    Object.prototype.toString.call(hidden),
-    `${hidden as unknown as string}`,
+    'a text: '.concat(hidden as unknown as string),
     JSON.stringify({ hidden }),
     inspect(hidden),
     inspect({ deep: { hidden } }, { depth: 9, showHidden: true }),
