@@ -136,7 +136,7 @@ function isSslMode(word: string): word is SslMode {
 }
 
 function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || host.startsWith('127.');
+  return host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** A lone % is taken as it stands: passwords are pasted more often than encoded. */

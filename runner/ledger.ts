@@ -47,10 +47,14 @@ end
 $drop$`;
 
 /** Creates or renews schema migration when the setup files changed. */
-export async function install(session: Session, catalog: Catalog): Promise<void> {
+export async function install(
+  session: Session,
+  catalog: Catalog,
+  inOwn: (body: () => Promise<void>) => Promise<void> = (body) => transaction(session, body),
+): Promise<void> {
   const hash = hashOf(catalog.setup.map((file) => file.hash).join());
   if ((await installedHash(session)) === hash) return;
-  await transaction(session, async () => {
+  await inOwn(async () => {
     await session.query(DROP_FUNCTIONS);
     for (const { text } of catalog.setup) await session.query(text);
     await session.query(

@@ -263,6 +263,9 @@ declare
   current_key bigint;
   remaining bigint := null;
   before bigint;
+  updated bigint;
+  inserted bigint;
+  written bigint := 0;
   failure_code text;
   failure_constraint text;
   failure_column text;
@@ -279,9 +282,13 @@ begin
       begin
         delete from pg_temp.failed as f where f.legacy_key = current_key;
         ${updateRows(shape, policy, 'current_key').trim()};
+        get diagnostics updated = row_count;
         ${insertRows(shape, policy, 'current_key').trim()};
+        get diagnostics inserted = row_count;
         set constraints all immediate;
         ${markWrite(run)};
+        -- last: a variable is not rolled back
+        written := written + updated + inserted;
       exception when data_exception or integrity_constraint_violation then
         get stacked diagnostics failure_code = returned_sqlstate,
           failure_constraint = constraint_name, failure_column = column_name;
@@ -296,6 +303,13 @@ begin
   end loop;
   update pg_temp.batch as b set reject = concat('error_', f.code)
   from pg_temp.failed as f where f.legacy_key = b.legacy_key;
+  if written <> (
+    select count(*) from pg_temp.batch as b
+    left join pg_temp.present as p on p.legacy_key = b.legacy_key
+    where (${toInsert(policy)}) or (b.reject is null and ${overwritten(policy, 'p')})
+  ) then
+    raise exception '%: a trigger or rule of the table drops rows', ${literal(shape.entity.target.table)};
+  end if;
 end
 $rows$`;
 }

@@ -369,11 +369,9 @@ async function read(context: RunContext, session: Session, work: Work, piece: Pi
       const adopt = work.hadRows ? merge.adopt(shape) : undefined;
       if (adopt !== undefined) await session.query(adopt);
       await session.query(merge.enterIds(shape, context.run));
-      await session.query('truncate pg_temp.batch, pg_temp.failed');
+      await session.query('truncate pg_temp.batch, pg_temp.left_out, pg_temp.failed');
       await fill(session, shape, scope);
     }
-    const leftOut = merge.fillLeftOut(shape, scope);
-    if (leftOut !== undefined) await session.query(leftOut);
     // a range that appeared since the sums were taken has no sums: the next run looks again
     await session.query(
       `insert into pg_temp.batch_ranges (range, row_count, sum_a, sum_b, source_rows)
@@ -400,7 +398,11 @@ function scopeOf(shape: Shape, piece: Piece): Scope {
  */
 async function fill(session: Session, shape: Shape, scope: Scope): Promise<void> {
   try {
-    await savepoint(session, () => session.query(merge.fillBatch(shape, scope)));
+    await savepoint(session, async () => {
+      await session.query(merge.fillBatch(shape, scope));
+      const leftOut = merge.fillLeftOut(shape, scope);
+      if (leftOut !== undefined) await session.query(leftOut);
+    });
     return;
   } catch (error) {
     const failure = failureOf(error);

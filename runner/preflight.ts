@@ -1,4 +1,4 @@
-import { type Catalog, type Entity, type Problem, positionAt } from './catalog.ts';
+import { blanked, type Catalog, type Entity, type Problem, positionAt } from './catalog.ts';
 import { ConnectionLost, failureOf, savepoint, type Session } from './database.ts';
 import { type Column, quoted, type Shape } from './merge.ts';
 
@@ -147,6 +147,9 @@ function shapeOf(
 async function createView(session: Session, entity: Entity): Promise<Problem | undefined> {
   try {
     await savepoint(session, async () => {
+      // before it runs: a lone `commit` would end the transaction, with the login in it
+      const start = new RegExp(`^\\s*create\\s+view\\s+transform\\.${entity.name}\\b`, 'i');
+      if (!start.test(blanked(entity.text))) throw new NotTheView();
       await session.single(entity.text);
       const [made] = await session.query<{ there: boolean }>(
         'select pg_catalog.to_regclass($1) is not null as there',

@@ -17,6 +17,7 @@ import { buildLink, closeLink, login } from './link.ts';
 import type { ConflictPolicy } from './merge.ts';
 import { type Progress, type RunContext, runPhase } from './phase.ts';
 import { preflight } from './preflight.ts';
+import { previewChanges } from './schema-pending.ts';
 import { PIECE_ROWS, takeLookups, takeSums, widthOf } from './versions.ts';
 
 /** What `up` is asked to do. */
@@ -142,6 +143,8 @@ async function runWith(
   await transaction(
     session,
     async () => {
+      await ledger.install(session, catalog, (make) => make());
+      await previewChanges(session, options.root);
       run = await body();
     },
     { commit: false },

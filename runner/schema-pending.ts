@@ -32,3 +32,23 @@ export async function pendingChanges(
     )
   );
 }
+
+/**
+ * Makes the additive changes that are pending, in the transaction of the caller, which rolls them
+ * back: what comes after sees the target as `up` would. Nothing is noted in the ledger.
+ */
+export async function previewChanges(session: Session, root: string): Promise<void> {
+  const { readFolder } = await import('./schema-files.ts');
+  const [there] = await session.query<{ there: boolean }>(
+    `select pg_catalog.to_regclass('migration.schema_change_hashes') is not null as there`,
+  );
+  const applied =
+    there?.there === true
+      ? await session.query<{ name: string }>(
+          `select name from migration.schema_change_hashes where folder = 'additive'`,
+        )
+      : [];
+  for (const { name, up } of await readFolder(root, 'additive')) {
+    if (!applied.some((row) => row.name === name)) await session.query(up.text);
+  }
+}

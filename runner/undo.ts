@@ -1,6 +1,6 @@
 import { dropArchive } from './archive.ts';
 import type { ArchiveTable, Catalog, Entity, Phase } from './catalog.ts';
-import { savepoint, type Session } from './database.ts';
+import { failureOf, savepoint, type Session } from './database.ts';
 import { recordEvent } from './ledger.ts';
 import { literal, quoted, targetOf } from './merge.ts';
 
@@ -16,6 +16,14 @@ export interface UndoStep {
   touched: number;
   /** Rows of the application that point at rows we created, as `table.column (rows)`. */
   references: string[];
+}
+
+/** Rows of the application refer to rows of ours; the last step says which. */
+export class StillReferenced extends Error {
+  override readonly name = 'StillReferenced';
+  constructor(readonly steps: UndoStep[]) {
+    super('rows of the application refer to rows that would be deleted');
+  }
 }
 
 /** Phases that stand on a phase: they read its id maps, directly or through others, and hold state. */
@@ -54,7 +62,12 @@ export async function undo(session: Session, entities: Entity[], run: number): P
     steps.push(
       await savepoint(session, async () => {
         const step = await inspect(session, entity);
-        await takeBack(session, entity);
+        try {
+          await savepoint(session, () => takeBack(session, entity));
+        } catch (error) {
+          if (failureOf(error)?.code !== '23503' || step.references.length === 0) throw error;
+          throw new StillReferenced([...steps, step]);
+        }
         await clearLedger(session, entity);
         await recordEvent(session, run, `down ${entity.name}`, { ...step });
         return step;

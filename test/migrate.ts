@@ -14,6 +14,8 @@ export type MigrateOptions = Partial<
   /** How many phases, from the first. */
   phases?: number;
   archive?: boolean;
+  /** Share of rows that rules may reject where the file says nothing, default 2 %. */
+  tolerance?: number;
 };
 
 /** Runs `up`; the schema changes have to be there. Returns the number of the run. */
@@ -30,7 +32,7 @@ export async function migrate(urls: Databases, options: MigrateOptions = {}): Pr
     remark: () => {},
     ...options,
     root,
-    config: configOf(urls),
+    config: { ...configOf(urls), rejectTolerance: options.tolerance ?? 0.02 },
     catalog,
     phases,
     archive: options.archive ?? false,

@@ -112,6 +112,9 @@ export function open(url: string): Sql {
  */
 export function scratch(): Scratch {
   const root = mkdtempSync(join(tmpdir(), 'runner-'));
+  const remove = (): void => rmSync(root, { recursive: true, force: true });
+  // also when a test fails before it does so itself
+  process.once('exit', remove);
   for (const part of ['runner', 'sql', 'checks']) {
     cpSync(join(ROOT, part), join(root, part), { recursive: true });
   }
@@ -126,7 +129,7 @@ export function scratch(): Scratch {
       assert.is.not(changed, text, `the edit of ${file} changes nothing`);
       writeFileSync(join(root, file), changed);
     },
-    remove: () => rmSync(root, { recursive: true, force: true }),
+    remove,
   };
 }
 

@@ -3,7 +3,7 @@ import { type Command, type Context } from '../command.ts';
 import type { Config } from '../config.ts';
 import { failureOf, savepoint, type Session, transaction } from '../database.ts';
 import { type Diagnosis, examinePooler, examineSource, examineTarget, reachOf } from '../doctor.ts';
-import { installedHash } from '../ledger.ts';
+import { install } from '../ledger.ts';
 import { buildLink, login } from '../link.ts';
 import { say, sayJson, words } from '../terminal.ts';
 
@@ -55,9 +55,7 @@ async function reachSource(
     async () => {
       try {
         return await savepoint(session, async () => {
-          if ((await installedHash(session)) === undefined) {
-            for (const { text } of catalog.setup) await session.query(text);
-          }
+          await install(session, catalog, (make) => make());
           const tables = sourceTables(catalog);
           const { missing } = await buildLink(session, config.source, tables);
           const found = await examineSource(session, tables);

@@ -6,7 +6,7 @@ import { type Session, transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
 import { finishRun, holdLease, install, installedHash, startRun } from '../ledger.ts';
 import { complain, note, say, sayJson, table } from '../terminal.ts';
-import { phasesOnTop, undo, undoArchive, type UndoStep } from '../undo.ts';
+import { phasesOnTop, StillReferenced, undo, undoArchive, type UndoStep } from '../undo.ts';
 
 export const down: Command = {
   name: 'down',
@@ -75,7 +75,11 @@ async function runCommand(context: Context): Promise<number> {
       await finishRun(session, run, 'done');
     });
   } catch (error) {
-    if (!(error instanceof NotDone)) {
+    if (error instanceof StillReferenced) {
+      ({ steps } = error);
+      if (!context.has('json')) showSteps(steps);
+      verdict = 'stopped';
+    } else if (!(error instanceof NotDone)) {
       note('the phase is as it was, nothing was changed');
       throw error;
     }

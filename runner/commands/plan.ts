@@ -1,11 +1,11 @@
 import { type Catalog, functionsHash, type Problem, sourceTables } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { type Session, transaction } from '../database.ts';
-import { enterCatalog, installedHash } from '../ledger.ts';
+import { enterCatalog, install } from '../ledger.ts';
 import { buildLink, login } from '../link.ts';
 import { explain, type Shape } from '../merge.ts';
 import { preflight } from '../preflight.ts';
-import { pendingChanges } from '../schema-pending.ts';
+import { pendingChanges, previewChanges } from '../schema-pending.ts';
 import { note, problems, say, sayJson, table } from '../terminal.ts';
 import { PIECE_ROWS, planEntity, takeLookups, takeSums, widthOf } from '../versions.ts';
 
@@ -49,7 +49,8 @@ async function runCommand(context: Context): Promise<number> {
   let sql: string | undefined;
   try {
     await transaction(session, async () => {
-      await installIfNeeded(session, catalog);
+      await install(session, catalog, (make) => make());
+      if (pending) await previewChanges(session, context.root);
       const tables = sourceTables(catalog);
       const link = await buildLink(session, source, tables);
       await enterCatalog(session, catalog);
@@ -74,11 +75,6 @@ async function runCommand(context: Context): Promise<number> {
   }
   show(context, lines, found, pending);
   return found.length > 0 ? 1 : 0;
-}
-
-async function installIfNeeded(session: Session, catalog: Catalog): Promise<void> {
-  if ((await installedHash(session)) !== undefined) return;
-  for (const { text } of catalog.setup) await session.query(text);
 }
 
 async function linesOf(

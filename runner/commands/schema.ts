@@ -123,12 +123,17 @@ async function apply(
       },
       beforeCommit: async (client) => {
         stop();
+        // the ledger comes with the first `up`
+        const { rows } = await client.query(
+          `select 1 from pg_catalog.pg_class as c
+           where c.oid = pg_catalog.to_regclass('migration.events')`,
+        );
+        if (rows.length === 0) return;
         await client.query(
           `insert into migration.events (what, details)
            select $1, jsonb_build_object('folder', $2::text, 'applied', (
              select coalesce(jsonb_agg(name order by id), '[]')
-             from migration.schema_changes_${folder}))
-           where pg_catalog.to_regclass('migration.events') is not null`,
+             from migration.schema_changes_${folder}))`,
           [`schema ${direction}`, folder],
         );
       },

@@ -1,6 +1,5 @@
 -- Relaxations: a NOT NULL, or a UNIQUE that contradicts the data, is lifted. Nothing else changes.
 --
--- Effect of contract/expand.sql, section 1.
 
 -- Up Migration
 

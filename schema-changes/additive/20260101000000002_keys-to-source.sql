@@ -1,6 +1,5 @@
 -- Keys back to the source, for tables that had none: nullable columns and their unique indexes.
 --
--- Effect of contract/expand.sql, section 2.
 
 -- Up Migration
 

@@ -1,6 +1,5 @@
 -- Columns for source data that had no place here. Every one is nullable.
 --
--- Effect of contract/expand.sql, section 3.
 
 -- Up Migration
 

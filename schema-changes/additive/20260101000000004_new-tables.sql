@@ -1,6 +1,6 @@
 -- Two tables for source data without a table here, protected like every other table.
 --
--- Effect of contract/expand.sql, section 4. Grants are said explicitly: whether the platform
+-- Grants are said explicitly: whether the platform
 -- gives them automatically depends on the age of the project.
 
 -- Up Migration

@@ -190,7 +190,7 @@ test('the rows of the application that stand on ours stop a down', async ({ pair
   const found = entities.filter(({ references }) => references.length > 0);
   assert.equal(
     found.map(({ entity, references }) => [entity, references]),
-    [['offices', ['doctor_offices.office_id (1)']]],
+    [['offices', ['public.doctor_offices.office_id (1)']]],
   );
 });
 

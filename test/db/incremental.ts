@@ -38,7 +38,9 @@ export interface Context {
 /** Id of the office that the application has before us. */
 const OFFICE = '6a3c2f0e-91d4-4a57-8f3b-0d9f6a1c7e21';
 
-const entities = readCatalog(ROOT).phases.slice(0, 3).flatMap((phase) => phase.entities);
+const entities = readCatalog(ROOT)
+  .phases.slice(0, 3)
+  .flatMap((phase) => phase.entities);
 
 /** Adds the tests to a suite; the source is of this release. */
 export function incrementalTests(test: uvu.Test<Context>, sourceMajor: Major): void {
@@ -235,10 +237,7 @@ export function incrementalTests(test: uvu.Test<Context>, sourceMajor: Major): v
     const run = await migrate(pair);
     assert.is((await rowsRead(target, run))['tasks'], (again?.missing ?? 0) + 1);
     assert.is((await rowsWritten(target, run))['tasks']?.slice(0, 4), '1 1 ');
-    assert.equal(
-      [...(await state())],
-      [{ missing: null, nobody: false, reason: null, stored: 1 }],
-    );
+    assert.equal([...(await state())], [{ missing: null, nobody: false, reason: null, stored: 1 }]);
     assert.equal(await rowsRead(target, await migrate(pair)), {}, 'once');
   });
 
@@ -369,10 +368,11 @@ export function incrementalTests(test: uvu.Test<Context>, sourceMajor: Major): v
       `tasks ${changed} changed source`,
       `tasks ${deleted} deleted source`,
     ]);
-    assert.equal(
-      await textsOf(target, [changed, deleted, untouched]),
-      ['by the source', 'by the source', 'by the application alone'],
-    );
+    assert.equal(await textsOf(target, [changed, deleted, untouched]), [
+      'by the source',
+      'by the source',
+      'by the application alone',
+    ]);
     assert.is(await idOf(target, 'tasks', deleted), deletedId);
     const images = await target<{ id: string; description: string; reason: string }[]>`
       select id::text, image ->> 'description' as description, reason

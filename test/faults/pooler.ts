@@ -20,6 +20,7 @@ interface ClientSession {
   waiting: Buffer[];
   /** Requests that the server has not answered with "ready" yet. */
   open: number;
+  inTransaction: boolean;
 }
 
 /**
@@ -56,7 +57,14 @@ export async function startPooler(
   const listener = createServer((socket) => {
     const upstream = connect(server.port, server.host);
     const own: ServerSession = { socket: upstream, client: undefined };
-    const client: ClientSession = { socket, server: own, own, waiting: [], open: 1 };
+    const client: ClientSession = {
+      socket,
+      server: own,
+      own,
+      waiting: [],
+      open: 1,
+      inTransaction: false,
+    };
     own.client = client;
     sockets.add(socket).add(upstream);
     let startup = true;
@@ -83,22 +91,27 @@ export async function startPooler(
         own.client?.socket.write(message);
         if (message[0] !== 'Z'.charCodeAt(0) || own.client === undefined) continue;
         own.client.open -= 1;
-        if (message[5] === 'I'.charCodeAt(0) && own.client.open === 0) release(own);
+        own.client.inTransaction = message[5] !== 'I'.charCodeAt(0);
+        if (!own.client.inTransaction && own.client.open === 0) release(own);
       }
     });
     const drop = (): void => {
-      // the server session of a client that is gone is closed, as after a reset that fails
       const session = client.server;
       client.server = undefined;
-      if (session !== undefined && client.open > 0) session.socket.destroy();
-      else if (session !== undefined) release(session);
+      // in the middle of something: closed, as pgbouncer does
+      if (session !== undefined && (client.open > 0 || client.inTransaction)) {
+        session.client = undefined;
+        session.socket.destroy();
+      } else if (session !== undefined) release(session);
     };
     socket.on('error', () => {}).on('close', drop);
-    upstream.on('error', () => {}).on('close', () => {
-      const at = idle.indexOf(own);
-      if (at >= 0) idle.splice(at, 1);
-      own.client?.socket.destroy();
-    });
+    upstream
+      .on('error', () => {})
+      .on('close', () => {
+        const at = idle.indexOf(own);
+        if (at >= 0) idle.splice(at, 1);
+        own.client?.socket.destroy();
+      });
   });
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
   return {

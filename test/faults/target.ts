@@ -11,8 +11,10 @@ import { noTraces } from './invariants.ts';
 export interface Shared {
   pair: TestPair;
   source: Sql;
-  /** Rows of a migration without a fault, by number of phases. */
+  /** Rows of a migration of the source without a fault, by number of phases. */
   expected(phases: number): Promise<Dump>;
+  /** Has to be called when the source changed. */
+  forget(): void;
   drop(): Promise<void>;
 }
 
@@ -34,7 +36,10 @@ export interface Stage extends Databases {
 /** Makes the source; `change` fits it to the tests before the first migration. */
 export async function share(
   name: string,
-  { sourceMajor, change = () => Promise.resolve() }: {
+  {
+    sourceMajor,
+    change = () => Promise.resolve(),
+  }: {
     sourceMajor?: Major;
     change?: (source: Sql) => Promise<unknown>;
   } = {},
@@ -60,6 +65,7 @@ export async function share(
       expected.set(phases, known);
       return known;
     },
+    forget: () => expected.clear(),
     drop: async () => {
       await source.end();
       await pair.drop();
