@@ -1,5 +1,4 @@
 -- Relaxations: a NOT NULL, or a UNIQUE that contradicts the data, is lifted. Nothing else changes.
---
 
 -- Up Migration
 

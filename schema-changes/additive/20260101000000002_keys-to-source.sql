@@ -1,5 +1,4 @@
 -- Keys back to the source, for tables that had none: nullable columns and their unique indexes.
---
 
 -- Up Migration
 

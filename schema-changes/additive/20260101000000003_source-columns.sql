@@ -1,5 +1,4 @@
 -- Columns for source data that had no place here. Every one is nullable.
---
 
 -- Up Migration
 
