@@ -180,7 +180,7 @@ export async function planEntity(
   const states = await session.query<RangeSums & { state: 'same' | 'keys' | 'range' }>(`
     select
       coalesce(s.range, l.range) as range,
-      coalesce(s.row_count, 0) as row_count,
+      coalesce(s.row_count, 0)::bigint as row_count,
       coalesce(s.sum_a, 0)::text as sum_a,
       coalesce(s.sum_b, 0)::text as sum_b,
       case
@@ -296,7 +296,7 @@ function sumsOf(shape: Shape): string {
     return 'select 0::bigint as range, 1::bigint as row_count, 0::numeric as sum_a, 0::numeric as sum_b';
   const from = `from pg_temp.sums where source_table = ${literal(source)}`;
   return isWhole(shape)
-    ? `select 0::bigint as range, sum(row_count) as row_count, sum(sum_a) as sum_a, sum(sum_b) as sum_b
+    ? `select 0::bigint as range, sum(row_count)::bigint as row_count, sum(sum_a) as sum_a, sum(sum_b) as sum_b
        ${from} having count(*) > 0`
     : `select range, row_count, sum_a, sum_b ${from}`;
 }

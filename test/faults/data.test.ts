@@ -164,7 +164,7 @@ test('rows that refer to themselves and to each other', async ({ target }) => {
 
 test('infinity, the year 20000 and years BC are what they were', async ({ source, target }) => {
   const there = await source<{ key: number; birth: string; submitted: string; updated: string }[]>`
-    select id as key, birthdate::text as birth, submitted_at::text as submitted,
+    select id::integer as key, birthdate::text as birth, submitted_at::text as submitted,
       updated_at::text as updated
     from dispatch_patient where id = any (${await oddPatients(source)}) order by 1`;
   const here = await target`
@@ -208,7 +208,7 @@ test('a column with a hostile name in the source does no harm', async ({ source,
   assert.is(linked?.['count'], 1);
 });
 
-test('with all of that a second run reads and touches nothing; verify finds nothing', async ({
+test('with all of that a second run reads and touches nothing', async ({
   pair,
   source,
   target,
@@ -216,6 +216,10 @@ test('with all of that a second run reads and touches nothing; verify finds noth
   const before = await touches(target, ['public', 'ids'], { locks: true });
   assert.equal(await rowsRead(target, await migrate(pair, OPTIONS)), {});
   sameDump(await touches(target, ['public', 'ids'], { locks: true }), before);
+  await noTraces(target, source, 'data');
+});
+
+test('verify compares all rows but those that cannot be read', async ({ pair }) => {
   const verified = await runner(pair, ['verify', '--json']);
   assert.ok(verified.stdout, verified.stderr);
   const { entities } = lastLine<{ entities: { entity: string; counts: object }[] }>(verified);
@@ -226,7 +230,6 @@ test('with all of that a second run reads and touches nothing; verify finds noth
     // the younger of the two rows with the same legacy id
     [['offices', { duplicate: 1 }]],
   );
-  await noTraces(target, source, 'data');
 });
 
 test('no value of a row is in what the runner says, or in the ledger outside of rejects', async ({

@@ -1,0 +1,4 @@
+// deadline 600
+import { writerTests } from '../writer.ts';
+
+writerTests(17, 7);
