@@ -457,7 +457,9 @@ from legacy.dispatch_office as o;\n`;
 
 test('down, uninstall: nothing is left of the link', async (context) => {
   await ran(context, 0, ['down', '1-foundation', '--cascade', '--yes']);
-  await ran(context, undefined, ['uninstall', '--yes']);
+  const audit = join(DIRECTORY, 'audit.jsonl');
+  await ran(context, 0, ['uninstall', '--yes', '--audit', audit]);
+  context.outputs.push(readFileSync(audit, 'utf8'));
   const mappings = await context.target`select from pg_user_mappings`;
   assert.is(mappings.length, 0);
 });
