@@ -221,7 +221,7 @@ export async function findWanted(
   await session.query(`
     drop table if exists pg_temp.wanted, pg_temp.source_keys;
     create temporary table wanted (legacy_key bigint primary key);
-    create temporary table source_keys (id bigint primary key, version bigint)`);
+    create temporary table source_keys (id bigint, version bigint)`);
   await session.query(`
     insert into pg_temp.source_keys (id, version)
     select s.id, s.version from legacy_versions.${quoted(entity.source ?? '')} as s
