@@ -1,5 +1,5 @@
 import type { ArchiveTable } from './catalog.ts';
-import { savepoint, type Session, transaction } from './database.ts';
+import { failureOf, savepoint, type Session, transaction } from './database.ts';
 import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
 import { literal, quoted } from './merge.ts';
@@ -41,7 +41,9 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
       if (open) await closeLink(session);
     });
   } catch (error) {
+    context.checkpoint();
     if (current === undefined || context.dryRun) throw error;
+    if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
     const message = error instanceof Error ? error.message : String(error);
     const failed = current;
     await transaction(session, async () => {

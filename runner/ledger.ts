@@ -85,8 +85,7 @@ export async function enterCatalog(session: Session, catalog: Catalog): Promise<
   );
   if (mappings.length > 0) {
     await session.query(
-      `drop view if exists migration.migration_mappings;
-       create view migration.migration_mappings
+      `create or replace view migration.migration_mappings
          (entity_type, legacy_id, new_id, migrated_at, migration_batch) as
        ${mappings.join('\nunion all')}`,
     );
@@ -201,12 +200,25 @@ export async function noteAttempt(
   );
 }
 
+/** Before its first row is read: what it sees of the id maps, should it never come to its end. */
+export async function noteMaps(session: Session, entity: Attempted): Promise<void> {
+  await session.query(
+    `update migration.entities as e set maps_seen = coalesce((
+       select jsonb_object_agg(m.entity, m.map_size) from migration.entities as m
+       where m.entity = any ($2)), '{}')
+     where e.entity = $1 and not exists (
+       select from migration.ranges as r where r.entity = e.entity)`,
+    [entity.name, entity.idMaps],
+  );
+}
+
 /** The result of an entity, in the transaction that completes it. */
 export async function finishEntity(
   session: Session,
   run: number,
   entity: Attempted,
   counts: Counts,
+  status: 'partial' | 'complete' = 'complete',
 ): Promise<void> {
   await session.query(
     `update migration.control set
@@ -230,11 +242,20 @@ export async function finishEntity(
   );
   await session.query(
     `update migration.entities as e set
-       status = 'complete', file_hash = $2, completed_run = $3, maps_seen = coalesce((
+       status = $5, removed = 0, file_hash = $2, completed_run = $3, maps_seen = coalesce((
          select jsonb_object_agg(m.entity, m.map_size) from migration.entities as m
          where m.entity = any ($4)), '{}')
      where e.entity = $1`,
-    [entity.name, entity.hash, run, entity.idMaps],
+    [entity.name, entity.hash, run, entity.idMaps, status],
+  );
+}
+
+/** The data checks of a phase that commits range by range have passed. */
+export async function completePhase(session: Session, entities: string[]): Promise<void> {
+  await session.query(
+    `update migration.entities set status = 'complete'
+     where entity = any ($1) and status <> 'complete'`,
+    [entities],
   );
 }
 

@@ -314,14 +314,15 @@ end
 $rows$`;
 }
 
-/** What the write was about: rows to insert, to update, left to the application, already equal. */
+/** What the write was about: rows to insert, to update, left to the application, new in the id map. */
 export function countActions(policy: ConflictPolicy): string {
   return `
 select
   count(*) filter (where b.reject is null) as read,
   count(*) filter (where ${toInsert(policy)}) as inserted,
   count(*) filter (where b.reject is null and ${overwritten(policy, 'p')}) as updated,
-  count(*) filter (where ${isKept(policy)}) as kept
+  count(*) filter (where ${isKept(policy)}) as kept,
+  count(*) filter (where b.reject is null and b.known_hash is null) as entered
 from pg_temp.batch as b
 left join pg_temp.present as p on p.legacy_key = b.legacy_key`;
 }
@@ -357,20 +358,22 @@ left join ${targetOf(shape.entity)} as t on t.id = m.id
 where t.id is null or ${hash(shape, 't')} is distinct from m.written_hash`;
 }
 
-/** `deletes remove`: target rows and map entries go; rows of the application leave an image. */
+/**
+ * `deletes remove`: target rows and map entries go. What the application wrote leaves an image, even
+ * a second one: only `removed` says that the row was the application's and `down` brings it back.
+ */
 export function removeGone(shape: Shape, run: number): string[] {
   const { entity } = shape;
   const map = `ids.${quoted(entity.name)}`;
   return [
     `
 insert into migration.before_images (entity, legacy_id, id, reason, image, run)
-select ${literal(entity.name)}, g.legacy_key, g.id, 'removed', row_to_json(t), ${run}
+select ${literal(entity.name)}, g.legacy_key, g.id,
+  case when m.adopted then 'removed' else 'changed' end, row_to_json(t), ${run}
 from pg_temp.gone as g
 join ${map} as m on m.legacy_id = g.legacy_key
 join ${targetOf(entity)} as t on t.id = g.id
-where (m.adopted or ${hash(shape, 't')} is distinct from m.written_hash)
-  and not exists (select from migration.before_images as i
-    where i.entity = ${literal(entity.name)} and i.id = g.id)`,
+where m.adopted or ${hash(shape, 't')} is distinct from m.written_hash`,
     `delete from ${targetOf(entity)} as t using pg_temp.gone as g where t.id = g.id`,
     `delete from ${map} as m using pg_temp.gone as g where m.legacy_id = g.legacy_key`,
   ];

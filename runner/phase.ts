@@ -10,7 +10,14 @@ import {
   type Session,
   transaction,
 } from './database.ts';
-import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
+import {
+  completePhase,
+  type Counts,
+  finishEntity,
+  holdLease,
+  noteAttempt,
+  noteMaps,
+} from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
 import * as merge from './merge.ts';
 import type { ConflictPolicy, Scope, Shape } from './merge.ts';
@@ -110,11 +117,18 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
       const done: Progress[] = [];
       for (const shape of shapes) {
         begin(shape);
-        done.push(await runByRange(context, shape));
+        done.push(await runByRange(context, shape, unproven));
       }
       at.shape = undefined;
       await transaction(session, () => checkPhase(context, session, phase, done, unproven), {
         commit: false,
+      });
+      await transaction(session, async () => {
+        await holdLease(session, context.run);
+        await completePhase(
+          session,
+          shapes.map(({ entity }) => entity.name),
+        );
       });
     } else {
       await again(context, () => runWhole(context, phase, shapes, begin));
@@ -169,7 +183,7 @@ async function runWhole(
             });
             add(entity, piece, actions, context);
           }
-          if (entity.plan.pieces.length > 0) {
+          if (await isUnsettled(session, entity)) {
             await link.open();
             await settle(session, shape);
           }
@@ -184,7 +198,7 @@ async function runWhole(
 }
 
 /** Range by range: a transaction that reads, a transaction that writes. */
-async function runByRange(context: RunContext, shape: Shape): Promise<Progress> {
+async function runByRange(context: RunContext, shape: Shape, unproven: boolean): Promise<Progress> {
   const [session] = context.sessions;
   const entity = await transaction(session, async () => {
     await holdLease(session, context.run);
@@ -238,12 +252,14 @@ async function runByRange(context: RunContext, shape: Shape): Promise<Progress> 
   const progress = await again(context, () =>
     transaction(session, async () => {
       await holdLease(session, context.run);
-      if (entity.plan.pieces.length > 0) {
+      if (await isUnsettled(session, entity)) {
         await openLink(session);
         await settle(session, shape);
         await closeLink(session);
       }
-      return endEntity(context, session, entity);
+      // the data checks of the phase are still to come, and a crash before them must be seen
+      const status = unproven || entity.plan.pieces.length > 0 ? 'partial' : 'complete';
+      return endEntity(context, session, entity, status);
     }),
   );
   context.report(progress);
@@ -320,6 +336,7 @@ async function startEntity(context: RunContext, session: Session, shape: Shape):
   const started = new Date();
   const { entity } = shape;
   await noteAttempt(session, context.run, entity, started);
+  await noteMaps(session, entity);
   const plan = await planEntity(session, shape, context);
   if (plan.pieces.length > 0) await enterLookups(session, entity);
   const [table] = await session.query<{ rows: boolean }>(
@@ -490,15 +507,18 @@ async function write(
   const hashes = merge.hashStored(shape);
   if (hashes !== undefined) await session.query(hashes);
 
-  const [counted] = await session.query<Omit<Actions, 'gone'>>(merge.countActions(policy));
-  const [newIds, ...rest] = merge.enterLedger(shape, scope, run, policy);
-  let grown = newIds === undefined ? 0 : await session.execute(newIds);
-  if (selfMapped) grown = counted?.inserted ?? 0;
-  for (const statement of rest) await session.query(statement);
-  if (grown > 0) {
+  const [counted] = await session.query<Omit<Actions, 'gone'> & { entered: number }>(
+    merge.countActions(policy),
+  );
+  if (counted === undefined) throw new LawBroken('the batch could not be counted');
+  const { entered, ...actions } = counted;
+  for (const statement of merge.enterLedger(shape, scope, run, policy)) {
+    await session.query(statement);
+  }
+  if (entered > 0) {
     await session.query(
       'update migration.entities set map_size = map_size + $2 where entity = $1',
-      [shape.entity.name, grown],
+      [shape.entity.name, entered],
     );
   }
   await session.query(merge.enterRanges(shape, work.plan.basis, run));
@@ -507,8 +527,7 @@ async function write(
     [shape.entity.name],
   );
   await balanceRanges(session, shape);
-  if (counted === undefined) throw new LawBroken('the batch could not be counted');
-  return { ...counted, gone };
+  return { ...actions, gone };
 }
 
 /**
@@ -556,16 +575,14 @@ async function writeRows(
 async function handleGone(
   context: RunContext,
   session: Session,
-  { shape, actions }: Work,
+  { shape }: Work,
   scope: Scope,
 ): Promise<number> {
   const { entity } = shape;
-  const [found] = await session.query<{ count: number; mapped: number }>(
-    `select (select count(*) from pg_temp.gone) as count,
-       case when exists (select from pg_temp.gone)
-         then (select count(*) from ids.${merge.quoted(entity.name)}) else 0 end as mapped`,
+  const [found] = await session.query<{ count: number }>(
+    'select count(*) as count from pg_temp.gone',
   );
-  const { count, mapped } = found ?? { count: 0, mapped: 0 };
+  const { count } = found ?? { count: 0 };
   if (entity.deletes === 'keep') {
     for (const statement of merge.listGone(shape, scope, context.run)) {
       await session.query(statement);
@@ -573,10 +590,17 @@ async function handleGone(
     return count;
   }
   if (count === 0) return 0;
-  const allowed = Math.max(0.05 * mapped, 3);
-  if (actions.gone + count > allowed && !context.removeMany) {
+  // since the entity was last complete: ranges committed by a run that was refused count, too
+  const [total] = await session.query<{ removed: number; mapped: number }>(
+    `update migration.entities set removed = removed + $2 where entity = $1
+     returning removed, removed - $2 + (
+       select count(*) from ids.${merge.quoted(entity.name)}) as mapped`,
+    [entity.name, count],
+  );
+  const { removed, mapped } = total ?? { removed: count, mapped: 0 };
+  if (removed > Math.max(0.05 * mapped, 3) && !context.removeMany) {
     throw new LawBroken(
-      `${entity.name}: ${count} of ${mapped} rows are gone from the source and would be removed ` +
+      `${entity.name}: ${removed} of ${mapped} rows are gone from the source and would be removed ` +
         '(more than 5 %); look at the source, and repeat with --yes if that is right',
     );
   }
@@ -620,18 +644,25 @@ async function balanceRanges(session: Session, shape: Shape): Promise<void> {
   );
 }
 
+/** Something is left to do through the link: of this run, or of one that was interrupted. */
+async function isUnsettled(session: Session, { shape, plan }: Work): Promise<boolean> {
+  return plan.pieces.length > 0 || hasBareRejects(session, shape);
+}
+
 /** What is left to do through the link when all pieces are written. */
 async function settle(session: Session, shape: Shape): Promise<void> {
   await settleLookups(session, shape.entity);
   if (await hasBareRejects(session, shape)) await keepRejectedRows(session, shape);
 }
 
+/** Rejects without their source row, since the entity was last complete: older ones cannot be read. */
 async function hasBareRejects(session: Session, shape: Shape): Promise<boolean> {
   if (shape.entity.source === null) return false;
   const rows = await session.query(
     `select from migration.rejects
      where entity = $1 and resolved_run is null and source_row is null
-       and (last_run = (select run from migration.lease)) limit 1`,
+       and last_run > coalesce((
+         select completed_run from migration.entities as e where e.entity = $1), 0) limit 1`,
     [shape.entity.name],
   );
   return rows.length > 0;
@@ -651,8 +682,13 @@ async function keepRejectedRows(session: Session, shape: Shape): Promise<void> {
   });
 }
 
-/** Totals, limits and the balance of the whole entity; the ledger says it is complete. */
-async function endEntity(context: RunContext, session: Session, work: Work): Promise<Progress> {
+/** Totals, limits and the balance of the whole entity; `status` goes to the ledger. */
+async function endEntity(
+  context: RunContext,
+  session: Session,
+  work: Work,
+  status: 'partial' | 'complete' = 'complete',
+): Promise<Progress> {
   const { entity } = work.shape;
   const [state] = await session.query<{
     source: number;
@@ -686,7 +722,7 @@ async function endEntity(context: RunContext, session: Session, work: Work): Pro
     );
   }
   checkLimits(context, work.shape, state);
-  await finishEntity(session, context.run, entity, counts);
+  await finishEntity(session, context.run, entity, counts, status);
   return {
     entity: entity.name,
     phase: entity.phase,

@@ -32,7 +32,7 @@ export interface Plan {
   skipped: number;
   /** Digest of everything apart from the driving rows that decides what the view says. */
   basis: string;
-  /** Id maps that have grown since this entity was last complete. */
+  /** Id maps that have grown since this entity was last complete, or first begun. */
   grown: string[];
   /** Open rejects, and rows with something missing from a map that has grown, are read again. */
   again: boolean;
@@ -94,20 +94,23 @@ export async function takeLookups(session: Session, catalog: Catalog, run: numbe
      select u.entity, u.table, c.columns, concat_ws(':', coalesce(s.rows, 0), coalesce(s.a, 0),
        coalesce(s.b, 0))
      from jsonb_to_recordset($1::text::jsonb) as u (entity text, "table" text)
+     join pg_class as v on v.oid = to_regclass(concat('transform.', quote_ident(u.entity)))
+     join pg_class as t on t.oid = to_regclass(concat('legacy.', quote_ident(u.table)))
      cross join lateral (
-       select array_agg(distinct a.attname::text order by a.attname::text) as columns
-       from pg_rewrite as w
-       join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
-         and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
-       join pg_attribute as a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
-       where w.ev_class = to_regclass(concat('transform.', quote_ident(u.entity)))
-         and d.refobjid = to_regclass(concat('legacy.', quote_ident(u.table)))
+       select coalesce(array_agg(a.attname::text order by a.attname::text), '{}') as columns
+       from pg_attribute as a
+       where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+         -- a whole row is no dependency on its columns
+         and (pg_get_viewdef(v.oid) ~ '[.][*]' or exists (
+           select from pg_rewrite as w
+           join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+           where w.ev_class = v.oid and d.refclassid = 'pg_class'::regclass
+             and d.refobjid = t.oid and d.refobjsubid = a.attnum))
      ) as c
      left join (
        select source_table, sum(row_count) as rows, sum(sum_a) as a, sum(sum_b) as b
        from pg_temp.sums group by source_table
-     ) as s on s.source_table = u.table
-     where c.columns is not null`,
+     ) as s on s.source_table = u.table`,
     [JSON.stringify(uses)],
   );
   await session.query(`
@@ -133,6 +136,12 @@ export async function takeLookups(session: Session, catalog: Catalog, run: numbe
 
 /** Before an entity is read: what it is going to see is not settled until it has been read. */
 export async function enterLookups(session: Session, entity: Entity): Promise<void> {
+  await session.query(
+    `delete from migration.lookups as l where l.entity = $1 and not exists (
+       select from pg_temp.seen as n
+       where (n.entity, n.source_table) = (l.entity, l.source_table))`,
+    [entity.name],
+  );
   await session.query(
     `insert into migration.lookups
        (entity, source_table, columns, version_digest, content_digest, settled)
@@ -324,7 +333,7 @@ async function grownMaps(session: Session, entity: Entity): Promise<string[]> {
     `select m.entity as name
      from migration.entities as e
      join migration.entities as m on m.entity = any ($2) and m.entity <> e.entity
-     where e.entity = $1 and e.completed_run is not null
+     where e.entity = $1
        and m.map_size > coalesce((e.maps_seen ->> m.entity)::bigint, 0)`,
     [entity.name, entity.idMaps],
   );

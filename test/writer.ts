@@ -87,12 +87,12 @@ export function writerTests(sourceMajor: Major, phases: number): void {
 
 /** Writes until it is stopped; returns the number of transactions. */
 function startWriter(url: string): { stop(): Promise<number> } {
-  let go = true;
+  const state = { go: true };
   let count = 0;
   const writing = (async () => {
     const source = open(url);
     try {
-      while (go) {
+      while (state.go) {
         const write = WRITES[count % WRITES.length] ?? '';
         await source.unsafe(write.replaceAll('$n', String(count))).simple();
         count += 1;
@@ -105,7 +105,7 @@ function startWriter(url: string): { stop(): Promise<number> } {
   writing.catch(() => {});
   return {
     stop: async () => {
-      go = false;
+      state.go = false;
       await writing;
       return count;
     },

@@ -36,6 +36,10 @@ async function runCommand(context: Context): Promise<number> {
     commit: false,
     lockTimeout: '1s',
   });
+  if (found.length === 0) {
+    note('nothing is migrated yet');
+    return 1;
+  }
   const total = found.reduce((sum, each) => sum + differences(each), 0);
   if (context.has('json')) sayJson({ differences: total, entities: found });
   else show(found, total);
@@ -52,7 +56,7 @@ async function verifyAll(
   const done = new Set(
     (
       await session.query<{ entity: string }>(
-        `select entity from migration.entities where status = 'complete'`,
+        `select entity from migration.entities where status <> 'new'`,
       )
     ).map(({ entity }) => entity),
   );

@@ -61,8 +61,11 @@ create table if not exists migration.entities (
   -- rows ever entered into the id map, and what this entity had seen of the maps it reads
   map_size     bigint not null default 0,
   maps_seen    jsonb not null default '{}',
-  completed_run bigint references migration.runs
+  completed_run bigint references migration.runs,
+  -- rows removed since the entity was last complete: what the cap on removals is about
+  removed       bigint not null default 0
 );
+alter table migration.entities add column if not exists removed bigint not null default 0;
 
 -- what an entity saw of a table it looks things up in: the versions of all its rows, and the
 -- content of the columns the view uses; settled = no row changed while the entity was read

@@ -341,7 +341,9 @@ export function incrementalTests(test: uvu.Test<Context>, sourceMajor: Major): v
     const run = await migrate(pair);
     assert.is((await rowsRead(target, run))['tasks'], await rowsOf(target, 'tasks'));
     assert.equal(
-      Object.entries(await rowsWritten(target, run)).filter(([, line]) => !/^0 0 0/.test(line)),
+      Object.entries(await rowsWritten(target, run)).filter(
+        ([, line]) => !line.startsWith('0 0 0'),
+      ),
       [],
     );
     sameDump(await touches(target), before);

@@ -176,16 +176,17 @@ test('a lock wait inside open_link(), and a cancel while it waits', async (conte
   // and wherever else a cancel may meet it
   await withLogin(context, async (session) => {
     let cancelled = 0;
-    for (let i = 0; i < 2000 && cancelled < 3; i += 1) {
-      const cancel = target`select pg_cancel_backend(${session.pid})`;
-      try {
-        await session.query('begin');
-        await session.query('select migration.open_link()');
-      } catch {
-        cancelled += 1;
-      }
-      await cancel;
-      await session.query('rollback').catch(() => session.query('rollback'));
+    for (let i = 0; i < 20; i += 1) {
+      await session.query('begin');
+      const opened = session
+        .query(
+          'select migration.open_link(), migration.close_link() from generate_series(1, 20000)',
+        )
+        .catch(() => (cancelled += 1));
+      await sleep(10 + 3 * i);
+      await target`select pg_cancel_backend(${session.pid})`;
+      await opened;
+      await session.query('rollback');
     }
     assert.ok(cancelled > 0);
   });
@@ -261,7 +262,7 @@ test('API roles can neither read what is ours nor call its functions', async ({ 
       (select count(*)::integer from pg_proc where pronamespace = 'migration'::regnamespace)
         as functions`;
   assert.ok((there?.relations ?? 0) > 150 && (there?.functions ?? 0) > 10);
-  const open_ = await target`
+  const rights = await target`
     select r.role, c.oid::regclass::text as name
     from unnest(${API_ROLES}::text[]) as r (role),
       pg_class as c join pg_namespace as n on n.oid = c.relnamespace
@@ -278,7 +279,7 @@ test('API roles can neither read what is ours nor call its functions', async ({ 
     select r.role, s.srvname
     from unnest(${API_ROLES}::text[]) as r (role), pg_foreign_server as s
     where has_server_privilege(r.role, s.oid, 'usage')`;
-  assert.equal([...open_], []);
+  assert.equal([...rights], []);
   for (const role of API_ROLES) {
     for (const statement of [
       'select * from legacy.auth_user',
@@ -592,13 +593,13 @@ function urlOf(server: Server, role: string, password: string, database: string)
 
 /** Looks at the statements of both servers and at all command lines until it is stopped. */
 function watch({ servers, seen }: Context): Context['watching'] {
-  let go = true;
+  const state = { go: true };
   const watching = (async () => {
     const sides = [open(servers.source.adminUrl()), open(servers.target.adminUrl())];
     for (const sql of sides) {
       await sql.unsafe(`set log_statement = 'none'; set log_duration = 'off'`);
     }
-    while (go) {
+    while (state.go) {
       for (const sql of sides) {
         const rows = await sql<{ query: string }[]>`
           select query from pg_stat_activity where query <> '' and pid <> pg_backend_pid()`;
@@ -613,7 +614,7 @@ function watch({ servers, seen }: Context): Context['watching'] {
   watching.catch(() => {});
   return {
     stop: async () => {
-      go = false;
+      state.go = false;
       await watching;
     },
   };

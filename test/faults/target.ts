@@ -75,10 +75,8 @@ export async function share(
 }
 
 /** Gives `test` a target with the schema changes and no rows, and drops it afterwards. */
-export async function onStage<T>(
-  { pair, source, expected }: Shared,
-  test: (stage: Stage) => Promise<T>,
-): Promise<T> {
+export async function onStage<T>(shared: Shared, test: (stage: Stage) => Promise<T>): Promise<T> {
+  const { pair, source } = shared;
   const own = await testPair({ name: 'stage', source: 'empty' });
   const urls = { sourceUrl: pair.sourceUrl, targetUrl: own.targetUrl };
   await changeSchema(urls);
@@ -93,7 +91,7 @@ export async function onStage<T>(
     settles: async (what, options = {}) => {
       const { phases = 3 } = options;
       await migrate(urls, options);
-      sameDump(await liveRows(target), await expected(phases), what);
+      sameDump(await liveRows(target), await shared.expected(phases), what);
       await ledgerHolds(target, what);
       await noTraces(target, source, what);
     },
