@@ -26,6 +26,8 @@ export interface CheckResult {
   sample: string[];
   /** The check itself failed; what the server said. */
   problem: Problem | undefined;
+  /** It failed at a value that cannot be read (class 22). */
+  unreadable: boolean;
 }
 
 const SAMPLE = 5;
@@ -87,7 +89,7 @@ export async function runCheck(session: Session, check: Check): Promise<CheckRes
         .map(([name, value]) => `${name}=${String(value)}`)
         .join(' '),
     );
-    return { check, findings: rows.length, sample, problem: undefined };
+    return { check, findings: rows.length, sample, problem: undefined, unreadable: false };
   } catch (error) {
     const failure = failureOf(error);
     if (failure === undefined) throw error;
@@ -98,7 +100,7 @@ export async function runCheck(session: Session, check: Check): Promise<CheckRes
       message: failure.message,
       fix: failure.hint ?? 'correct the check, or the column it reads',
     };
-    return { check, findings: 1, sample: [], problem };
+    return { check, findings: 1, sample: [], problem, unreadable: failure.code.startsWith('22') };
   }
 }
 

@@ -46,7 +46,11 @@ export function failureOf(error: unknown): DatabaseFailure | undefined {
   if (!(error instanceof postgres.PostgresError)) return undefined;
   return {
     code: error.code,
-    message: error.message,
+    // of class 08 the detail is what libpq said of host and login: no row values
+    message:
+      error.code.startsWith('08') && error.detail !== undefined
+        ? `${error.message}: ${error.detail}`
+        : error.message,
     hint: error.hint,
     position: error.position === undefined ? undefined : Number(error.position),
     constraint: error.constraint_name,

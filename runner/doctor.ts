@@ -32,6 +32,7 @@ export async function examineTarget(session: Session, schemas: string[]): Promis
     others: string[];
     forced: string[];
     tracks: string | null;
+    log_level: string;
   }>(
     `select
        current_setting('server_version_num')::integer as version,
@@ -56,7 +57,8 @@ export async function examineTarget(session: Session, schemas: string[]): Promis
             select n.oid from pg_namespace as n where n.nspname = any ($1))
           and c.relkind in ('r', 'p') and c.relrowsecurity
           and row_security_active(c.oid)) as forced,
-       current_setting('pg_stat_statements.track', true) as tracks
+       current_setting('pg_stat_statements.track', true) as tracks,
+       current_setting('log_min_messages') as log_level
      from pg_roles as r where r.rolname = current_user`,
     [schemas],
   );
@@ -110,6 +112,13 @@ export async function examineTarget(session: Session, schemas: string[]): Promis
     facts.forced.length === 0,
     facts.forced.length === 0 ? 'none hidden' : `active for ${some(facts.forced)}`,
     'use a role with BYPASSRLS, or the owner of tables without FORCE ROW LEVEL SECURITY',
+  );
+  look(
+    'server log',
+    !facts.log_level.startsWith('debug'),
+    `log_min_messages = ${facts.log_level}`,
+    'debug messages log the statement they come from, the source password among them: use info or less',
+    'warning',
   );
   look(
     'statement statistics',

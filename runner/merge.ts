@@ -196,7 +196,10 @@ select
 from pg_temp.batch as b
 join ${targetOf(entity)} as t on t.id = b.target_id
 where ${toWrite('b')}
-for update of t`;
+for update of t;
+update pg_temp.batch as b set adopting = true
+from pg_temp.present as p
+where p.legacy_key = b.legacy_key and b.known_written is null and not b.adopted`;
 }
 
 /** Old images of rows of the application that are about to be overwritten. */
@@ -408,6 +411,7 @@ from pg_temp.batch as b where not b.known and b.reject is null order by 1`,
     `
 update ${map} as m
 set version = b.version, row_hash = b.row_hash, missing = b.missing, run = ${run},
+  adopted = m.adopted or b.adopting,
   written_hash = case when ${toWrite('b')} and not (${isKept(policy)}) then ${stored}
     else m.written_hash end
 from pg_temp.batch as b

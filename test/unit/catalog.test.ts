@@ -92,11 +92,15 @@ test('phases, entities and setup files come in the order of their numbers', () =
     'sql/1-a/90_b.sql': PLAIN('b'),
     'sql/0-setup/20_two.sql': 'select 2;',
     'sql/0-setup/10_one.sql': 'select 1;',
-    'sql/archive/10_x.sql': 'not read yet',
+    'sql/archive/x.sql': '-- X: copied.\n--\n-- target  legacy_archive.x\n-- source  dispatch_x\n',
   };
   withProject(files, (root) => {
-    const { phases, setup, problems } = readCatalog(root);
+    const { phases, setup, archive, problems } = readCatalog(root);
     assert.equal(problems, []);
+    assert.equal(
+      archive.map(({ name, source }) => [name, source]),
+      [['legacy_archive.x', 'dispatch_x']],
+    );
     assert.equal(
       phases.flatMap(({ name, entities }) => entities.map((entity) => `${name} ${entity.name}`)),
       ['1-a b', '2-b c', '2-b d'],
