@@ -2,10 +2,11 @@
 
 -- Creates the user mapping inside the transaction of the caller, from the temporary table that
 -- the runner filled by COPY (a bind value or a literal would reach the log). The lock is tried,
--- never waited for, and every error is raised again without its context: both would otherwise
--- write the statement with the password into the log.
+-- never waited for (the time limit stays below deadlock_timeout, after which a wait is logged), and
+-- every error is raised again without its context: both would otherwise write the statement with
+-- the password into the log.
 create or replace function migration.open_link() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
   login record;
 begin

@@ -55,7 +55,7 @@ async function found(...args: string[]): Promise<string[]> {
     .map(({ entity, legacyKey, kind, columns }) =>
       [entity, legacyKey, kind, columns.join(',')].join(' ').trim(),
     )
-    .sort();
+    .toSorted();
 }
 
 /** Plants a corruption, looks, and takes it back. */
