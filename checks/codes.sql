@@ -4,6 +4,7 @@
 --
 -- severity  error
 -- reads     source
+-- edits     explain
 
 select
   c.entity,

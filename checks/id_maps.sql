@@ -2,6 +2,7 @@
 -- Rows recognised in the target keep the id they had.
 --
 -- severity  error
+-- edits     explain
 
 select
   f.entity_name,

@@ -2,6 +2,7 @@
 -- Entities that are not listed have no column for it: link tables, known by what they link.
 --
 -- severity  error
+-- edits     explain
 
 select
   d.entity_name,

@@ -3,6 +3,7 @@
 -- out, since only one of the ways may have been brought up to date.
 --
 -- severity  error
+-- edits     explain
 
 with disagreements as (
   select 'order_cases: patient of order and case' as two_ways, l.id

@@ -3,6 +3,7 @@
 --
 -- severity  error
 -- reads     source
+-- edits     explain
 
 select
   c.entity,

@@ -3,6 +3,7 @@
 -- treatment_discussions.thread_id refer to no table.
 --
 -- severity  error
+-- edits     explain
 
 select
   'messages.recipient_id' as reference,

@@ -16,6 +16,8 @@ export interface Check {
   severity: 'error' | 'warning';
   /** Reads the source, itself or (`-- reads  source`) by a function: the link is needed. */
   needsLink: boolean;
+  /** `edits  explain`: the application, changing migrated rows, may cause findings. */
+  explainedByEdits: boolean;
 }
 
 /** What a check found. */
@@ -47,6 +49,7 @@ export function readChecks(root: string, folder: string): Check[] {
         text,
         title: /^-- (.*)/.exec(text)?.[1] ?? name,
         severity: /^-- severity\s+warning/m.test(text) ? 'warning' : 'error',
+        explainedByEdits: /^-- edits\s+explain/m.test(text),
         needsLink: /\blegacy\./.test(text) || /^-- reads\s+source/m.test(text),
       };
     });

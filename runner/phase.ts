@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Phase } from './catalog.ts';
-import { type Check, runChecks } from './checks.ts';
+import { type Check, type CheckResult, runChecks } from './checks.ts';
 import {
   failureOf,
   isDataError,
@@ -268,9 +268,9 @@ async function runByRange(context: RunContext, shape: Shape, unproven: boolean):
 
 /**
  * The data checks, of a phase of which a good part was read: the first time, after a change of its
- * files or look-ups, with --full, after a failure. Small increments leave them to `runner check`, which would cost
- * more than the run. Where the application changed rows since, a finding is a remark: only
- * `verify` can tell its rows from ours. Throws LawBroken on a finding of severity error.
+ * files or look-ups, with --full, after a failure. Small increments leave them to `runner check`,
+ * which would cost more than the run. Where the application changed rows since, findings that this
+ * may explain are remarks: only `verify` can tell its rows from ours. Throws LawBroken otherwise.
  */
 async function checkPhase(
   context: RunContext,
@@ -293,16 +293,19 @@ async function checkPhase(
     context.remark(`${check.file} could not be run: a rejected row cannot be read`);
   }
   if (bad.length === 0) return;
-  const lines = bad.map(
-    ({ check, sample, problem }) =>
-      `${check.file}: ${problem?.message ?? `not so: ${check.title} (${sample.join('; ')})`}`,
-  );
   const touched = await touchedRows(context, session, phase);
-  if (touched === 0) throw new LawBroken(`a data check found something:\n${lines.join('\n')}`);
+  const fatal = touched === 0 ? bad : bad.filter(({ check }) => !check.explainedByEdits);
+  if (fatal.length > 0) {
+    throw new LawBroken(`a data check found something:\n${fatal.map(lineOf).join('\n')}`);
+  }
   context.remark(
     `the application changed ${touched} rows of ${phase.name} since they were written; ` +
-      `\`runner verify\` lists them:\n${lines.join('\n')}`,
+      `\`runner verify\` lists them:\n${bad.map(lineOf).join('\n')}`,
   );
+}
+
+function lineOf({ check, sample, problem }: CheckResult): string {
+  return `${check.file}: ${problem?.message ?? `not so: ${check.title} (${sample.join('; ')})`}`;
 }
 
 /** An attempt before this one was interrupted or failed: the checks have yet to pass. */
