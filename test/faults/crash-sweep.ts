@@ -76,20 +76,21 @@ export async function sweep(templates: Templates, options: Sweep): Promise<Swept
       const urls = await templates.source(options.state);
       const source = { url: urls.sourceUrl, admin: open(urls.sourceAdminUrl) };
       let next = start(children);
-      for (let point = points.shift(); point !== undefined && !failed; point = points.shift()) {
-        const child = next;
-        next = start(children);
-        try {
+      try {
+        for (let point = points.shift(); point !== undefined && !failed; point = points.shift()) {
+          const child = next;
+          next = start(children);
           const left = await tryOne(templates, options, reference, source, child, point);
           if (left === undefined) swept.through += 1;
           else swept.left.set(left, (swept.left.get(left) ?? 0) + 1);
-        } catch (error) {
-          failed = true;
-          throw error;
         }
+      } catch (error) {
+        failed = true;
+        throw error;
+      } finally {
+        await source.admin.end();
+        await templates.drop(urls.sourceAdminUrl);
       }
-      await source.admin.end();
-      await templates.drop(urls.sourceAdminUrl);
     };
     for (const end of await Promise.allSettled(Array.from({ length: options.atOnce }, work))) {
       if (end.status === 'rejected') throw end.reason;

@@ -1,7 +1,11 @@
 // deadline 900
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { waitFor } from '../runner.ts';
+import { removePair, startPair } from '../../runner/embedded.ts';
+import { labelOf, startServer } from '../../runner/embedded-server.ts';
+import { testPair } from '../pair.ts';
+import { dumpRows, open, ROOT, sameDump, startRunner, waitFor } from '../runner.ts';
 import { noTraces } from './invariants.ts';
 import { startProxy } from './proxy.ts';
 import {
@@ -10,6 +14,7 @@ import {
   blocked,
   blockReading,
   endsWith,
+  recovers,
   type Stage,
   stage,
   through,
@@ -189,6 +194,96 @@ test('the reply of each COMMIT is lost: exit 4, nothing twice', async ({ stage }
   }
   console.log(`${lost} COMMITs`);
   assert.ok(lost > 8, `only ${lost} COMMITs`);
+});
+
+test('SIGKILL while the schema changes are applied, second run at once', async ({ stage }) => {
+  const world = await stage.world();
+  const pair = await testPair({ name: 'unchanged', source: 'empty' });
+  const target = open(pair.targetAdminUrl);
+  const urls = { sourceUrl: world.urls.sourceUrl, targetUrl: pair.targetUrl };
+  // an application that reads stands in the way of `alter table`
+  const lock = await block(pair.targetAdminUrl, 'public.categories');
+  const { child } = world.start(urls);
+  await waitFor(
+    'the schema changes wait for the lock',
+    () => target<{ pid: number }[]>`
+      select pid from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`,
+  );
+  child.kill('SIGKILL');
+  const second = world.start(urls);
+  await lock.release();
+  endsWith(await second.ended, 0);
+  await recovers({
+    ...{ source: world.source, target, start: () => world.start(urls) },
+    ...{ expected: stage.expected, ranges: false },
+  });
+  await target.end();
+  await pair.drop();
+  await world.close();
+});
+
+test('the target stops at once, and comes back: exit 4, then as if nothing had been', async ({
+  stage,
+}) => {
+  const directory = join(ROOT, '.embedded', `faults-${process.pid}`);
+  const world = await stage.world();
+  const pair = await startPair({ directory, scale: '0.001', seed: '1' });
+  const urls = { sourceUrl: world.urls.sourceUrl, targetUrl: pair.targetUrl };
+  const { directory: place, major, port } = pair.target;
+  try {
+    const lock = await block(pair.targetAdminUrl, 'public.doctor_offices');
+    const { ended } = world.start(urls);
+    const admin = open(pair.targetAdminUrl);
+    await blocked(admin, 'runner');
+    await admin.end();
+    const stopped = Date.now();
+    await pair.target.stop('immediate');
+    const end = await ended;
+    console.log(`ended ${Date.now() - stopped} ms after the server`);
+    endsWith(end, 4, /run the same command again/);
+    await lock.release().catch(() => {});
+    const server = await startServer({
+      ...{ major, port, directory: place, label: labelOf(place) ?? '' },
+      ...{ admin: 'supabase_admin', roles: ['postgres'] },
+    });
+    const target = open(pair.targetAdminUrl);
+    try {
+      await recovers({
+        ...{ source: world.source, target, start: () => world.start(urls) },
+        ...{ expected: stage.expected, ranges: false },
+      });
+    } finally {
+      await target.end();
+      await server.stop();
+    }
+  } finally {
+    await pair.stop();
+    removePair(directory);
+  }
+  await world.close();
+});
+
+test('all phases in a heap of 64 MB: the rows of a run without that limit', async () => {
+  const [narrow, wide] = [
+    await testPair({ name: 'narrow', source: 'sample' }),
+    await testPair({ name: 'wide', source: 'sample' }),
+  ];
+  const end = await startRunner(narrow, ['up', '--json'], {
+    env: { NODE_OPTIONS: '--max-old-space-size=64' },
+  }).ended;
+  endsWith(end, 0);
+  endsWith(await startRunner(wide, ['up', '--json']).ended, 0);
+  const [target, other] = [open(narrow.targetAdminUrl), open(wide.targetAdminUrl)];
+  sameDump(
+    await dumpRows(target, { clock: false }),
+    await dumpRows(other, { clock: false }),
+    'heap of 64 MB',
+  );
+  await target.end();
+  await other.end();
+  await narrow.drop();
+  await wide.drop();
 });
 
 test.run();
