@@ -174,7 +174,7 @@ test('a source row that came, changed or went since the last run', async () => {
       'offices 900001 missing',
       `categories ${category?.id} differs name`,
       `courses ${course?.id} surplus`,
-    ].sort(),
+    ].toSorted(),
   );
 });
 
