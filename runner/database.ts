@@ -120,10 +120,15 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     }
   };
 
-  // A killed runner must not leave its backend at work: the server looks after the client itself.
+  // A runner that is killed, or cut off by a dead network, must not leave its backend at work (or
+  // idle with the lock, for two hours): the server looks after the client itself.
   const [first] = await run<{ pid: number; path: string }>(
     `select pg_catalog.pg_backend_pid() as pid, pg_catalog.current_setting('search_path') as path,
-       pg_catalog.set_config('client_connection_check_interval', '2s', false)`,
+       pg_catalog.set_config('client_connection_check_interval', '2s', false),
+       pg_catalog.set_config('tcp_keepalives_idle', '10', false),
+       pg_catalog.set_config('tcp_keepalives_interval', '5', false),
+       pg_catalog.set_config('tcp_keepalives_count', '3', false),
+       pg_catalog.set_config('tcp_user_timeout', '15s', false)`,
     [],
     false,
   );
