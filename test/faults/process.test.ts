@@ -7,17 +7,16 @@ import { labelOf, startServer } from '../../runner/embedded-server.ts';
 import { testPair } from '../pair.ts';
 import { dumpRows, open, ROOT, sameDump, startRunner, waitFor } from '../runner.ts';
 import { noTraces } from './invariants.ts';
-import { startProxy } from './proxy.ts';
 import {
   BATCH,
   block,
   blocked,
   blockReading,
   endsWith,
+  loseCommit,
   recovers,
   type Stage,
   stage,
-  through,
 } from './world.ts';
 
 /* Processes that end at the worst moment: backends, the runner, the server. */
@@ -152,45 +151,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 test('the reply of each COMMIT is lost: exit 4, nothing twice', async ({ stage }) => {
   let lost = 0;
-  for (let n = 1; ; n += 1) {
+  for (;;) {
     const world = await stage.world();
-    const proxy = await startProxy({ port: Number(new URL(world.urls.targetUrl).port) });
-    let cut = false;
-    proxy.when(
-      /^Q....commit\0/s,
-      'reply',
-      (close) => {
-        cut = true;
-        close();
-      },
-      n,
-    );
-    const { ended } = world.start({
-      ...world.urls,
-      targetUrl: through(world.urls.targetUrl, proxy.port),
-    });
-    const end = await ended;
-    await proxy.stop();
-    if (!cut) {
-      endsWith(end, 0);
-      await world.close();
-      break;
-    }
-    lost += 1;
-    endsWith(end, 4, /run the same command again/);
-    const committed = await world.target<{ entity: string; rows: number }[]>`
-      select entity, sum(merged)::integer as rows from migration.ranges group by 1`;
-    const again = await world.start().ended;
-    endsWith(again, 0);
-    const reread = await world.target<{ entity: string; rows: number }[]>`
-      select entity, rows_read::integer as rows from migration.control
-      where run = (select max(run) from migration.runs)`;
-    for (const { entity, rows } of committed) {
-      const read = reread.find((other) => other.entity === entity)?.rows;
-      assert.is(read, 0, `COMMIT ${n}: ${rows} rows of ${entity} are read a second time`);
-    }
-    await world.recovers();
+    const wasLost = await loseCommit(world, lost + 1);
     await world.close();
+    if (!wasLost) break;
+    lost += 1;
   }
   console.log(`${lost} COMMITs`);
   assert.ok(lost > 8, `only ${lost} COMMITs`);

@@ -15,6 +15,7 @@ import {
   touches,
   waitFor,
 } from '../runner.ts';
+import { startProxy } from './proxy.ts';
 import { type Expected, expectationOf, ledgerHolds, noTraces, sameRows } from './invariants.ts';
 import { CHECKS, prepare, smallEntities, type Templates, upSmall } from './small.ts';
 
@@ -204,6 +205,37 @@ export async function blockReading(
   const lock = await block(world.sourceAdminUrl, 'public.dispatch_action');
   await gate.release();
   return { pid: await blocked(world.source, 'reader'), lock };
+}
+
+/**
+ * A run of which the n-th COMMIT gets no reply, then a plain one: nothing that was committed is
+ * read a second time. False when the run has fewer.
+ */
+export async function loseCommit(world: World, n: number): Promise<boolean> {
+  const proxy = await startProxy({ port: Number(new URL(world.urls.targetUrl).port) });
+  let lost = false;
+  const cut = (close: () => void): void => {
+    lost = true;
+    close();
+  };
+  proxy.when(/^Q....commit\0/s, 'reply', cut, n);
+  const targetUrl = through(world.urls.targetUrl, proxy.port);
+  const end = await world.start({ ...world.urls, targetUrl }).ended;
+  await proxy.stop();
+  endsWith(end, lost ? 4 : 0, lost ? /run the same command again/ : undefined);
+  if (!lost) return false;
+  const committed = await world.target<{ entity: string; rows: number }[]>`
+    select entity, sum(merged)::integer as rows from migration.ranges group by 1`;
+  endsWith(await world.start().ended, 0);
+  const reread = await world.target<{ entity: string; rows: number }[]>`
+    select entity, rows_read::integer as rows from migration.control
+    where run = (select max(run) from migration.runs)`;
+  for (const { entity, rows } of committed) {
+    const read = reread.find((other) => other.entity === entity)?.rows;
+    assert.is(read, 0, `COMMIT ${n}: ${rows} rows of ${entity} are read a second time`);
+  }
+  await world.recovers();
+  return true;
 }
 
 /** Asserts exit code and message. */
