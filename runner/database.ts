@@ -206,7 +206,8 @@ function settings(lockTimeout: string): string {
     ['row_security', 'off'],
     ['statement_timeout', '30min'],
     ['lock_timeout', lockTimeout],
-    ['idle_in_transaction_session_timeout', '0'],
+    // statements follow each other at once: a minute of silence is a runner that is not there
+    ['idle_in_transaction_session_timeout', '60s'],
     ['jit', 'off'],
   ];
   const calls = values.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`);

@@ -33,7 +33,8 @@ export async function keepLock(
   const session = await connect(target, 'runner keeper');
   try {
     await session.query(
-      `begin; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0`,
+      // it is asked every 5 s: after a minute of silence nobody is there who needs the lock
+      `begin; set local idle_in_transaction_session_timeout = '60s'; set local statement_timeout = 0`,
     );
     await waitForLock(session);
   } catch (error) {

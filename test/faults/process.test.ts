@@ -1,4 +1,4 @@
-// deadline 900
+// deadline 1500
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
