@@ -244,7 +244,8 @@ export async function finishEntity(
     `update migration.entities as e set
        status = $5, removed = 0, file_hash = $2, completed_run = $3, maps_seen = coalesce((
          select jsonb_object_agg(m.entity, m.map_size) from migration.entities as m
-         where m.entity = any ($4)), '{}')
+         where m.entity = any ($4)), '{}'),
+       horizon = (select r.horizon from migration.runs as r where r.run = $3)
      where e.entity = $1`,
     [entity.name, entity.hash, run, entity.idMaps, status],
   );

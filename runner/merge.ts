@@ -126,12 +126,6 @@ export function countSource(shape: Shape, scope: Scope): string {
 from ${versionsOf(shape.entity)} as s where ${within(scope, 's.id')} group by 1`;
 }
 
-/** The same for a piece of which only keys are read, from the list of its keys. */
-export function countKeys(shape: Shape): string {
-  const range = isWhole(shape) ? '0::bigint' : `k.id / ${shape.width}`;
-  return `select ${range} as range, count(*) as count from pg_temp.source_keys as k group by 1`;
-}
-
 /** The table of (id, version) of the driving table. */
 export function versionsOf(entity: Entity): string {
   return `legacy_versions.${quoted(entity.source ?? '')}`;
@@ -457,7 +451,7 @@ where (f.reason, f.version) is distinct from (excluded.reason, excluded.version)
  * Checkpoint of the ranges in the temporary table `batch_ranges`, with the state each range is in
  * now: merged, rejected and filtered are counted where they are kept, not where they were made.
  */
-export function enterRanges(shape: Shape, basis: string, run: number): string {
+export function enterRanges(shape: Shape, basis: string, seen: string, run: number): string {
   const name = literal(shape.entity.name);
   const inRange = (column: string) =>
     isWhole(shape)
@@ -465,7 +459,7 @@ export function enterRanges(shape: Shape, basis: string, run: number): string {
       : `${column} >= r.range * ${shape.width} and ${column} < (r.range + 1) * ${shape.width}`;
   return `
 insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
-  merged, rejected, filtered, run)
+  merged, rejected, filtered, run, seen)
 select ${name}, r.range, r.row_count, r.sum_a, r.sum_b, ${literal(basis)}, r.source_rows,
   (select count(*) from ids.${quoted(shape.entity.name)} as m where ${inRange('m.legacy_id')})
     - (select count(*) from migration.gone as g
@@ -474,12 +468,13 @@ select ${name}, r.range, r.row_count, r.sum_a, r.sum_b, ${literal(basis)}, r.sou
    where j.entity = ${name} and j.resolved_run is null and ${inRange('j.legacy_id')}),
   (select count(*) from migration.filtered as f
    where f.entity = ${name} and ${inRange('f.legacy_id')}),
-  ${run}
+  ${run}, ${literal(seen)}
 from pg_temp.batch_ranges as r
 on conflict (entity, range) do update set
   row_count = excluded.row_count, sum_a = excluded.sum_a, sum_b = excluded.sum_b,
   basis = excluded.basis, source_rows = excluded.source_rows, merged = excluded.merged,
-  rejected = excluded.rejected, filtered = excluded.filtered, run = excluded.run`;
+  rejected = excluded.rejected, filtered = excluded.filtered, run = excluded.run,
+  seen = excluded.seen`;
 }
 
 /** The source rows of open rejects that have none yet. */
@@ -534,7 +529,7 @@ export function explain(shape: Shape, policy: ConflictPolicy): string {
     insertRows(shape, policy),
     hashStored(shape),
     ...enterLedger(shape, scope, 0, policy),
-    enterRanges(shape, '<basis>', 0),
+    enterRanges(shape, '<basis>', '<seen>', 0),
   ];
   return parts
     .filter((part) => part !== undefined)
@@ -567,6 +562,27 @@ export function within(scope: Scope, column: string): string {
       : ` where w.legacy_key >= ${scope.from} and w.legacy_key < ${scope.end}`;
   return `${column} = any (
     (select array_agg(w.legacy_key) from pg_temp.wanted as w${part})::bigint[])`;
+}
+
+/** Key intervals [from, end) that cover the ranges, neighbours joined. */
+export function intervals(ranges: readonly { range: number }[], width: number): number[][] {
+  const joined: number[][] = [];
+  for (const { range } of ranges) {
+    const last = joined.at(-1);
+    if (last !== undefined && last[1] === range * width) last[1] = (range + 1) * width;
+    else joined.push([range * width, (range + 1) * width]);
+  }
+  return joined;
+}
+
+/** A condition that restricts a key column to ranges. */
+export function inside(
+  ranges: readonly { range: number }[],
+  width: number,
+): (column: string) => string {
+  const parts = intervals(ranges, width);
+  return (column) =>
+    `(${parts.map(([from, end]) => `(${column} >= ${from} and ${column} < ${end})`).join(' or ')})`;
 }
 
 /** The target table, qualified. */

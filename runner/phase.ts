@@ -19,16 +19,10 @@ import {
   noteMaps,
 } from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
+import { enterLookups, reachLookups, settleLookups } from './lookups.ts';
 import * as merge from './merge.ts';
 import type { ConflictPolicy, Scope, Shape } from './merge.ts';
-import {
-  enterLookups,
-  findWanted,
-  type Piece,
-  type Plan,
-  planEntity,
-  settleLookups,
-} from './versions.ts';
+import { countProven, findWanted, type Piece, type Plan, planEntity } from './versions.ts';
 
 /** What a run decided before its first phase. */
 export interface RunContext {
@@ -183,6 +177,7 @@ async function runWhole(
             });
             add(entity, piece, actions, context);
           }
+          await reach(session, entity);
           if (await isUnsettled(session, entity)) {
             await link.open();
             await settle(session, shape);
@@ -252,6 +247,7 @@ async function runByRange(context: RunContext, shape: Shape, unproven: boolean):
   const progress = await again(context, () =>
     transaction(session, async () => {
       await holdLease(session, context.run);
+      await reach(session, entity);
       if (await isUnsettled(session, entity)) {
         await openLink(session);
         await settle(session, shape);
@@ -397,9 +393,9 @@ async function read(context: RunContext, session: Session, work: Work, piece: Pi
        as r (range bigint, row_count bigint, sum_a numeric, sum_b numeric)`,
     [JSON.stringify(piece.ranges)],
   );
+  if (piece.kind === 'keys') await findWanted(session, shape, piece, plan);
   await reading(session, async () => {
     const scope = scopeOf(shape, piece);
-    if (piece.kind === 'keys') await findWanted(session, shape, piece, plan);
     await fill(session, shape, scope);
     if (shape.entity.idMaps.includes(shape.entity.name)) {
       // keys first, rows second
@@ -409,14 +405,15 @@ async function read(context: RunContext, session: Session, work: Work, piece: Pi
       await session.query('truncate pg_temp.batch, pg_temp.left_out, pg_temp.failed');
       await fill(session, shape, scope);
     }
+    if (piece.kind === 'keys') return;
     // a range that appeared since the sums were taken has no sums: the next run looks again
     await session.query(
       `insert into pg_temp.batch_ranges (range, row_count, sum_a, sum_b, source_rows)
-       select c.range, 0, 0, 0, c.count
-       from (${piece.kind === 'keys' ? merge.countKeys(shape) : merge.countSource(shape, scope)}) as c
+       select c.range, 0, 0, 0, c.count from (${merge.countSource(shape, scope)}) as c
        on conflict (range) do update set source_rows = excluded.source_rows`,
     );
   });
+  if (piece.kind === 'keys') await countProven(session, shape);
   // of the keys only: looking at wide jsonb columns takes longer than it saves
   await session.query('analyze pg_temp.batch (legacy_key); analyze pg_temp.left_out');
 }
@@ -541,7 +538,7 @@ async function write(
       [shape.entity.name, entered],
     );
   }
-  await session.query(merge.enterRanges(shape, work.plan.basis, run));
+  await session.query(merge.enterRanges(shape, work.plan.basis, work.plan.seen.now, run));
   await session.query(
     `update migration.entities set status = 'partial' where entity = $1 and status <> 'partial'`,
     [shape.entity.name],
@@ -662,6 +659,11 @@ async function balanceRanges(session: Session, shape: Shape): Promise<void> {
       `${first.merged} merged + ${first.rejected} rejected + ${first.filtered} filtered; ` +
       'the view must show every row of its driving table exactly once',
   );
+}
+
+/** All pieces are written: the look-ups it saw are where the next run begins. */
+function reach(session: Session, { shape, plan }: Work): Promise<void> {
+  return reachLookups(session, shape.entity, plan.seen, plan.pieces.length === 0);
 }
 
 /** Something is left to do through the link: of this run, or of one that was interrupted. */

@@ -14,11 +14,12 @@ import { type Diagnosis, examinePooler, examineSource, examineTarget } from './d
 import { keepLock } from './keeper.ts';
 import * as ledger from './ledger.ts';
 import { buildLink, closeLink, login } from './link.ts';
+import { takeLookups } from './lookups.ts';
 import type { ConflictPolicy } from './merge.ts';
 import { type Progress, type RunContext, runPhase } from './phase.ts';
 import { preflight } from './preflight.ts';
 import { previewChanges } from './schema-pending.ts';
-import { PIECE_ROWS, takeLookups, takeSums, widthOf } from './versions.ts';
+import { PIECE_ROWS, takeSums, widthOf } from './versions.ts';
 
 /** What `up` is asked to do. */
 export interface UpOptions {
@@ -228,7 +229,7 @@ async function prepare(options: UpOptions, session: Session, run: number) {
   refuseIfNotReady(await examineSource(session, tables));
   const there = tables.filter((table) => !link.missing.includes(table));
   await ledger.enterCatalog(session, catalog);
-  await takeSums(session, there);
+  await takeSums(session, there, run);
   const { shapes, problems } = await preflight(session, catalog, (entity) =>
     widthOf(session, entity),
   );

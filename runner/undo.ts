@@ -199,6 +199,7 @@ async function clearLedger(session: Session, entity: Entity): Promise<void> {
   for (const table of [
     'ranges',
     'lookups',
+    'lookup_ranges',
     'rejects',
     'filtered',
     'gone',

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 
-import { blanked, type Catalog, type Entity } from './catalog.ts';
+import type { Entity } from './catalog.ts';
 import type { Session } from './database.ts';
-import { HASH_METHOD, isWhole, literal, quoted, type Shape } from './merge.ts';
+import { reading } from './link.ts';
+import { seenBy, type Seen } from './lookups.ts';
+import { HASH_METHOD, inside, isWhole, literal, quoted, type Shape, versionsOf } from './merge.ts';
 
 /** State of one key range: number of rows and two sums over (id, version). Sums are numeric text. */
 export interface RangeSums {
@@ -28,10 +30,12 @@ export interface Plan {
   pieces: Piece[];
   /** Rows in the source, all ranges. */
   sourceRows: number;
-  /** Ranges that are as they were and are not read. */
-  skipped: number;
-  /** Digest of everything apart from the driving rows that decides what the view says. */
+  /**
+   * Digest of everything that decides what the view says, apart from the driving rows and from
+   * look-ups that can be followed.
+   */
   basis: string;
+  seen: Seen;
   /** Id maps that have grown since this entity was last complete, or first begun. */
   grown: string[];
   /** Open rejects, and rows with something missing from a map that has grown, are read again. */
@@ -45,11 +49,19 @@ const KEYS_FACTOR = 10;
 /** Entities below this are compared whole as soon as one range differs. */
 const SMALL = 5_000;
 
+/** Share of a table's rows: where more than that look newer, ranges are listed instead. */
+const NEWER_SHARE = 0.2;
+
 /**
  * Takes the sums of every source table into the temporary table `sums`, over dblink, before the
- * first foreign read; chooses the width of a table the first time it is seen. The link is open.
+ * first foreign read; chooses the width of a table the first time it is seen. Of tables in which
+ * ranges changed it lists the rows that look newer. The link is open.
  */
-export async function takeSums(session: Session, tables: string[]): Promise<void> {
+export async function takeSums(session: Session, tables: string[], run: number): Promise<void> {
+  await session.query(
+    'update migration.runs set horizon = migration.source_horizon() where run = $1',
+    [run],
+  );
   await session.query(
     `drop table if exists pg_temp.sums;
      create temporary table sums (
@@ -70,98 +82,22 @@ export async function takeSums(session: Session, tables: string[]): Promise<void
       from migration.source_tables as t, migration.range_sums(t.source_table, t.width) as s
       where t.source_table = ${name} group by s.range`);
   }
-}
-
-/**
- * Says of every entity what it sees of the tables it looks things up in (and of its driving table
- * where the view reads that twice), in the temporary table `seen`. Equal row versions: as before.
- * Otherwise the content of the columns the view uses decides, taken before anything is read; where
- * rows changed while the entity was read the last time, content proves nothing and a new mark
- * makes everything look changed. The link is open, views and sums are there.
- */
-export async function takeLookups(session: Session, catalog: Catalog, run: number): Promise<void> {
-  const uses = catalog.phases
-    .flatMap(({ entities }) => entities)
-    .flatMap((entity) => lookupsOf(entity).map((table) => ({ entity: entity.name, table })));
-  await session.query(
-    `drop table if exists pg_temp.seen;
-     create temporary table seen (
-       entity text, source_table text, columns text[], version_digest text, content_digest text,
-       primary key (entity, source_table))`,
-  );
-  await session.query(
-    `insert into pg_temp.seen (entity, source_table, columns, version_digest)
-     select u.entity, u.table, c.columns, concat_ws(':', coalesce(s.rows, 0), coalesce(s.a, 0),
-       coalesce(s.b, 0))
-     from jsonb_to_recordset($1::text::jsonb) as u (entity text, "table" text)
-     join pg_class as v on v.oid = to_regclass(concat('transform.', quote_ident(u.entity)))
-     join pg_class as t on t.oid = to_regclass(concat('legacy.', quote_ident(u.table)))
-     cross join lateral (
-       select coalesce(array_agg(a.attname::text order by a.attname::text), '{}') as columns
-       from pg_attribute as a
-       where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
-         -- a whole row is no dependency on its columns
-         and (pg_get_viewdef(v.oid) ~ '[.][*]' or exists (
-           select from pg_rewrite as w
-           join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
-           where w.ev_class = v.oid and d.refclassid = 'pg_class'::regclass
-             and d.refobjid = t.oid and d.refobjsubid = a.attnum))
-     ) as c
-     left join (
-       select source_table, sum(row_count) as rows, sum(sum_a) as a, sum(sum_b) as b
-       from pg_temp.sums group by source_table
-     ) as s on s.source_table = u.table`,
-    [JSON.stringify(uses)],
-  );
+  await session.query('delete from migration.newer');
   await session.query(`
-    update pg_temp.seen as n set content_digest = l.content_digest
-    from migration.lookups as l
-    where (l.entity, l.source_table) = (n.entity, n.source_table)
-      and (l.version_digest, l.columns) = (n.version_digest, n.columns::text)`);
-  await session.query(`
-    with content as materialized (
-      select d.source_table, d.columns, migration.content_digest(d.source_table, d.columns) as digest
-      from (
-        select distinct source_table, columns from pg_temp.seen where content_digest is null
-      ) as d
-    )
-    update pg_temp.seen as n
-    set content_digest = concat(c.digest, (
-      select case when l.settled then substring(l.content_digest from ' run .*') else ' run ${run}' end
-      from migration.lookups as l
-      where (l.entity, l.source_table) = (n.entity, n.source_table)))
-    from content as c
-    where n.content_digest is null and (c.source_table, c.columns) = (n.source_table, n.columns)`);
-}
-
-/** Before an entity is read: what it is going to see is not settled until it has been read. */
-export async function enterLookups(session: Session, entity: Entity): Promise<void> {
-  await session.query(
-    `delete from migration.lookups as l where l.entity = $1 and not exists (
-       select from pg_temp.seen as n
-       where (n.entity, n.source_table) = (l.entity, l.source_table))`,
-    [entity.name],
-  );
-  await session.query(
-    `insert into migration.lookups
-       (entity, source_table, columns, version_digest, content_digest, settled)
-     select entity, source_table, columns::text, version_digest, content_digest, false
-     from pg_temp.seen where entity = $1
-     on conflict (entity, source_table) do update set columns = excluded.columns,
-       version_digest = excluded.version_digest, content_digest = excluded.content_digest,
-       settled = false`,
-    [entity.name],
-  );
-}
-
-/** After an entity was read: settled where no row of the look-up has changed since. Link open. */
-export async function settleLookups(session: Session, entity: Entity): Promise<void> {
-  await session.query(
-    `update migration.lookups as l
-     set settled = l.version_digest = migration.version_digest(l.source_table)
-     where l.entity = $1`,
-    [entity.name],
-  );
+    select migration.list_newer(c.source_table, c.since, c.low, c.high, (
+      select (${NEWER_SHARE} * sum(row_count))::bigint
+      from pg_temp.sums as s where s.source_table = c.source_table))
+    from (
+      select e.source as source_table, min(e.horizon) as since,
+        min(r.range) * e.width as low, (max(r.range) + 1) * e.width as high
+      from migration.entities as e
+      join migration.ranges as r on r.entity = e.entity
+      join pg_temp.sums as s on (s.source_table, s.range) = (e.source, r.range)
+      where e.width > 0 and e.horizon is not null
+        and (r.row_count, r.sum_a, r.sum_b) <> (s.row_count, s.sum_a, s.sum_b)
+      group by e.source, e.width
+    ) as c`);
+  await session.query('analyze migration.newer');
 }
 
 /** Keys per range of the source table; 0 where one range holds the whole entity. */
@@ -182,10 +118,12 @@ export async function planEntity(
 ): Promise<Plan> {
   const { entity } = shape;
   const { functionsHash, full, retry } = options;
-  const basis = await basisOf(session, entity, functionsHash);
+  const seen = await seenBy(session, entity);
+  const basis = basisOf(entity, functionsHash, seen);
   const grown = await grownMaps(session, entity);
   const again = grown.length > 0 || retry;
   const forced = again ? await forcedRanges(session, shape, grown) : [];
+  const affected = await affectedRanges(session, shape);
   const states = await session.query<RangeSums & { state: 'same' | 'keys' | 'range' }>(`
     select
       coalesce(s.range, l.range) as range,
@@ -194,8 +132,13 @@ export async function planEntity(
       coalesce(s.sum_b, 0)::text as sum_b,
       case
         when l.range is null or l.basis <> ${literal(basis)} or ${String(full)} then 'range'
+        when l.seen not in (${literal(seen.now)}, ${literal(seen.reached ?? seen.now)}) then 'range'
+        when l.seen <> ${literal(seen.now)}
+          and l.range = any ('{${affected.join(',')}}'::bigint[]) then 'keys'
         when (l.row_count, l.sum_a, l.sum_b)
           = (coalesce(s.row_count, 0), coalesce(s.sum_a, 0), coalesce(s.sum_b, 0))
+          -- rows that came after the sums were taken, and were read, may be gone again
+          and l.row_count = l.source_rows
           and coalesce(s.range, l.range) <> all ('{${forced.join(',')}}'::bigint[]) then 'same'
         else 'keys'
       end as state
@@ -206,97 +149,132 @@ export async function planEntity(
     order by 1`);
   const sourceRows = states.reduce((sum, state) => sum + state.row_count, 0);
   const pieces = cut(shape, states, sourceRows, options.pieceRows);
-  const skipped = states.length - pieces.reduce((sum, piece) => sum + piece.ranges.length, 0);
-  return { pieces, sourceRows, skipped, basis, grown, again };
+  return { pieces, sourceRows, basis, seen, grown, again };
 }
 
 /**
- * Lists (id, version) of the ranges of a `keys` piece through the link and puts into the temporary
- * table `wanted` what has to be read: keys with another version, keys that are gone, and keys that
- * had something missing from a map that has grown. Returns the number of keys.
+ * Puts into the temporary table `wanted` what has to be read of the ranges of a `keys` piece: keys
+ * with another version, keys that are gone, and keys that had something missing from a map that has
+ * grown. Ranges whose changes are all in `migration.newer`, as their sums prove, go to `proven`; of
+ * the others (id, version) is listed through the link, which is open.
  */
 export async function findWanted(
   session: Session,
   shape: Shape,
   piece: Piece,
   { grown, again }: Plan,
-): Promise<number> {
-  const { entity } = shape;
+): Promise<void> {
+  const { entity, width } = shape;
   const name = literal(entity.name);
-  const inside = (column: string) =>
-    intervals(piece.ranges, shape.width)
-      .map(([from, end]) => `(${column} >= ${from} and ${column} < ${end})`)
-      .join(' or ');
+  const inPiece = inside(piece.ranges, width);
   await session.query(`
-    drop table if exists pg_temp.wanted, pg_temp.source_keys;
+    drop table if exists pg_temp.wanted, pg_temp.news, pg_temp.proven;
     create temporary table wanted (legacy_key bigint primary key);
-    create temporary table source_keys (id bigint, version bigint)`);
+    create temporary table news (legacy_key bigint, version bigint, is_known boolean, known bigint);
+    create temporary table proven (range bigint primary key)`);
   await session.query(`
-    insert into pg_temp.source_keys (id, version)
-    select s.id, s.version from legacy_versions.${quoted(entity.source ?? '')} as s
-    where ${inside('s.id')}`);
-  await session.query('analyze pg_temp.source_keys');
-  const map = `ids.${quoted(entity.name)}`;
-  const maps = `'{${grown.join(',')}}'::text[]`;
+    insert into pg_temp.news (legacy_key, version, is_known, known)
+    select n.id, n.version, o.legacy_id is not null, o.version
+    from migration.newer as n
+    left join ${knownRows(shape, inPiece)} as o on o.legacy_id = n.id
+    where n.source_table = ${literal(entity.source ?? '')} and ${inPiece('n.id')}`);
+  await session.query(`
+    insert into pg_temp.proven (range)
+    select b.range
+    from pg_temp.batch_ranges as b
+    join migration.ranges as r on r.entity = ${name} and r.range = b.range
+    left join (
+      select n.legacy_key / ${width} as range,
+        count(*) filter (where not n.is_known) as rows,
+        sum(${versionHash('a', 'n.version')}) - coalesce(sum(${versionHash('a', 'n.known')}), 0) as a,
+        sum(${versionHash('b', 'n.version')}) - coalesce(sum(${versionHash('b', 'n.known')}), 0) as b
+      from pg_temp.news as n group by 1
+    ) as c on c.range = b.range
+    where r.row_count = r.source_rows
+      and b.row_count = r.row_count + coalesce(c.rows, 0)
+      and b.sum_a = r.sum_a + coalesce(c.a, 0) and b.sum_b = r.sum_b + coalesce(c.b, 0)`);
   await session.query(`
     insert into pg_temp.wanted (legacy_key)
-    select k.id from pg_temp.source_keys as k
-    left join ${map} as m on m.legacy_id = k.id and m.version = k.version
-    left join migration.rejects as j on j.entity = ${name} and j.legacy_id = k.id
-      and j.version = k.version and j.resolved_run is null
-    left join migration.filtered as f on f.entity = ${name} and f.legacy_id = k.id
-      and f.version = k.version
-    where m.legacy_id is null and j.legacy_id is null and f.legacy_id is null
+    select n.legacy_key from pg_temp.news as n
+    join pg_temp.proven as p on p.range = n.legacy_key / ${width}
+    where n.version is distinct from n.known
     union
-    select o.legacy_id from (
-      select m.legacy_id from ${map} as m
-      where (${inside('m.legacy_id')}) and not exists (
-        select from migration.gone as g
-        where g.entity = ${name} and g.legacy_id = m.legacy_id and g.reason = 'deleted')
-      union
-      select j.legacy_id from migration.rejects as j
-      where j.entity = ${name} and j.resolved_run is null and (${inside('j.legacy_id')})
-      union
-      select f.legacy_id from migration.filtered as f
-      where f.entity = ${name} and (${inside('f.legacy_id')})
-    ) as o
-    where not exists (select from pg_temp.source_keys as k where k.id = o.legacy_id)
+    select o.legacy_id from migration.affected as a
+    join ${knownRows(shape, inPiece)} as o on o.legacy_id = a.legacy_key
+    where a.entity = ${name}
     ${
       !again
         ? ''
-        : `
-    union
-    select m.legacy_id from ${map} as m
-    where m.missing is not null and string_to_array(m.missing, ',') && ${maps}
-      and (${inside('m.legacy_id')})
+        : `union
+    select m.legacy_id from ids.${quoted(entity.name)} as m
+    where m.missing is not null and ${inPiece('m.legacy_id')}
+      and string_to_array(m.missing, ',') && '{${grown.join(',')}}'::text[]
+      and not exists (
+        select from migration.gone as g where g.entity = ${name} and g.legacy_id = m.legacy_id)
     union
     select j.legacy_id from migration.rejects as j
-    where j.entity = ${name} and j.resolved_run is null and (${inside('j.legacy_id')})`
+    where j.entity = ${name} and j.resolved_run is null and ${inPiece('j.legacy_id')}`
     }`);
-  await session.query('analyze pg_temp.wanted');
-  const [row] = await session.query<{ count: number }>(
-    'select count(*) as count from pg_temp.wanted',
-  );
-  return row?.count ?? 0;
-}
-
-/** Key intervals [from, end) that cover the ranges, neighbours joined. */
-export function intervals(ranges: readonly { range: number }[], width: number): number[][] {
-  const joined: number[][] = [];
-  for (const { range } of ranges) {
-    const last = joined.at(-1);
-    if (last !== undefined && last[1] === range * width) last[1] = (range + 1) * width;
-    else joined.push([range * width, (range + 1) * width]);
+  const unproven = await session.query<{ range: number }>(`
+    select b.range from pg_temp.batch_ranges as b
+    where not exists (select from pg_temp.proven as p where p.range = b.range) order by 1`);
+  if (unproven.length > 0) {
+    const inThem = inside(unproven, width);
+    await reading(session, async () => {
+      await session.query(`
+        insert into pg_temp.wanted (legacy_key)
+        select coalesce(k.id, o.legacy_id)
+        from (
+          select s.id, s.version from ${versionsOf(entity)} as s where ${inThem('s.id')} offset 0
+        ) as k
+        full join ${knownRows(shape, inThem)} as o on o.legacy_id = k.id
+        where k.id is null or o.legacy_id is null or k.version is distinct from o.version
+        on conflict do nothing`);
+      await session.query(`
+        update pg_temp.batch_ranges as b set source_rows = c.count
+        from (
+          select s.id / ${width} as range, count(*) as count
+          from ${versionsOf(entity)} as s where ${inThem('s.id')} group by 1
+        ) as c where c.range = b.range`);
+    });
   }
-  return joined;
+  await session.query('analyze pg_temp.wanted');
 }
 
-/** The view reads its driving table a second time: a change of one row may change another. */
-function readsDrivingTableAgain(entity: Entity): boolean {
-  const mentions = blanked(entity.text).match(
-    new RegExp(`\\blegacy\\s*\\.\\s*"?${entity.source}\\b`, 'gi'),
-  );
-  return entity.source !== null && (mentions?.length ?? 0) > 1;
+/**
+ * Rows in the source of the proven ranges, when the wanted ones have been read: as many as when the
+ * sums were taken, without those that were not there any more.
+ */
+export async function countProven(session: Session, { width }: Shape): Promise<void> {
+  await session.query(`
+    update pg_temp.batch_ranges as b set source_rows = b.row_count - (
+      select count(*) from pg_temp.wanted as w
+      where w.legacy_key / ${width} = b.range
+        and not exists (select from pg_temp.batch as r where r.legacy_key = w.legacy_key)
+        and not exists (select from pg_temp.left_out as f where f.legacy_key = w.legacy_key))
+    from pg_temp.proven as p where p.range = b.range`);
+}
+
+/** Keys and versions of the source rows the ledger knows, each in one place, as a sub-select. */
+function knownRows({ entity }: Shape, where: (column: string) => string): string {
+  const name = literal(entity.name);
+  return `(
+      select m.legacy_id, m.version from ids.${quoted(entity.name)} as m
+      where ${where('m.legacy_id')} and not exists (
+        select from migration.gone as g where g.entity = ${name} and g.legacy_id = m.legacy_id)
+      union all
+      select j.legacy_id, j.version from migration.rejects as j
+      where j.entity = ${name} and j.resolved_run is null and ${where('j.legacy_id')}
+      union all
+      select f.legacy_id, f.version from migration.filtered as f
+      where f.entity = ${name} and ${where('f.legacy_id')}
+    )`;
+}
+
+/** What one row adds to the sums of its range, as `migration.range_sums` has it. */
+function versionHash(sum: 'a' | 'b', version: string): string {
+  const key = sum === 'a' ? 'n.legacy_key' : 'n.legacy_key # 1431655765';
+  return `hashint8(hashint8(${key})::bigint # ${version})`;
 }
 
 function sumsOf(shape: Shape): string {
@@ -311,21 +289,20 @@ function sumsOf(shape: Shape): string {
 }
 
 /** Equal basis = the file, the helper functions, the hash and what is looked up are the same. */
-async function basisOf(session: Session, entity: Entity, functionsHash: string): Promise<string> {
-  const [row] = await session.query<{ digest: string | null }>(
-    `select string_agg(concat_ws(' ', source_table, columns::text, content_digest), e'\\n'
-       order by source_table) as digest
-     from pg_temp.seen where entity = $1`,
-    [entity.name],
-  );
-  const parts = [entity.hash, functionsHash, String(HASH_METHOD), row?.digest ?? ''];
+function basisOf(entity: Entity, functionsHash: string, seen: Seen): string {
+  const parts = [entity.hash, functionsHash, String(HASH_METHOD), seen.basis];
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 32);
 }
 
-function lookupsOf(entity: Entity): string[] {
-  return entity.reads.filter(
-    (table) => table !== entity.source || entity.readWhole || readsDrivingTableAgain(entity),
+/** Ranges with rows that changed look-ups lead to. */
+async function affectedRanges(session: Session, shape: Shape): Promise<number[]> {
+  if (isWhole(shape)) return [];
+  const rows = await session.query<{ range: number }>(
+    `select distinct legacy_key / ${shape.width} as range from migration.affected
+     where entity = $1 order by 1`,
+    [shape.entity.name],
   );
+  return rows.map((row) => row.range);
 }
 
 async function grownMaps(session: Session, entity: Entity): Promise<string[]> {

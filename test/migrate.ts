@@ -9,7 +9,10 @@ import { changeSchema, type Databases, type Dump, dumpRows, open, ROOT } from '.
 
 /** What differs from a plain `up` of phases 1 to 3. */
 export type MigrateOptions = Partial<
-  Pick<UpOptions, 'root' | 'full' | 'policy' | 'removeMany' | 'jobs' | 'report' | 'remark'>
+  Pick<
+    UpOptions,
+    'root' | 'full' | 'policy' | 'removeMany' | 'jobs' | 'pieceRows' | 'report' | 'remark'
+  >
 > & {
   /** How many phases, from the first. */
   phases?: number;

@@ -3,11 +3,12 @@ import { type Command, type Context, UsageError } from '../command.ts';
 import { type Session, transaction } from '../database.ts';
 import { enterCatalog, install } from '../ledger.ts';
 import { buildLink, login } from '../link.ts';
+import { takeLookups } from '../lookups.ts';
 import { explain, type Shape } from '../merge.ts';
 import { preflight } from '../preflight.ts';
 import { pendingChanges, previewChanges } from '../schema-pending.ts';
 import { note, problems, say, sayJson, table } from '../terminal.ts';
-import { PIECE_ROWS, planEntity, takeLookups, takeSums, widthOf } from '../versions.ts';
+import { PIECE_ROWS, planEntity, takeSums, widthOf } from '../versions.ts';
 
 export const plan: Command = {
   name: 'plan',
@@ -57,6 +58,7 @@ async function runCommand(context: Context): Promise<number> {
       await takeSums(
         session,
         tables.filter((name) => !link.missing.includes(name)),
+        0,
       );
       const result = await preflight(session, catalog, (entity) => widthOf(session, entity));
       await takeLookups(session, catalog, 0);

@@ -34,8 +34,11 @@ create table if not exists migration.runs (
   finished_at timestamptz,
   run_by      text not null default current_user,
   client      text,
-  error       text
+  error       text,
+  -- oldest transaction of the source that was open when the run took its sums
+  horizon     bigint
 );
+alter table migration.runs add column if not exists horizon bigint;
 
 -- the run that may write; every writing transaction begins by reading this row
 create table if not exists migration.lease (
@@ -47,6 +50,15 @@ create table if not exists migration.lease (
 create table if not exists migration.source_tables (
   source_table text primary key,
   width        bigint not null check (width > 0)
+);
+
+-- rows of the source that look newer than what was complete before this run: a hint that saves
+-- listing whole ranges, believed only where the sums of the range prove it
+create table if not exists migration.newer (
+  source_table text not null,
+  id           bigint not null,
+  version      bigint not null,
+  primary key (source_table, id)
 );
 
 -- what is true now about each entity
@@ -63,9 +75,12 @@ create table if not exists migration.entities (
   maps_seen    jsonb not null default '{}',
   completed_run bigint references migration.runs,
   -- rows removed since the entity was last complete: what the cap on removals is about
-  removed       bigint not null default 0
+  removed       bigint not null default 0,
+  -- horizon of the run that completed it last
+  horizon       bigint
 );
 alter table migration.entities add column if not exists removed bigint not null default 0;
+alter table migration.entities add column if not exists horizon bigint;
 
 -- what an entity saw of a table it looks things up in: the versions of all its rows, and the
 -- content of the columns the view uses; settled = no row changed while the entity was read
@@ -76,7 +91,29 @@ create table if not exists migration.lookups (
   version_digest text not null,
   content_digest text not null,
   settled        boolean not null,
+  -- content that every range of the entity has been brought to
+  reached        text,
   primary key (entity, source_table)
+);
+alter table migration.lookups add column if not exists reached text;
+
+-- that content by key ranges of the look-up table, where rows can be followed to the entity's own;
+-- without ranges in which rows changed while the entity was read
+create table if not exists migration.lookup_ranges (
+  entity       text not null,
+  source_table text not null,
+  range        bigint not null,
+  row_count    bigint not null,
+  sum_a        numeric not null,
+  sum_b        numeric not null,
+  primary key (entity, source_table, range)
+);
+
+-- rows of an entity whose look-ups changed, to be read by the run that found them
+create table if not exists migration.affected (
+  entity     text not null,
+  legacy_key bigint not null,
+  primary key (entity, legacy_key)
 );
 
 -- one row per entity and attempt
@@ -115,8 +152,11 @@ create table if not exists migration.ranges (
   rejected    bigint not null,
   filtered    bigint not null,
   run         bigint not null,
+  -- content of the followed look-ups it was brought to
+  seen        text not null default '',
   primary key (entity, range)
 );
+alter table migration.ranges add column if not exists seen text not null default '';
 
 create table if not exists migration.rejects (
   entity          text not null,

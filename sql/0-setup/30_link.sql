@@ -80,8 +80,9 @@ $$;
 -- (id, xmin). Every insert and update gives a row a new xmin, so equal sums mean equal rows. The
 -- id is hashed by itself first: hashint8 folds its halves by xor, and of (id << 32 | xmin) it sees
 -- no more than id # xmin, which an update of many rows at once may leave as it was.
--- Keys from first_key up to, not including, end_key; NULL = no limit. At most about two million
--- rows are asked for at a time, since dblink cannot be interrupted.
+-- xmin is counted back from the latest transaction, which is cheaper than its text; transactions
+-- older than all (1 and 2) have no age. Keys from first_key up to, not including, end_key; NULL = no
+-- limit. At most about two million rows are asked for at a time, since dblink cannot be interrupted.
 create or replace function migration.range_sums(
   source_table text, width bigint, first_key bigint default null, end_key bigint default null)
 returns table (range bigint, row_count bigint, sum_a numeric, sum_b numeric)
@@ -108,9 +109,11 @@ begin
     select d.range, d.row_count, d.sum_a, d.sum_b
     from extensions.dblink('versions', format(
       'select v / %1$s, count(*), sum(hashint8(hashint8(v)::bigint # x)),'
-      ' sum(hashint8(hashint8(v # 1431655765)::bigint # x))'
-      ' from (select id::bigint as v, xmin::text::bigint as x'
-      ' from public.%2$I where id >= %3$s and id < %4$s offset 0) as s group by 1',
+      ' sum(hashint8(hashint8(v # 1431655765)::bigint # x)) from ('
+      ' select r.id::bigint as v, case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
+      ' else (c.latest - age(r.xmin)) & 4294967295 end as x'
+      ' from public.%2$I as r, (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
+      ' where r.id >= %3$s and r.id < %4$s offset 0) as s group by 1',
       width, source_table, low, least(high, low + step)))
       as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
     low := low + step;
@@ -118,50 +121,89 @@ begin
 end
 $$;
 
--- Digest of the row versions of a whole source table, as of now.
-create or replace function migration.version_digest(source_table text) returns text
-language sql set search_path = pg_catalog, pg_temp as $$
-  select concat_ws(':', coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
-    coalesce(sum(s.sum_b), 0))
-  from migration.source_tables as t, migration.range_sums(t.source_table, t.width) as s
-  where t.source_table = version_digest.source_table
+-- Oldest transaction that is open in the source: what changes from now on is not older.
+create or replace function migration.source_horizon() returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform migration.connect_versions();
+  return (
+    select d.horizon
+    from extensions.dblink('versions', 'select txid_snapshot_xmin(txid_current_snapshot())')
+      as d (horizon bigint)
+  );
+end
 $$;
 
--- Digest of the content of some columns of a source table, as of now; without columns, of the
--- number of its rows. Asked for in the same steps as row versions.
-create or replace function migration.content_digest(source_table text, columns text[])
-returns text
+-- Lists in migration.newer the rows of a source table whose version is not older than a
+-- transaction of the source. Lists none where there are `most` of them or more: then listing ranges
+-- is cheaper.
+create or replace function migration.list_newer(
+  source_table text, since bigint, first_key bigint, end_key bigint, most bigint)
+returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  list text := (select string_agg(quote_ident(c), ', ' order by c) from unnest(columns) as c);
-  low  bigint;
-  high bigint;
+  low  bigint := first_key;
   step bigint := 200 * (
     select least(t.width, 1000000000) from migration.source_tables as t
-    where t.source_table = content_digest.source_table);
-  part record;
-  rows numeric := 0;
-  a    numeric := 0;
-  b    numeric := 0;
+    where t.source_table = list_newer.source_table);
+  part bigint;
+begin
+  perform migration.connect_versions();
+  while low < end_key and most > 0 loop
+    insert into migration.newer (source_table, id, version)
+    select list_newer.source_table, d.id, d.version
+    from extensions.dblink('versions', format(
+      'select id::bigint, xmin::text::bigint from public.%I'
+      ' where id >= %s and id < %s and age(xmin) <= age(''%s''::xid) limit %s',
+      source_table, low, least(end_key, low + step), since & 4294967295, most))
+      as d (id bigint, version bigint);
+    get diagnostics part = row_count;
+    most := most - part;
+    low := low + step;
+  end loop;
+  if most <= 0 then
+    delete from migration.newer as n where n.source_table = list_newer.source_table;
+  end if;
+end
+$$;
+
+-- Content of some columns of a source table, by ranges of a fiftieth of the table's width: number of
+-- rows and two sums. Asked for in the same steps as row versions.
+create or replace function migration.content_sums(source_table text, columns text[])
+returns table (range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  width bigint := migration.lookup_width(source_table);
+  step  bigint := least(width, 20000000) * 10000;
+  low   bigint;
+  high  bigint;
 begin
   perform migration.connect_versions();
   select d.smallest, d.largest into low, high
   from extensions.dblink('versions', format(
     'select min(id)::bigint, max(id)::bigint from public.%I', source_table))
     as d (smallest bigint, largest bigint);
+  low := low / width * width;
   while low <= high loop
-    select d.rows, d.a, d.b into part
+    return query
+    select d.range, d.row_count, d.sum_a, d.sum_b
     from extensions.dblink('versions', format(
-      'select count(*), sum(hashtext(k)::bigint), sum(hashtext(k || ''#'')::bigint)'
-      ' from (select (row(%s))::text as k from public.%I where id >= %s and id < %s offset 0) as s',
-      list, source_table, low, low + step)) as d (rows bigint, a numeric, b numeric);
-    rows := rows + part.rows;
-    a := a + coalesce(part.a, 0);
-    b := b + coalesce(part.b, 0);
+      'select v / %s, count(*), sum(hashtext(k)), sum(hashtext(k || ''#''))'
+      ' from (select id::bigint as v, (row(%s))::text as k'
+      ' from public.%I where id >= %s and id < %s offset 0) as s group by 1',
+      width, (select string_agg(quote_ident(c), ', ' order by c) from unnest(columns) as c),
+      source_table, low, low + step))
+      as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
     low := low + step;
   end loop;
-  return concat_ws(':', rows, a, b);
 end
+$$;
+
+-- Keys per range of content_sums.
+create or replace function migration.lookup_width(source_table text) returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select greatest(1, t.width / 50) from migration.source_tables as t
+  where t.source_table = lookup_width.source_table
 $$;
 
 -- Server, foreign tables and version tables, all made anew. `server` holds the libpq options

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { intervals } from '../../runner/versions.ts';
+import { intervals } from '../../runner/merge.ts';
 
 const of = (...ranges: number[]): { range: number }[] => ranges.map((range) => ({ range }));
 
