@@ -47,7 +47,7 @@ export const PIECE_ROWS = 60_000;
 /** So many times the rows in ranges of which only changed keys are read: (id, version) is short. */
 const KEYS_FACTOR = 10;
 /** Entities below this are compared whole as soon as one range differs. */
-const SMALL = 5_000;
+const SMALL = 1_000;
 
 /** Share of a table's rows: where more than that look newer, ranges are listed instead. */
 const NEWER_SHARE = 0.2;
