@@ -3,7 +3,7 @@ import { failureOf, savepoint, type Session, transaction } from './database.ts';
 import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
 import { literal, quoted } from './merge.ts';
-import { LawBroken, PhaseFailed, type Progress, type RunContext } from './phase.ts';
+import { again, LawBroken, PhaseFailed, type Progress, type RunContext } from './phase.ts';
 
 /**
  * Copies the archive tables in one transaction, a savepoint each: typed, verbatim, keyed by the
@@ -13,33 +13,33 @@ import { LawBroken, PhaseFailed, type Progress, type RunContext } from './phase.
 export async function runArchive(context: RunContext, tables: ArchiveTable[]): Promise<void> {
   const [session] = context.sessions;
   const inOne = context.dryRun ? savepoint : transaction;
-  const done: Progress[] = [];
+  let done: Progress[] = [];
   let current: ArchiveTable | undefined;
+  const copyAll = async (): Promise<void> => {
+    done = [];
+    await holdLease(session, context.run);
+    let open = false;
+    for (const table of tables) {
+      context.checkpoint();
+      current = table;
+      done.push(
+        await savepoint(session, async () => {
+          const started = new Date();
+          await noteAttempt(session, context.run, table, started);
+          const changed = await isChanged(session, context, table);
+          if (changed && !open) await openLink(session);
+          open ||= changed;
+          const counts = await (changed ? copy(context, session, table) : asBefore(session, table));
+          await finishEntity(session, context.run, table, counts);
+          const seconds = (Date.now() - started.getTime()) / 1000;
+          return progress(table, counts, seconds);
+        }),
+      );
+    }
+    if (open) await closeLink(session);
+  };
   try {
-    await inOne(session, async () => {
-      await holdLease(session, context.run);
-      let open = false;
-      for (const table of tables) {
-        context.checkpoint();
-        current = table;
-        done.push(
-          await savepoint(session, async () => {
-            const started = new Date();
-            await noteAttempt(session, context.run, table, started);
-            const changed = await isChanged(session, context, table);
-            if (changed && !open) await openLink(session);
-            open ||= changed;
-            const counts = await (changed
-              ? copy(context, session, table)
-              : asBefore(session, table));
-            await finishEntity(session, context.run, table, counts);
-            const seconds = (Date.now() - started.getTime()) / 1000;
-            return progress(table, counts, seconds);
-          }),
-        );
-      }
-      if (open) await closeLink(session);
-    });
+    await again(context, () => inOne(session, copyAll));
   } catch (error) {
     context.checkpoint();
     if (current === undefined || context.dryRun) throw error;

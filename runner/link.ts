@@ -16,7 +16,7 @@ const SETTINGS = [
   'lock_timeout=10000',
 ];
 
-/** A source table or column that is not there, as `table` or `table.column`. */
+/** What the link found on the other side. */
 export interface LinkReport {
   /** Tables asked for that the source does not have (or the reader may not see). */
   missing: string[];

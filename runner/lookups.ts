@@ -80,6 +80,12 @@ export async function takeLookups(session: Session, catalog: Catalog, run: numbe
     from migration.lookups as l
     where (l.entity, l.source_table) = (n.entity, n.source_table)
       and (l.version_digest, l.columns) = (n.version_digest, n.columns::text)`);
+  // a run that was interrupted has read them: they are as they were before it
+  await session.query(`
+    update migration.lookups as l set settled = true
+    from pg_temp.seen as n
+    where (l.entity, l.source_table) = (n.entity, n.source_table) and not l.settled
+      and (l.version_digest, l.columns) = (n.version_digest, n.columns::text)`);
   await session.query(`
     insert into pg_temp.contents (source_table, columns, range, row_count, sum_a, sum_b)
     select d.source_table, d.columns, c.range, c.row_count, c.sum_a, c.sum_b

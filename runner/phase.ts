@@ -794,7 +794,7 @@ function add(work: Work, piece: Piece, actions: Actions, context: RunContext): v
 }
 
 /** Tries again, with growing pauses, what a lock, a deadlock or a serialization failure stopped. */
-async function again<T>(context: RunContext, body: () => Promise<T>): Promise<T> {
+export async function again<T>(context: RunContext, body: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await body();

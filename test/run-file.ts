@@ -16,6 +16,9 @@ export type Report = {
 /** Sent before each test, so that a hanging one can be named. */
 export type Running = { kind: 'running'; name: string };
 
+/** What a test has found out, for the reader: printed at once, whether it passes or not. */
+export type Note = { kind: 'note'; text: string };
+
 type Suite = () => Promise<[errors: string | true, passed: number, skipped: number, total: number]>;
 const uvuGlobals = globalThis as { UVU_DEFER?: number; UVU_INDEX?: number; UVU_QUEUE?: Suite[][] };
 

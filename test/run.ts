@@ -11,7 +11,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openPairs, type PairRequest } from './pair.ts';
-import type { Report, Running } from './run-file.ts';
+import type { Note, Report, Running } from './run-file.ts';
 
 type Result = Omit<Report, 'kind'> & { output: string; seconds: number };
 
@@ -104,8 +104,9 @@ async function runFile(file: string): Promise<Result> {
       killGroup(child);
     }, after * 1000);
   let timer = giveUp(seconds, `deadline of ${seconds} s exceeded`);
-  child.on('message', (message: Report | Running | PairRequest) => {
+  child.on('message', (message: Report | Running | Note | PairRequest) => {
     if (message.kind === 'pair') answer(child, message);
+    if (message.kind === 'note') console.log(`     ${file}: ${message.text}`);
     if (message.kind === 'running') current = message.name;
     if (message.kind !== 'report') return;
     report = message;

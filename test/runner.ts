@@ -13,6 +13,7 @@ import { parseUrl } from '../runner/config.ts';
 import { applySchemaChanges } from '../runner/schema.ts';
 import type { Summary } from '../runner/summary.ts';
 import type { Urls } from './pair.ts';
+import type { Note } from './run-file.ts';
 
 /** What a runner that has ended leaves: exit code (null after a signal) and output. */
 export type Ended = { code: number | null; stdout: string; stderr: string };
@@ -131,6 +132,12 @@ export function scratch(): Scratch {
     },
     remove,
   };
+}
+
+/** Prints what a test has found out: numbers of cases, seconds. */
+export function note(text: string): void {
+  if (process.send === undefined) console.log(text);
+  else process.send({ kind: 'note', text } satisfies Note);
 }
 
 /** Waits until a query returns a row, and returns it. */

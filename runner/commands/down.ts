@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 
 import { phaseOf } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
-import { type Session, transaction } from '../database.ts';
+import { transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
 import { finishRun, holdLease, install, installedHash, startRun } from '../ledger.ts';
 import { complain, note, say, sayJson, table } from '../terminal.ts';
@@ -84,7 +84,7 @@ async function runCommand(context: Context): Promise<number> {
       throw error;
     }
   }
-  return conclude(context, session, phase.name, steps, verdict);
+  return conclude(context, phase.name, steps, verdict);
 }
 
 async function decide(context: Context, steps: UndoStep[]) {
@@ -125,7 +125,6 @@ function showSteps(steps: UndoStep[]): void {
 
 async function conclude(
   context: Context,
-  _session: Session,
   phase: string,
   steps: UndoStep[],
   verdict: 'done' | 'dry-run' | 'stopped' | 'declined',

@@ -1,4 +1,5 @@
 import { suite } from 'uvu';
+import { note } from '../runner.ts';
 import { sweep, tell } from './crash-sweep.ts';
 import { prepare, type Templates } from './small.ts';
 
@@ -19,7 +20,7 @@ test('killed at every 127th message of the first run', async ({ templates }) => 
     ...{ state: 'first', step: 127, first: 67 },
     ...{ atOnce: 2, idleEvery: 4 },
   });
-  console.log(tell(swept));
+  note(tell(swept));
 });
 
 test.run();

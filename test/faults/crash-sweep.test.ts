@@ -1,6 +1,7 @@
 // deadline 7200
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { note } from '../runner.ts';
 import { sweep, tell } from './crash-sweep.ts';
 import { prepare, type Templates } from './small.ts';
 
@@ -22,13 +23,13 @@ test.after(async ({ templates }) => {
 
 test('killed at every message of the first run', async ({ templates }) => {
   const swept = await sweep(templates, { state: 'first', step: STEP, atOnce: 3, idleEvery: 10 });
-  console.log(tell(swept));
+  note(tell(swept));
   assert.ok(swept.cases > 1000 / STEP, `only ${swept.cases} cases`);
 });
 
 test('killed at every message of a later run', async ({ templates }) => {
   const swept = await sweep(templates, { state: 'again', step: STEP, atOnce: 3, idleEvery: 10 });
-  console.log(tell(swept));
+  note(tell(swept));
   assert.ok(swept.cases > 1000 / STEP, `only ${swept.cases} cases`);
 });
 
@@ -37,7 +38,7 @@ test('killed at every eleventh message of a run with two workers', async ({ temp
     ...{ state: 'first', step: 11 * STEP, first: 3, jobs: 2 },
     ...{ atOnce: 3, idleEvery: 10 },
   });
-  console.log(tell(swept));
+  note(tell(swept));
 });
 
 test.run();

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chownSync, cpSync, mkdtempSync, rmSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -73,6 +74,23 @@ test('a table locked by the application: the run waits, and goes on when it is r
     const { code, stderr } = await ended;
     assert.is(code, 0, stderr);
     await stage.settles('locked table', { phases: 1 });
+  }));
+
+test('a table of the archive locked for longer than a wait may take: tried again', ({ shared }) =>
+  onStage(shared, async ({ source, target, application, ...urls }) => {
+    await migrate(urls, { phases: 1, archive: true });
+    await source`update dispatch_agent set id = id`;
+    await application`begin`;
+    await application`lock table legacy_archive.dispatch_agent in access exclusive mode`;
+    const running = migrate(urls, { phases: 1, archive: true });
+    await blockedRunner(target);
+    await sleep(11_000);
+    await application`commit`;
+    const run = await running;
+    const [row] = await target`
+      select status from migration.control
+      where run = ${run} and entity = 'legacy_archive.dispatch_agent'`;
+    assert.is(row?.['status'], 'done');
   }));
 
 test('a deadlock with the application: the run is the victim, and tries again', ({ shared }) =>
