@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { testPair, type TestPair } from '../pair.ts';
 import { open, startRunner } from '../runner.ts';
-import { type Expected, expectationOf, noTraces, sameTransaction } from './invariants.ts';
+import { type Expected, expectationOf, noTraces } from './invariants.ts';
 import { startProxy } from './proxy.ts';
 import { endsWith, recovers, through } from './world.ts';
 
@@ -43,8 +43,6 @@ test(`runner up, killed before every ${STEP}th request and reply`, async (contex
       const end = await ended;
       assert.ok(proxy.counts().cut, `${at}: exit ${end.code} before that`);
       await noTraces(target, source, at);
-      const [ledger] = await target`select to_regclass('migration.entities') is not null as there`;
-      if (ledger?.['there'] === true) await sameTransaction(target, at);
       await recovers({
         ...{ source, target, expected: context.expected },
         start: () => startRunner(pair, ['up', '--json']),

@@ -13,9 +13,11 @@ import {
   noTraces,
   sameRows,
   sameTransaction,
+  sourceUnwritten,
 } from './invariants.ts';
-import { type Proxy, startProxy } from './proxy.ts';
+import { startProxy } from './proxy.ts';
 import { type Job, type State, type Templates, upSmall } from './small.ts';
+import { through } from './world.ts';
 
 /** Where to kill: every `step`-th request and reply, from the `first`. */
 export interface Sweep {
@@ -84,6 +86,7 @@ export async function sweep(templates: Templates, options: Sweep): Promise<Swept
           if (left === undefined) swept.through += 1;
           else swept.left.set(left, (swept.left.get(left) ?? 0) + 1);
         }
+        await sourceUnwritten(source.admin);
       } catch (error) {
         failed = true;
         throw error;
@@ -119,7 +122,7 @@ async function refer(templates: Templates, { state, jobs = 1 }: Sweep): Promise<
     const run = await upSmall({
       root: templates.root,
       sourceUrl,
-      targetUrl: through(targetUrl, proxy),
+      targetUrl: through(targetUrl, proxy.port),
       jobs,
     });
     const { requests, replies } = proxy.counts();
@@ -153,7 +156,7 @@ async function tryOne(
     proxy.cutBefore(kind, n, () => child.kill('SIGKILL'));
     const ended = endOf(child);
     const job: Job = { root: templates.root, sourceUrl: source.url, targetUrl, jobs };
-    child.send({ ...job, targetUrl: through(targetUrl, proxy) });
+    child.send({ ...job, targetUrl: through(targetUrl, proxy.port) });
     const outcome = await ended;
     const { cut } = proxy.counts();
     child.kill('SIGKILL');
@@ -221,10 +224,4 @@ function start(children: Set<ChildProcess>): ChildProcess {
 async function endOf(child: ChildProcess): Promise<Outcome | undefined> {
   const [end] = await Promise.race([once(child, 'message'), once(child, 'exit').then(() => [])]);
   return end as Outcome | undefined;
-}
-
-function through(url: string, proxy: Proxy): string {
-  const changed = new URL(url);
-  changed.port = String(proxy.port);
-  return changed.href;
 }

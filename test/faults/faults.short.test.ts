@@ -4,7 +4,7 @@ import {
   BATCH,
   block,
   blocked,
-  endsWith,
+  endsWithin,
   loseCommit,
   type Stage,
   stage,
@@ -23,33 +23,26 @@ test.after(async (context) => {
   await context.stage.close();
 });
 
-test('the reply of a COMMIT is lost: exit 4, nothing twice', async ({ stage }) => {
-  const world = await stage.world();
-  assert.ok(await loseCommit(world, 6));
-  await world.close();
-});
+test('the reply of a COMMIT is lost: exit 4, nothing twice', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    assert.ok(await loseCommit(world, 6));
+  }));
 
-test('SIGINT while a batch is written: exit 130, rolled back', async ({ stage }) => {
-  const world = await stage.world();
-  const lock = await block(world.targetAdminUrl, BATCH);
-  const { child, ended } = world.start();
-  await blocked(world.target, 'runner');
-  child.kill('SIGINT');
-  const end = await ended;
-  await lock.release();
-  endsWith(end, 130, /rolled back/);
-  await world.recovers();
-  await world.close();
-});
+test('SIGINT while a batch is written: exit 130, rolled back', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const lock = await block(world.targetAdminUrl, BATCH);
+    const runner = world.start();
+    await blocked(world.target, 'runner');
+    runner.child.kill('SIGINT');
+    await endsWithin(10, runner, 130, /rolled back/);
+    await lock.release();
+    await world.recovers();
+  }));
 
-test('a target that is not there: ends at once, says so', async ({ stage }) => {
-  const world = await stage.world();
-  const end = await world.start({
-    ...world.urls,
-    targetUrl: through(world.urls.targetUrl, 1),
-  }).ended;
-  endsWith(end, 4, /ECONNREFUSED/);
-  await world.close();
-});
+test('a target that is not there: ends at once, says so', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const runner = world.start({ targetUrl: through(world.urls.targetUrl, 1) });
+    await endsWithin(20, runner, 4, /ECONNREFUSED/);
+  }));
 
 test.run();

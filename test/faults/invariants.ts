@@ -70,6 +70,8 @@ export async function sameRows(
 
 /** Right after a fault: id maps and checkpoints are there together or not at all. */
 export async function sameTransaction(target: Sql, what: string): Promise<void> {
+  const [ledger] = await target`select to_regclass('migration.entities') is not null as there`;
+  if (ledger?.['there'] !== true) return;
   const entities = await target<{ name: string; mapped: number }[]>`
     select e.entity as name, coalesce((
       select sum(r.merged) from migration.ranges as r where r.entity = e.entity), 0)::integer
@@ -127,6 +129,13 @@ export async function noTraces(target: Sql, source: Sql, what: string, seconds =
     union all
     select 'prepared transaction', gid from pg_prepared_xacts where database = current_database()`;
   assert.equal([...left], [], `${what}: something is left`);
+}
+
+/** Nothing was written in a source that is a fresh copy, once no session of ours is in it. */
+export async function sourceUnwritten(source: Sql): Promise<void> {
+  const written = await source`
+    select relname from pg_stat_user_tables where n_tup_ins + n_tup_upd + n_tup_del > 0`;
+  assert.equal([...written], [], 'the source was written');
 }
 
 async function rowsOf(target: Sql, table: string, columns: string[]): Promise<string[]> {

@@ -1,9 +1,8 @@
 /* A real network between two ends of this machine, which can be taken down: Linux, root, iproute2. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
 
-/** A namespace with a cable to it. What is sent while the cable is out is lost without a word. */
+/** A namespace with a cable to it. */
 export interface Network {
   /** Address of this side of the cable. */
   here: string;
@@ -16,35 +15,50 @@ export interface Network {
   throttle(bytes: number): void;
   /** Packets dropped by the throttle. */
   dropped(): number;
+  /** Takes the cable out: what is sent is lost without a word. */
   down(): void;
-  up(): void;
   close(): void;
 }
 
 const NAME = `runner${process.pid}`;
 const [CABLE, PLUG] = [`rt${process.pid}a`.slice(-15), `rt${process.pid}b`.slice(-15)];
 
+const MAC = '02:00:00:00:00:02';
+
 /** Why there can be no such network here, or undefined. */
 export function noNetwork(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs Linux and root';
   try {
-    ip('netns', 'add', `${NAME}try`);
-    ip('netns', 'del', `${NAME}try`);
+    const network = openNetwork();
+    try {
+      network.throttle(60_000);
+    } finally {
+      network.close();
+    }
     return undefined;
   } catch {
     return 'needs iproute2 and the right to make network namespaces';
   }
 }
 
-/** Makes one; its addresses end with `n`, 1 to 60. */
-export function openNetwork(n: number): Network {
-  const [here, there] = [`10.213.77.${n * 4 + 1}`, `10.213.77.${n * 4 + 2}`];
+/** Makes one; a process has one at a time. */
+export function openNetwork(): Network {
+  const [here, there] = ['10.213.77.1', '10.213.77.2'];
   ip('netns', 'add', NAME);
-  ip('link', 'add', CABLE, 'type', 'veth', 'peer', 'name', PLUG, 'netns', NAME);
-  ip('addr', 'add', `${here}/30`, 'dev', CABLE);
-  ip('link', 'set', CABLE, 'up');
-  ip('-n', NAME, 'addr', 'add', `${there}/30`, 'dev', PLUG);
-  ip('-n', NAME, 'link', 'set', PLUG, 'up');
+  try {
+    const peer = ['peer', 'name', PLUG, 'address', MAC, 'netns', NAME];
+    ip('link', 'add', CABLE, 'type', 'veth', ...peer);
+    ip('addr', 'add', `${here}/30`, 'dev', CABLE);
+    ip('link', 'set', CABLE, 'up');
+    // the other side is never asked for: nobody says that it is gone
+    ip('neigh', 'replace', there, 'lladdr', MAC, 'dev', CABLE, 'nud', 'permanent');
+    ip('-n', NAME, 'addr', 'add', `${there}/30`, 'dev', PLUG);
+    ip('-n', NAME, 'link', 'set', PLUG, 'up');
+  } catch (error) {
+    // the cable goes with it
+    ip('netns', 'del', NAME);
+    throw error;
+  }
   const relays: ChildProcess[] = [];
   return {
     here,
@@ -67,38 +81,10 @@ export function openNetwork(n: number): Network {
       return Number(/dropped (\d+)/.exec(shown)?.[1]);
     },
     down: () => ip('-n', NAME, 'link', 'set', PLUG, 'down'),
-    up: () => ip('-n', NAME, 'link', 'set', PLUG, 'up'),
     close: () => {
       for (const relay of relays) relay.kill('SIGKILL');
       ip('link', 'del', CABLE);
       ip('netns', 'del', NAME);
-    },
-  };
-}
-
-/** A plain relay from an address of this side to a port that listens on 127.0.0.1 only. */
-export async function startRelay(
-  host: string,
-  port: number,
-): Promise<{ port: number; stop(): void }> {
-  const sockets = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect(port, '127.0.0.1');
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(socket);
-      socket.on('error', () => {}).on('close', () => other.destroy());
-      socket.pipe(other);
-    }
-  });
-  await new Promise<void>((done) => server.listen(0, host, done));
-  return {
-    port: (server.address() as AddressInfo).port,
-    stop: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
     },
   };
 }

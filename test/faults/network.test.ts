@@ -1,22 +1,18 @@
 // deadline 1500
-import { writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { removePair, startPair } from '../../runner/embedded.ts';
-import { labelOf, startServer } from '../../runner/embedded-server.ts';
-import { type Ended, open, ROOT, type Started, waitFor } from '../runner.ts';
-import { noTraces } from './invariants.ts';
-import { noNetwork, openNetwork, startRelay } from './netns.ts';
-import { startProxy } from './proxy.ts';
+import { waitFor } from '../runner.ts';
+import { expectationOf, noTraces } from './invariants.ts';
+import { type Network, noNetwork, openNetwork } from './netns.ts';
 import {
   block,
   blocked,
   blockReading,
-  endsWith,
-  recovers,
+  endsWithin,
+  onOwnServers,
+  type OwnServer,
+  RUN_AGAIN,
   type Stage,
   stage,
   through,
@@ -35,252 +31,208 @@ test.after(async (context) => {
   await context.stage.close();
 });
 
-test('runner and target, frozen in the middle of a phase: exit 4 by its own watch', async ({
-  stage,
-}) => {
-  const world = await stage.world();
-  const { proxy, urls } = await targetThroughProxy(world);
-  const gate = await block(world.targetAdminUrl, 'public.doctor_offices');
-  const runner = world.start(urls);
-  await blocked(world.target, 'runner');
-  proxy.freeze();
-  await gate.release();
-  const { end, seconds } = await timed(runner);
-  console.log(`frozen target: exit ${end.code} after ${seconds} s`);
-  endsWith(end, 4, /run the same command again/);
-  assert.ok(seconds < 40, `${seconds} s`);
-  await proxy.stop();
-  await world.recovers();
-  await world.close();
-});
+test('runner and target, frozen in the middle of a phase: exit 4 by its own watch', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const proxy = await world.proxy('target');
+    const gate = await block(world.targetAdminUrl, 'public.doctor_offices');
+    const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
+    await blocked(world.target, 'runner');
+    proxy.freeze();
+    await gate.release();
+    await endsWithin(40, runner, 4, RUN_AGAIN);
+    await proxy.stop();
+    await world.recovers();
+  }));
 
-test('frozen behind something that keeps the connections: no transaction stays', async ({
-  stage,
-}) => {
-  const world = await stage.world();
-  const { proxy, urls } = await targetThroughProxy(world);
-  const gate = await block(world.targetAdminUrl, 'public.doctor_offices');
-  const runner = world.start(urls);
-  await blocked(world.target, 'runner');
-  proxy.freeze();
-  await gate.release();
-  endsWith(await runner.ended, 4);
-  const left = Date.now();
-  // what is idle without a transaction holds nothing
-  await waitFor(
-    'the target has ended the transactions of the runner',
-    () => world.target<{ n: number }[]>`
-      select 1 as n where not exists (
-        select from pg_stat_activity
-        where datname = current_database() and application_name like '%runner%'
-          and state <> 'idle')`,
-    75,
-  );
-  console.log(`transactions gone ${(Date.now() - left) / 1000} s after the runner`);
-  endsWith(await world.start().ended, 0);
-  await proxy.stop();
-  await world.recovers();
-  await world.close();
-});
+test('frozen behind something that keeps the connections: no transaction stays', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const proxy = await world.proxy('target');
+    const gate = await block(world.targetAdminUrl, 'public.doctor_offices');
+    const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
+    await blocked(world.target, 'runner');
+    proxy.freeze();
+    await gate.release();
+    await endsWithin(40, runner, 4, RUN_AGAIN);
+    // what is idle without a transaction holds nothing
+    await waitFor(
+      'the target has ended the transactions of the runner',
+      () => world.target<{ ended: boolean }[]>`
+        select true as ended where not exists (
+          select from pg_stat_activity
+          where datname = current_database() and application_name like '%runner%'
+            and state <> 'idle')`,
+      75,
+    );
+    await endsWithin(60, world.start(), 0);
+    await proxy.stop();
+    await world.recovers();
+  }));
 
-test('a target that accepts connections and says nothing: ends by itself', async ({ stage }) => {
-  const world = await stage.world();
-  const { proxy, urls } = await targetThroughProxy(world);
-  proxy.freeze();
-  const { end, seconds } = await timed(world.start(urls));
-  console.log(`silent target: exit ${end.code} after ${seconds} s: ${end.stderr.trim()}`);
-  endsWith(end, 4, /CONNECT_TIMEOUT/);
-  assert.ok(seconds < 30, `${seconds} s`);
-  await proxy.stop();
-  await world.recovers();
-  await world.close();
-});
+test('a target that accepts connections and says nothing: exit 4 by itself', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const proxy = await world.proxy('target');
+    proxy.freeze();
+    const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
+    await endsWithin(30, runner, 4, /CONNECT_TIMEOUT/);
+    await world.recovers();
+  }));
 
-test('target and source, frozen but acknowledged: SIGINT ends it', async ({ stage }) => {
-  const world = await stage.world();
-  const { proxy, env } = await sourceThroughProxy(world);
-  const runner = world.start(world.urls, env);
-  const { lock } = await blockReading(world);
-  proxy.freeze();
-  await lock.release();
-  await sleep(3000);
-  runner.child.kill('SIGINT');
-  const { end, seconds } = await timed(runner);
-  console.log(`frozen source: exit ${end.code} ${seconds} s after SIGINT`);
-  endsWith(end, 130);
-  assert.ok(seconds < 75, `${seconds} s`);
-  await proxy.stop();
-  await world.recovers();
-  await world.close();
-});
+test('a source that accepts connections and says nothing: SIGINT ends it', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const proxy = await world.proxy('source');
+    proxy.freeze();
+    const runner = world.start({ sourceAt: proxy });
+    await waitFor(
+      'the link has been opening for longer than connect_timeout',
+      () => world.target<{ pid: number }[]>`
+        select pid from pg_stat_activity
+        where datname = current_database() and application_name = 'runner'
+          and state = 'active' and clock_timestamp() - query_start > interval '7 s'`,
+    );
+    runner.child.kill('SIGINT');
+    await endsWithin(10, runner, 130, /rolled back/);
+    await proxy.stop();
+    await world.recovers();
+  }));
 
-test('a target that is not there: ends at once, says so', async ({ stage }) => {
-  const world = await stage.world();
-  const { end, seconds } = await timed(
-    world.start({ ...world.urls, targetUrl: through(world.urls.targetUrl, 1) }),
-  );
-  console.log(`no target: exit ${end.code} after ${seconds} s: ${end.stderr.trim()}`);
-  endsWith(end, 4, /ECONNREFUSED/);
-  assert.ok(seconds < 20, `${seconds} s`);
-  await world.close();
-});
+for (const [what, stop] of [
+  ['sums are taken', blockSums],
+  ['rows are read', blockReading],
+] as const) {
+  test(`target and source, frozen but acknowledged, while ${what}: SIGINT ends it`, ({ stage }) =>
+    stage.inWorld(async (world) => {
+      const proxy = await world.proxy('source');
+      const runner = world.start({ sourceAt: proxy });
+      const { lock } = await stop(world);
+      proxy.freeze();
+      await lock.release();
+      await sleep(3000);
+      runner.child.kill('SIGINT');
+      await endsWithin(60, runner, 130, /rolled back/);
+      await proxy.stop();
+      await world.recovers();
+    }));
+}
 
-test('a source that is not there: exit 1 within seconds, nothing written', async ({ stage }) => {
-  const world = await stage.world();
-  const { end, seconds } = await timed(world.start(world.urls, { SOURCE_PORT_FROM_TARGET: '1' }));
-  console.log(`no source: exit ${end.code} after ${seconds} s: ${end.stderr.trim()}`);
-  endsWith(end, 1, /could not connect|cannot be reached|Connection refused/i);
-  assert.ok(seconds < 30, `${seconds} s`);
-  await noTraces(world.target, world.source, 'no source');
-  await world.recovers();
-  await world.close();
-});
+test('a target that is not there: exit 4 at once, says so', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const runner = world.start({ targetUrl: through(world.urls.targetUrl, 1) });
+    await endsWithin(20, runner, 4, /ECONNREFUSED/);
+    await world.recovers();
+  }));
 
-test('10 ms to the target, 40 ms to the source: slower, and the same rows', async ({ stage }) => {
-  const world = await stage.world();
-  const { proxy, urls } = await targetThroughProxy(world);
-  const far = await sourceThroughProxy(world);
-  proxy.delay(5);
-  far.proxy.delay(20);
-  const { end, seconds } = await timed(world.start(urls, far.env));
-  console.log(`slow network: ${seconds} s, ${proxy.counts().requests} requests`);
-  endsWith(end, 0);
-  await proxy.stop();
-  await far.proxy.stop();
-  await world.recovers();
-  await world.close();
-});
+test('a source that is not there: exit 1 within seconds, says so', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    await endsWithin(30, world.start({ sourceAt: { port: 1 } }), 1, /Connection refused/);
+    await noTraces(world.target, world.source, 'no source');
+    await world.recovers();
+  }));
+
+test('10 ms to the target, 40 ms to the source: slower, and the same rows', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const [near, far] = [await world.proxy('target'), await world.proxy('source')];
+    near.delay(5);
+    far.delay(20);
+    const targetUrl = through(world.urls.targetUrl, near.port);
+    const seconds = await endsWithin(120, world.start({ targetUrl, sourceAt: far }), 0);
+    assert.ok(seconds > near.counts().requests * 0.01, `only ${seconds} s`);
+    await world.recovers();
+  }));
+
+test('a source that takes 25 s for an answer: the run waits for it', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const proxy = await world.proxy('source');
+    let slow = false;
+    proxy.when(/fetch \d+ from c\d+/i, 'request', () => {
+      slow = true;
+      proxy.freeze();
+      setTimeout(() => proxy.pass(), 25_000);
+    });
+    const seconds = await endsWithin(90, world.start({ sourceAt: proxy }), 0);
+    assert.ok(slow && seconds > 25, `only ${seconds} s`);
+    await world.recovers();
+  }));
 
 const reason = noNetwork();
-if (reason !== undefined) {
-  test.skip(`packets between target and source are dropped: ${reason}`);
-  test.skip(`packets between runner and target are dropped: ${reason}`);
-  test.skip(`packet loss: ${reason}`);
-} else {
-  test('packets between target and source are dropped: exit 1 by tcp_user_timeout', async ({
-    stage,
-  }) => {
-    const world = await stage.world();
-    const network = openNetwork(1);
-    try {
-      const relay = await startRelay(network.here, Number(new URL(world.urls.sourceUrl).port));
-      const way = await network.detour(relay.port);
-      const runner = world.start(world.urls, wayTo(way));
-      const { lock } = await blockReading(world);
-      network.down();
-      await lock.release();
-      const { end, seconds } = await timed(runner);
-      console.log(`source out of reach: exit ${end.code} after ${seconds} s: ${lastOf(end)}`);
-      relay.stop();
-      endsWith(end, 1);
-      assert.ok(seconds < 60, `${seconds} s`);
-    } finally {
-      network.close();
-    }
-    await world.recovers();
-    await world.close();
-  });
-
-  test('packets between runner and target are dropped: exit 4, and no session stays', async ({
-    stage,
-  }) => {
-    const directory = join(ROOT, '.embedded', `faults-net-${process.pid}`);
-    const world = await stage.world();
-    const network = openNetwork(2);
-    // a server that listens at this side of the cable
-    const hba = join(tmpdir(), `hba-${process.pid}.conf`);
-    writeFileSync(hba, 'host all all 0.0.0.0/0 scram-sha-256\n', { mode: 0o644 });
-    const pair = await startPair({ directory, scale: '0.001', seed: '1' });
-    await pair.target.stop();
-    const { directory: place, major, port } = pair.target;
-    const server = await startServer({
-      ...{ major, port, directory: place, label: labelOf(place) ?? '' },
-      ...{ admin: 'supabase_admin', roles: ['postgres'] },
-      settings: { listen_addresses: `127.0.0.1,${network.here}`, hba_file: hba },
-    });
-    const target = open(pair.targetAdminUrl);
-    const urls = { sourceUrl: world.urls.sourceUrl, targetUrl: pair.targetUrl };
-    try {
-      const way = await network.detour(port);
-      const far = new URL(pair.targetUrl);
-      Object.assign(far, { hostname: way.host, port: String(way.port) });
-      far.searchParams.set('sslmode', 'disable');
-      const gate = await block(pair.targetAdminUrl, 'public.doctor_offices');
-      const runner = world.start({ ...urls, targetUrl: far.href });
-      await blocked(target, 'runner');
-      network.down();
-      await gate.release();
-      const { end, seconds } = await timed(runner);
-      console.log(`target out of reach: exit ${end.code} after ${seconds} s`);
-      endsWith(end, 4, /run the same command again/);
-      assert.ok(seconds < 40, `${seconds} s`);
-      const left = Date.now();
-      await waitFor(
-        'the target has ended the sessions of the runner',
-        () => target<{ n: number }[]>`
-          select 1 as n where not exists (
-            select from pg_stat_activity
-            where datname = current_database() and application_name like '%runner%')`,
-        60,
-      );
-      console.log(`sessions gone ${(Date.now() - left) / 1000} s later`);
-      await recovers({
-        ...{ source: world.source, target, start: () => world.start(urls) },
-        ...{ expected: stage.expected, ranges: false },
-      });
-    } finally {
-      network.close();
-      await target.end();
-      await server.stop();
-      await pair.stop();
-      removePair(directory);
-    }
-    await world.close();
-  });
-
-  test('packet loss between target and source: the same rows', async ({ stage }) => {
-    const world = await stage.world();
-    const network = openNetwork(3);
-    try {
-      const relay = await startRelay(network.here, Number(new URL(world.urls.sourceUrl).port));
-      const way = await network.detour(relay.port);
-      network.throttle(60_000);
-      const { end, seconds } = await timed(world.start(world.urls, wayTo(way)));
-      console.log(`packet loss: exit ${end.code} after ${seconds} s, ${network.dropped()} dropped`);
-      relay.stop();
-      endsWith(end, 0);
-      assert.ok(network.dropped() > 0, 'no packet was dropped');
-    } finally {
-      network.close();
-    }
-    await world.recovers();
-    await world.close();
-  });
+for (const [name, body] of [
+  ['packets between target and source are dropped: exit 1 by tcp_user_timeout', sourceOutOfReach],
+  ['packets between runner and target are dropped: exit 4, and no session stays', targetOutOfReach],
+  ['packet loss between target and source: the same rows', packetLoss],
+] as const) {
+  if (reason !== undefined) test.skip(`${name}: ${reason}`);
+  else test(name, ({ stage }) => stage.inWorld((world) => overCable(world, body)));
 }
 
 test.run();
 
-async function targetThroughProxy({ urls }: World) {
-  const proxy = await startProxy({ port: Number(new URL(urls.targetUrl).port) });
-  return { proxy, urls: { ...urls, targetUrl: through(urls.targetUrl, proxy.port) } };
+interface Cable {
+  network: Network;
+  /** Servers at this side of the cable. */
+  source: OwnServer;
+  target: OwnServer;
 }
 
-/** The runner knows the source by its URL, the target reaches it through the proxy. */
-async function sourceThroughProxy({ urls }: World) {
-  const proxy = await startProxy({ port: Number(new URL(urls.sourceUrl).port) });
-  return { proxy, env: { SOURCE_PORT_FROM_TARGET: String(proxy.port) } };
+async function overCable(
+  world: World,
+  body: (world: World, cable: Cable) => Promise<void>,
+): Promise<void> {
+  const network = openNetwork();
+  try {
+    await onOwnServers((own) => body(world, { network, ...own }));
+  } finally {
+    network.close();
+  }
 }
 
-function wayTo({ host, port }: { host: string; port: number }): Record<string, string> {
-  return { SOURCE_HOST_FROM_TARGET: host, SOURCE_PORT_FROM_TARGET: String(port) };
+async function sourceOutOfReach(world: World, cable: Cable): Promise<void> {
+  const { own, sourceAt } = await sourceOverCable(world, cable);
+  const { adminUrl, sql } = cable.source;
+  const runner = world.start({ ...own, sourceAt });
+  const { lock } = await blockReading({ ...world, source: sql, sourceAdminUrl: adminUrl });
+  cable.network.down();
+  await lock.release();
+  await endsWithin(60, runner, 1, /could not receive data from server: Connection timed out/);
+  // the source learns of it when its own TCP gives up
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where usename = 'legacy_reader'`;
+  await world.recovers(own);
 }
 
-async function timed({ ended }: Started): Promise<{ end: Ended; seconds: number }> {
-  const began = Date.now();
-  const end = await ended;
-  return { end, seconds: (Date.now() - began) / 1000 };
+async function targetOutOfReach(world: World, { network, target }: Cable): Promise<void> {
+  await target.listen(network.here);
+  const { host, port } = await network.detour(target.port);
+  const far = new URL(through(target.url, port));
+  far.hostname = host;
+  far.searchParams.set('sslmode', 'disable');
+  const gate = await block(target.adminUrl, 'public.doctor_offices');
+  const runner = world.start({ targetUrl: far.href });
+  await blocked(target.sql, 'runner');
+  network.down();
+  await gate.release();
+  await endsWithin(40, runner, 4, RUN_AGAIN);
+  await noTraces(target.sql, world.source, 'packets dropped', 60);
+  await world.recovers({ targetUrl: target.url, target: target.sql });
 }
 
-function lastOf({ stderr }: Ended): string {
-  return stderr.trim().split('\n').slice(-3).join(' / ');
+async function packetLoss(world: World, cable: Cable): Promise<void> {
+  const { own, sourceAt } = await sourceOverCable(world, cable);
+  cable.network.throttle(60_000);
+  await endsWithin(120, world.start({ ...own, sourceAt }), 0);
+  assert.ok(cable.network.dropped() > 0, 'no packet was dropped');
+  await world.recovers(own);
+}
+
+/** A source at this side of the cable; the target comes through the other, where it is told to. */
+async function sourceOverCable(world: World, { network, source, target }: Cable) {
+  const own = { sourceUrl: source.url, source: source.sql };
+  await endsWithin(60, world.start({ ...own, targetUrl: target.url }), 0);
+  const expected = await expectationOf(target.sql);
+  await source.listen(network.here);
+  return { own: { ...own, expected }, sourceAt: await network.detour(source.port) };
+}
+
+/** As blockReading, but earlier: the sums over the source's tables wait. */
+async function blockSums(world: World): Promise<{ lock: { release(): Promise<void> } }> {
+  const lock = await block(world.sourceAdminUrl, 'public.dispatch_action');
+  await blocked(world.source, 'reader');
+  return { lock };
 }
