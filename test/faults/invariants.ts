@@ -23,7 +23,9 @@ const LEDGER: Record<string, string[]> = {
   gone: ['run'],
   before_images: ['image_id', 'run', 'taken_at'],
   conflicts: ['conflict_id', 'run', 'found_at'],
-  entities: ['completed_run'],
+  entities: ['completed_run', 'horizon'],
+  lookups: [],
+  lookup_ranges: [],
 };
 
 /** Reads a target after a run without a fault. */
