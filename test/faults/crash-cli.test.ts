@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { testPair, type TestPair } from '../pair.ts';
-import { open, startRunner } from '../runner.ts';
+import { note, open, startRunner } from '../runner.ts';
 import { type Expected, expectationOf, noTraces } from './invariants.ts';
 import { startProxy } from './proxy.ts';
 import { endsWith, recovers, through } from './world.ts';
@@ -54,7 +54,7 @@ test(`runner up, killed before every ${STEP}th request and reply`, async (contex
       cases += 1;
     }
   }
-  console.log(`${cases} cases of a run with ${context.requests} requests`);
+  note(`${cases} cases of a run with ${context.requests} requests`);
 });
 
 test.run();
