@@ -4,7 +4,8 @@ import { literal, quoted } from './merge.ts';
 
 /**
  * What every session in the source runs with: read only, values printed one way, limits on every
- * wait. `idle_in_transaction_session_timeout` is added where the source knows it (9.6 and later).
+ * wait. `idle_in_transaction_session_timeout` and `tcp_user_timeout` are added where the source knows
+ * them (from 9.6 and 12 on).
  */
 const SETTINGS = [
   'default_transaction_read_only=on',
@@ -14,6 +15,10 @@ const SETTINGS = [
   'datestyle=ISO',
   'statement_timeout=50000',
   'lock_timeout=10000',
+  // a target that is not there any more leaves no session behind
+  'tcp_keepalives_idle=10',
+  'tcp_keepalives_interval=5',
+  'tcp_keepalives_count=3',
 ];
 
 /** What the link found on the other side. */
@@ -43,11 +48,14 @@ export async function buildLink(
 ): Promise<LinkReport> {
   const server = serverOptions(source);
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
+  // a source that accepts and says nothing: connect_timeout has no effect in dblink of release 17
+  await session.query(`set local statement_timeout = '60s'`);
   await session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
     JSON.stringify(server),
     settings,
     tables,
   ]);
+  await session.query(`set local statement_timeout = '30min'`);
   const [report] = await session.query<{ missing: string[]; version: number }>(
     `select migration.source_version() as version, coalesce((
        select array_agg(t order by t) from unnest($1::text[]) as t

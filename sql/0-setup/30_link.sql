@@ -234,8 +234,12 @@ begin
   execute format('alter server legacy_source options (add options %L)', settings);
 
   perform migration.open_link();
-  -- a setting the source does not know refuses the connection: 9.5 lacks the idle limit
+  -- a setting the source does not know refuses the connection: 9.5 lacks the idle limit, and
+  -- before 12 the source cannot limit how long it waits for an answer that was not received
   if migration.source_version() >= 90600 then
+    if migration.source_version() >= 120000 then
+      settings := concat(settings, ' -c tcp_user_timeout=30000');
+    end if;
     perform extensions.dblink_disconnect('versions');
     execute format('alter server legacy_source options (set options %L)',
       concat(settings, ' -c idle_in_transaction_session_timeout=0'));

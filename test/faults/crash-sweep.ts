@@ -153,6 +153,7 @@ async function tryOne(
   const proxy = await startProxy({ port: Number(new URL(targetUrl).port) });
   const target = open(targetAdminUrl);
   try {
+    const before = await lastRun(target);
     proxy.cutBefore(kind, n, () => child.kill('SIGKILL'));
     const ended = endOf(child);
     const job: Job = { root: templates.root, sourceUrl: source.url, targetUrl, jobs };
@@ -164,7 +165,7 @@ async function tryOne(
     assert.is(cut, outcome === undefined, at);
     await noTraces(target, source.admin, at);
     await sameTransaction(target, at);
-    const left = await committed(target);
+    const left = await committed(target, before);
 
     const again = await upSmall(job).catch((error: unknown) => {
       throw new Error(`${at}: the plain re-run fails: ${String(error)}`, { cause: error });
@@ -198,13 +199,27 @@ async function readBy(target: Sql, run: number): Promise<Map<string, number>> {
   return new Map(rows.map(({ entity, count }) => [entity, count]));
 }
 
-/** What the last run committed: rows per entity, and in words. */
-async function committed(target: Sql): Promise<{ read: Map<string, number>; state: string }> {
-  // a run that was killed before it began left the run before as the last
-  const rows = await target<{ entity: string; rows: number; ranges: number }[]>`
+/** Number of the last run; 0 before the first. */
+async function lastRun(target: Sql): Promise<number> {
+  const [ledger] = await target`select to_regclass('migration.runs') is not null as there`;
+  if (ledger?.['there'] !== true) return 0;
+  const [row] = await target<{ run: number }[]>`
+    select coalesce(max(run), 0)::integer as run from migration.runs`;
+  return row?.run ?? 0;
+}
+
+/** What the run after `before` committed, should it have begun: rows per entity, and in words. */
+async function committed(
+  target: Sql,
+  before: number,
+): Promise<{ read: Map<string, number>; state: string }> {
+  const last = await lastRun(target);
+  const rows =
+    last === before
+      ? []
+      : await target<{ entity: string; rows: number; ranges: number }[]>`
     select entity, sum(merged)::integer as rows, count(*)::integer as ranges
-    from migration.ranges
-    where run = (select max(run) from migration.runs where status = 'running')
+    from migration.ranges where run = ${last}
     group by entity`;
   const ranges = rows.reduce((sum, row) => sum + row.ranges, 0);
   return {

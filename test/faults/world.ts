@@ -172,7 +172,7 @@ export async function onOwnServers(
   body: (own: { source: OwnServer; target: OwnServer }) => Promise<void>,
 ): Promise<void> {
   const directory = join(ROOT, '.embedded', `faults-${process.pid}`);
-  const pair = await startPair({ directory, scale: '0.001', seed: '1' });
+  const pair = await startPair({ directory, scale: '0.001', seed: '1', sourceMajor: 17 });
   const source = ownServer(pair.source, pair.sourceUrl, pair.sourceAdminUrl);
   const target = ownServer(pair.target, pair.targetUrl, pair.targetAdminUrl);
   try {
