@@ -7,7 +7,7 @@ import { prepare, type Templates } from './small.ts';
 
 /*
  * SIGKILL before every request and every reply of a run over several phases and ranges. On two idle
- * cores about 45 minutes; SWEEP_STEP=7 tries every seventh message.
+ * cores about an hour; SWEEP_STEP=7 tries every seventh message.
  */
 const STEP = Number(process.env['SWEEP_STEP'] ?? '1');
 
