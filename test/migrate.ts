@@ -5,7 +5,15 @@ import { type Phase, readCatalog } from '../runner/catalog.ts';
 import { type Config, parseUrl } from '../runner/config.ts';
 import { runUp, type UpOptions } from '../runner/run.ts';
 import { testPair, type TestPair, type Urls } from './pair.ts';
-import { changeSchema, type Databases, type Dump, dumpRows, open, ROOT } from './runner.ts';
+import {
+  changeSchema,
+  type Databases,
+  type Dump,
+  dumpRows,
+  open,
+  ROOT,
+  waitFor,
+} from './runner.ts';
 
 /** What differs from a plain `up` of phases 1 to 3. */
 export type MigrateOptions = Partial<
@@ -152,4 +160,16 @@ export async function copyRows(
     update copied set id = ${id}${set === '' ? '' : `, ${set}`};
     insert into ${table} select * from copied;
     drop table copied`);
+}
+
+/** Waits until a session of the runner waits for a lock. */
+export function blockedRunner(watch: Sql): Promise<object> {
+  return waitFor(
+    'the runner waits for a lock',
+    () => watch`
+      select pid from pg_stat_activity
+      where datname = current_database() and application_name like 'runner%'
+        and wait_event_type = 'Lock'`,
+    60,
+  );
 }

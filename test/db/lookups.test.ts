@@ -4,6 +4,7 @@ import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  blockedRunner,
   copyRows,
   dropPair,
   errorOf,
@@ -16,7 +17,7 @@ import {
   rowsWritten,
 } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { open, sameDump, waitFor } from '../runner.ts';
+import { open, sameDump } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -244,14 +245,7 @@ async function during(
   await application`begin`;
   await application`lock table migration.control in access exclusive mode`;
   const running = migrate(pair, { ...PHASES, ...options });
-  await waitFor(
-    'the runner waits for a lock',
-    () => target`
-      select pid from pg_stat_activity
-      where datname = current_database() and application_name like 'runner%'
-        and wait_event_type = 'Lock'`,
-    60,
-  );
+  await blockedRunner(target);
   await change();
   await application`commit`;
   await application.end();

@@ -8,7 +8,15 @@ import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { serverAccount } from '../../runner/embedded-binaries.ts';
-import { copyRows, errorOf, liveRows, migrate, rowsRead, rowsWritten } from '../migrate.ts';
+import {
+  blockedRunner,
+  copyRows,
+  errorOf,
+  liveRows,
+  migrate,
+  rowsRead,
+  rowsWritten,
+} from '../migrate.ts';
 import {
   dumpCatalog,
   type Ended,
@@ -462,18 +470,6 @@ async function runAgainstLock(): Promise<Awaited<Context['locked']>> {
   } finally {
     await shared.drop();
   }
-}
-
-/** Waits until a session of the runner waits for a lock. */
-function blockedRunner(watch: Sql): Promise<object> {
-  return waitFor(
-    'the runner waits for a lock',
-    () => watch`
-      select pid from pg_stat_activity
-      where datname = current_database() and application_name like 'runner%'
-        and wait_event_type = 'Lock'`,
-    60,
-  );
 }
 
 async function slowStatements(target: Sql, seconds: number): Promise<void> {
