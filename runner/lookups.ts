@@ -225,15 +225,13 @@ export async function settleLookups(session: Session, entity: Entity): Promise<v
   );
   await session.query(
     `update migration.lookups as l
-     set settled = true
-     where l.entity = $1 and not exists (
-       select from pg_temp.moved as m where m.source_table = l.source_table)`,
-    [entity.name],
-  );
-  await session.query(
-    `update migration.lookups as l set version_digest = ''
-     where l.entity = $1 and exists (
-       select from pg_temp.moved as m where m.source_table = l.source_table)`,
+     set settled = not m.moved, version_digest = case when m.moved then '' else l.version_digest end
+     from (
+       select o.source_table, exists (
+         select from pg_temp.moved as m where m.source_table = o.source_table) as moved
+       from migration.lookups as o where o.entity = $1
+     ) as m
+     where l.entity = $1 and l.source_table = m.source_table`,
     [entity.name],
   );
   await session.query(
@@ -265,16 +263,12 @@ export function lookupPaths(entity: Entity): Map<string, Step[]> {
   if (/\bover\b/i.test(code) || AMONG_ROWS.test(top)) return paths;
   const driving = /\bfrom\s+legacy\.(\w+)\s+as\s+(\w+)/i.exec(top);
   if (driving?.[1] !== entity.source || driving[2] === undefined) return paths;
-  const aliases = new Map<string, Step[]>([[driving[2], []]]);
-  let table = entity.source;
-  const tables = new Map([[driving[2], table]]);
+  const aliases = new Map([[driving[2], { table: entity.source, path: [] as Step[] }]]);
   for (const [, joined = '', alias = '', left, from = '', column = ''] of top.matchAll(JOIN)) {
     const before = aliases.get(from);
-    table = tables.get(from) ?? '';
     if (left !== alias || before === undefined || mentions(entity, joined) !== 1) continue;
-    const path = [...before, { table, column }];
-    aliases.set(alias, path);
-    tables.set(alias, joined);
+    const path = [...before.path, { table: before.table, column }];
+    aliases.set(alias, { table: joined, path });
     paths.set(joined, path);
   }
   return paths;

@@ -154,8 +154,8 @@ export async function planEntity(
 
 /**
  * Puts into the temporary table `wanted` what has to be read of the ranges of a `keys` piece: keys
- * with another version, keys that are gone, and keys that had something missing from a map that has
- * grown. Ranges whose changes are all in `migration.newer`, as their sums prove, go to `proven`; of
+ * with another version, keys that are gone, keys that changed look-ups lead to, and keys that had
+ * something missing from a map that has grown. Ranges whose changes are all in `migration.newer`, as their sums prove, go to `proven`; of
  * the others (id, version) is listed through the link, which is open.
  */
 export async function findWanted(

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { waitFor } from '../runner.ts';
 import { expectationOf, noTraces } from './invariants.ts';
 import { type Network, noNetwork, openNetwork } from './netns.ts';
+import type { Proxy } from './proxy.ts';
 import {
   block,
   blocked,
@@ -33,26 +34,14 @@ test.after(async (context) => {
 
 test('runner and target, frozen in the middle of a phase: exit 4 by its own watch', ({ stage }) =>
   stage.inWorld(async (world) => {
-    const proxy = await world.proxy('target');
-    const gate = await block(world.targetAdminUrl, 'public.doctor_offices');
-    const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
-    await blocked(world.target, 'runner');
-    proxy.freeze();
-    await gate.release();
-    await endsWithin(40, runner, 4, RUN_AGAIN);
+    const proxy = await freezeTarget(world);
     await proxy.stop();
     await world.recovers();
   }));
 
 test('frozen behind something that keeps the connections: no transaction stays', ({ stage }) =>
   stage.inWorld(async (world) => {
-    const proxy = await world.proxy('target');
-    const gate = await block(world.targetAdminUrl, 'public.doctor_offices');
-    const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
-    await blocked(world.target, 'runner');
-    proxy.freeze();
-    await gate.release();
-    await endsWithin(40, runner, 4, RUN_AGAIN);
+    const proxy = await freezeTarget(world);
     // what is idle without a transaction holds nothing
     await waitFor(
       'the target has ended the transactions of the runner',
@@ -237,6 +226,18 @@ async function sourceOverCable(world: World, { network, source, target }: Cable)
   const expected = await expectationOf(target.sql);
   await source.listen(network.here);
   return { own: { ...own, expected }, sourceAt: await network.detour(source.port) };
+}
+
+/** A run whose connections to the target freeze in the middle of a phase, and that ends by itself. */
+async function freezeTarget(world: World): Promise<Proxy> {
+  const proxy = await world.proxy('target');
+  const gate = await block(world.targetAdminUrl, 'public.doctor_offices');
+  const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
+  await blocked(world.target, 'runner');
+  proxy.freeze();
+  await gate.release();
+  await endsWithin(40, runner, 4, RUN_AGAIN);
+  return proxy;
 }
 
 /** As blockReading, but earlier: the sums over the source's tables wait. */
