@@ -1,9 +1,10 @@
-import type { ArchiveTable } from './catalog.ts';
+import { type ArchiveTable, hashOf } from './catalog.ts';
 import { failureOf, savepoint, type Session, transaction } from './database.ts';
 import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
-import { literal, quoted } from './merge.ts';
+import { HASH_METHOD, literal, quoted } from './merge.ts';
 import { again, LawBroken, PhaseFailed, type Progress, type RunContext } from './phase.ts';
+import { definitionsOf } from './versions.ts';
 
 /**
  * Copies the archive tables in one transaction, a savepoint each: typed, verbatim, keyed by the
@@ -26,10 +27,13 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
         await savepoint(session, async () => {
           const started = new Date();
           await noteAttempt(session, context.run, table, started);
-          const changed = await isChanged(session, context, table);
+          const basis = await basisOf(session, table);
+          const changed = await isChanged(session, context, table, basis);
           if (changed && !open) await openLink(session);
           open ||= changed;
-          const counts = await (changed ? copy(context, session, table) : asBefore(session, table));
+          const counts = await (changed
+            ? copy(context, session, table, basis)
+            : asBefore(session, table));
           await finishEntity(session, context.run, table, counts);
           const seconds = (Date.now() - started.getTime()) / 1000;
           return progress(table, counts, seconds);
@@ -81,6 +85,7 @@ async function isChanged(
   session: Session,
   context: RunContext,
   table: ArchiveTable,
+  basis: string,
 ): Promise<boolean> {
   await session.query(table.text);
   await session.query(
@@ -93,12 +98,23 @@ async function isChanged(
      where r.entity = $1 and r.basis = $2 and (r.row_count, r.sum_a, r.sum_b) = (
        select coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0), coalesce(sum(s.sum_b), 0)
        from pg_temp.sums as s where s.source_table = $3)`,
-    [table.name, table.hash, table.source],
+    [table.name, basis, table.source],
   );
   return context.full || same.length === 0;
 }
 
-async function copy(context: RunContext, session: Session, table: ArchiveTable): Promise<Counts> {
+/** Equal basis = the file, the comparison, and place and definition of the source table are the same. */
+async function basisOf(session: Session, table: ArchiveTable): Promise<string> {
+  const definition = await definitionsOf(session, { reads: [table.source] });
+  return hashOf([table.hash, HASH_METHOD, definition].join('\n'));
+}
+
+async function copy(
+  context: RunContext,
+  session: Session,
+  table: ArchiveTable,
+  basis: string,
+): Promise<Counts> {
   const columns = await columnsOf(session, table);
   const from =
     table.secret === null ? `legacy.${quoted(table.source)}` : await openSecret(session, table);
@@ -121,7 +137,7 @@ async function copy(context: RunContext, session: Session, table: ArchiveTable):
          insert into ${nameOf(table)} as a (${names.join(', ')})
          select ${pick('s')} from ${from} as s
          on conflict (id) do update set ${names.map((name) => `${name} = excluded.${name}`).join(', ')}
-         where row(${pick('a')}) is distinct from row(${pick('excluded')})
+         where row(${pick('a')})::text <> row(${pick('excluded')})::text
          returning a.xmax = 0 as new)
        select count(*) filter (where new) as inserted, count(*) filter (where not new) as updated
        from written`,
@@ -144,14 +160,15 @@ async function copy(context: RunContext, session: Session, table: ArchiveTable):
   if (table.secret !== null) await session.query(`drop foreign table ${from}`);
   await session.query(
     `insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
-       merged, rejected, filtered, run)
+       merged, rejected, filtered, run, method)
      select $1, 0, coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
-       coalesce(sum(s.sum_b), 0), $2, $4, $4, 0, 0, $5
+       coalesce(sum(s.sum_b), 0), $2, $4, $4, 0, 0, $5, ${HASH_METHOD}
      from pg_temp.sums as s where s.source_table = $3
      on conflict (entity, range) do update set row_count = excluded.row_count,
        sum_a = excluded.sum_a, sum_b = excluded.sum_b, basis = excluded.basis,
-       source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run`,
-    [table.name, table.hash, table.source, counts.source, context.run],
+       source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run,
+       method = excluded.method`,
+    [table.name, basis, table.source, counts.source, context.run],
   );
   const unchanged = counts.source - counts.inserted - counts.updated;
   return { ...counts, unchanged, kept: 0, rejected: 0, filtered: 0 };

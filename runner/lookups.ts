@@ -54,10 +54,12 @@ export async function takeLookups(session: Session, catalog: Catalog, run: numbe
   await session.query(
     `insert into pg_temp.seen (entity, source_table, followed, columns, version_digest)
      select u.entity, u.table, u.followed, c.columns,
-       concat_ws(':', coalesce(s.rows, 0), coalesce(s.a, 0), coalesce(s.b, 0))
+       concat_ws(':', coalesce(s.rows, 0), coalesce(s.a, 0), coalesce(s.b, 0),
+         k.identity, k.definition)
      from jsonb_to_recordset($1::text::jsonb) as u (entity text, "table" text, followed boolean)
      join pg_class as v on v.oid = to_regclass(concat('transform.', quote_ident(u.entity)))
      join pg_class as t on t.oid = to_regclass(concat('legacy.', quote_ident(u.table)))
+     join migration.source_tables as k on k.source_table = u.table
      cross join lateral (
        select coalesce(array_agg(a.attname::text order by a.attname::text), '{}') as columns
        from pg_attribute as a

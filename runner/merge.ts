@@ -5,8 +5,8 @@ export interface Column {
   name: string;
   /** Type of the target column as PostgreSQL prints it: `character varying(50)`. */
   type: string;
-  /** What kind of type it is, as far as comparing and hashing need to know. */
-  kind: 'plain' | 'enum' | 'json' | 'integer';
+  /** The hash of the type tells every two values apart; other columns are compared as text. */
+  native: boolean;
 }
 
 /** What the catalogs of both sides say about an entity; everything the statements depend on. */
@@ -36,8 +36,11 @@ export type Scope =
 /** Who wins when the application changed a row whose source changed too. */
 export type ConflictPolicy = 'source' | 'target';
 
-/** Number of the hash method below; another number in the ledger = compare every row. */
-export const HASH_METHOD = 1;
+/**
+ * Number of the hash method below; another number in the ledger = compare every row. 1 was the
+ * native hash of every type but enum and json, which folds signs and scales.
+ */
+export const HASH_METHOD = 2;
 
 /** True when one range holds the whole entity. */
 export function isWhole(shape: Shape): boolean {
@@ -87,14 +90,13 @@ ${versionJoin(entity, scope, 'v')}left join ids.${quoted(entity.name)} as m
 }
 
 /**
- * The rows of a scope that are not filtered, as a sub-select: legacy_key, the columns in the types
- * they are kept and hashed in, missing, reject. The barrier (offset 0) keeps the planner from
- * computing every expression twice.
+ * The rows of a scope that are not filtered, as a sub-select: legacy_key, the columns, missing,
+ * reject. The barrier (offset 0) keeps the planner from computing every expression twice.
  */
 export function viewRows(shape: Shape, scope: Scope): string {
   const { entity } = shape;
   return `(
-  select e.legacy_key, ${shape.columns.map((c) => `${read(c)} as ${quoted(c.name)}`).join(', ')},
+  select e.legacy_key, ${shape.columns.map((c) => `e.${quoted(c.name)}`).join(', ')},
     ${shape.has.missing ? 'e.missing' : 'null::text as missing'},
     ${shape.has.reject ? 'e.reject' : 'null::text as reject'}
   from transform.${quoted(entity.name)} as e
@@ -178,15 +180,21 @@ delete from ids.${quoted(shape.entity.name)} as m using pg_temp.batch as b
 where m.legacy_id = b.legacy_key and b.reject is not null and m.row_hash is null`;
 }
 
-/** Target rows the batch will meet; locked, so that the application cannot change them meanwhile. */
-export function findPresent(shape: Shape): string {
+/**
+ * Target rows the batch will meet; locked, so that the application cannot change them meanwhile.
+ * `rehash`: what was written is not known by its hash, only by the marks of our transactions.
+ */
+export function findPresent(shape: Shape, rehash: boolean): string {
   const { entity } = shape;
+  const changed = rehash
+    ? 'not exists (select from migration.writes as w where w.xmin = t.xmin)'
+    : `${hash(shape, 't')} <> b.known_written`;
   return `
 insert into pg_temp.present (legacy_key, target_id, differs, touched)
 select
   b.legacy_key, b.target_id,
   ${differs(shape, 't', 'b')},
-  b.known and b.known_written is not null and ${hash(shape, 't')} <> b.known_written
+  b.known and b.known_written is not null and ${changed}
 from pg_temp.batch as b
 join ${targetOf(entity)} as t on t.id = b.target_id
 where ${toWrite('b')}
@@ -194,6 +202,22 @@ for update of t;
 update pg_temp.batch as b set adopting = true
 from pg_temp.present as p
 where p.legacy_key = b.legacy_key and b.known_written is null and not b.adopted`;
+}
+
+/**
+ * For hashes of another method: rows the application changed or deleted, and whose source row is
+ * the same version, are as little ours to write as they were before.
+ */
+export function leaveTouched(shape: Shape): string {
+  return `
+update pg_temp.batch as b set known_hash = b.row_hash
+from ids.${quoted(shape.entity.name)} as m
+where m.legacy_id = b.legacy_key and m.version = b.version
+  and b.reject is null and b.known_written is not null
+  and not exists (
+    select from pg_temp.present as p where p.legacy_key = b.legacy_key and not p.touched);
+delete from pg_temp.present as p using pg_temp.batch as b
+where b.legacy_key = p.legacy_key and b.known_hash = b.row_hash`;
 }
 
 /** Old images of rows of the application that are about to be overwritten. */
@@ -459,7 +483,7 @@ export function enterRanges(shape: Shape, basis: string, seen: string, run: numb
       : `${column} >= r.range * ${shape.width} and ${column} < (r.range + 1) * ${shape.width}`;
   return `
 insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
-  merged, rejected, filtered, run, seen)
+  merged, rejected, filtered, run, seen, method)
 select ${name}, r.range, r.row_count, r.sum_a, r.sum_b, ${literal(basis)}, r.source_rows,
   (select count(*) from ids.${quoted(shape.entity.name)} as m where ${inRange('m.legacy_id')})
     - (select count(*) from migration.gone as g
@@ -468,13 +492,13 @@ select ${name}, r.range, r.row_count, r.sum_a, r.sum_b, ${literal(basis)}, r.sou
    where j.entity = ${name} and j.resolved_run is null and ${inRange('j.legacy_id')}),
   (select count(*) from migration.filtered as f
    where f.entity = ${name} and ${inRange('f.legacy_id')}),
-  ${run}, ${literal(seen)}
+  ${run}, ${literal(seen)}, ${HASH_METHOD}
 from pg_temp.batch_ranges as r
 on conflict (entity, range) do update set
   row_count = excluded.row_count, sum_a = excluded.sum_a, sum_b = excluded.sum_b,
   basis = excluded.basis, source_rows = excluded.source_rows, merged = excluded.merged,
   rejected = excluded.rejected, filtered = excluded.filtered, run = excluded.run,
-  seen = excluded.seen`;
+  seen = excluded.seen, method = excluded.method`;
 }
 
 /** The source rows of open rejects that have none yet. */
@@ -520,7 +544,7 @@ export function explain(shape: Shape, policy: ConflictPolicy): string {
     fillBatch(shape, scope),
     fillLeftOut(shape, scope),
     adopt(shape),
-    findPresent(shape),
+    findPresent(shape, false),
     findGone(shape, scope),
     ...(shape.entity.deletes === 'remove' ? removeGone(shape, 0) : listGone(shape, scope, 0)),
     keepImages(shape, 0, policy),
@@ -620,19 +644,17 @@ function isKept(policy: ConflictPolicy): string {
     and (p.legacy_key is null or (p.touched and p.differs))`;
 }
 
-/** The view's value in the type it is kept and hashed in. */
-function read(column: Column): string {
-  return column.kind === 'integer' && column.type === 'bigint'
-    ? `e.${quoted(column.name)}::bigint`
-    : `e.${quoted(column.name)}`;
-}
-
 /** Text, not varchar(n), so that a value that is too long is an error and not cut. */
 function batchType(column: Column): string {
-  return /^(character varying|text)/.test(column.type) ? 'text' : column.type;
+  return isText(column.type) ? 'text' : column.type;
 }
 
-/** Hash method 1: the columns in the order of the view; enum and json as text. */
+/** True for text and varchar, as `format_type` prints them; not for arrays of them. */
+export function isText(type: string): boolean {
+  return /^(text|character varying(\(\d+\))?)$/.test(type);
+}
+
+/** Hash method 2: the columns in the order of the view, each as `comparable` has it. */
 export function hash(shape: Shape, from: string): string {
   const values = shape.columns.map((column) => comparable(column, from));
   return `hash_record_extended(row(${values.join(', ')}), 0)`;
@@ -643,8 +665,8 @@ function differs(shape: Shape, left: string, right: string): string {
   return `row(${of(left)}) is distinct from row(${of(right)})`;
 }
 
-/** A column as it is compared and hashed: enum and json as text. */
+/** A column as it is compared and hashed: two values are equal where their texts are. */
 export function comparable(column: Column, from: string): string {
   const value = `${from}.${quoted(column.name)}`;
-  return column.kind === 'enum' || column.kind === 'json' ? `${value}::text` : value;
+  return column.native ? value : `${value}::text collate "C"`;
 }

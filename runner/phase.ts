@@ -501,7 +501,8 @@ async function write(
   if (hadRows) {
     const adopt = selfMapped ? undefined : merge.adopt(shape);
     if (adopt !== undefined) await session.query(adopt);
-    await session.query(merge.findPresent(shape));
+    await session.query(merge.findPresent(shape, piece.rehash));
+    if (piece.rehash) await session.query(merge.leaveTouched(shape));
   }
   await session.query(merge.findGone(shape, scope));
   await session.query('analyze pg_temp.present; analyze pg_temp.gone');

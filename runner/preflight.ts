@@ -1,14 +1,14 @@
 import { blanked, type Catalog, type Entity, type Problem, positionAt } from './catalog.ts';
 import { ConnectionLost, failureOf, savepoint, type Session } from './database.ts';
-import { type Column, quoted, type Shape } from './merge.ts';
+import { type Column, isText, quoted, type Shape } from './merge.ts';
 
 /** A column of a view or a table as the catalog shows it. */
 interface CatalogColumn {
   relation: string;
   name: string;
   type: string;
-  /** pg_type.typtype: e = enum. */
-  kind: string;
+  /** The hash of the type tells every two values apart. */
+  native: boolean;
   required: boolean;
   has_default: boolean;
 }
@@ -275,7 +275,6 @@ function compare(entity: Entity, view: CatalogColumn[], target: CatalogColumn[])
 
 /** Text and varchar are one; plain numeric takes any; an integer fits bigint; nothing else. */
 function fits(given: string, stored: string): boolean {
-  const isText = (type: string) => /^(text|character varying)/.test(type);
   if (given === stored || (isText(given) && isText(stored))) return true;
   if (stored === 'numeric') return given.startsWith('numeric');
   return stored === 'bigint' && (given === 'integer' || given === 'smallint');
@@ -283,26 +282,21 @@ function fits(given: string, stored: string): boolean {
 
 function shapeColumn(column: CatalogColumn, target: CatalogColumn[]): Column {
   const stored = target.find((other) => other.name === column.name) ?? column;
-  const kind =
-    stored.kind === 'e'
-      ? 'enum'
-      : stored.type === 'json' || stored.type === 'xml'
-        ? 'json'
-        : column.type === 'integer' || column.type === 'smallint'
-          ? 'integer'
-          : 'plain';
-  return { name: column.name, type: stored.type, kind };
+  return { name: column.name, type: stored.type, native: stored.native && column.native };
 }
 
 async function columnsOf(session: Session, schema: string): Promise<CatalogColumn[]> {
   return session.query<CatalogColumn>(
     `select
        c.relname as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
-       t.typtype::text as kind, a.attnotnull as required,
+       -- numeric and jsonb lose the sign, bigint and timestamps their halves, citext the case ...
+       a.atttypid = any ('{boolean,int2,int4,date,uuid,text,varchar,bytea}'::regtype[])
+         and coalesce(l.collisdeterministic, true) as native,
+       a.attnotnull as required,
        a.atthasdef or a.attidentity <> '' or a.attgenerated <> '' as has_default
      from pg_class as c
      join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-     join pg_type as t on t.oid = a.atttypid
+     left join pg_collation as l on l.oid = a.attcollation
      where c.relnamespace = to_regnamespace($1) and c.relkind in ('r', 'p', 'v')
      order by c.relname, a.attnum`,
     [schema],

@@ -229,7 +229,7 @@ async function prepare(options: UpOptions, session: Session, run: number) {
   refuseIfNotReady(await examineSource(session, tables));
   const there = tables.filter((table) => !link.missing.includes(table));
   await ledger.enterCatalog(session, catalog);
-  await takeSums(session, there, run);
+  for (const remark of await takeSums(session, there, run)) options.remark(remark);
   const { shapes, problems } = await preflight(session, catalog, (entity) =>
     widthOf(session, entity),
   );

@@ -78,13 +78,14 @@ export async function verifyArchive(
      where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped order by a.attnum`,
     [table.name],
   );
-  const row = (alias: string) => `row(${columns.map(({ name }) => `${alias}.${name}`).join(', ')})`;
+  const row = (alias: string) =>
+    `row(${columns.map(({ name }) => `${alias}.${name}`).join(', ')})::text`;
   const rows = await reading(session, () =>
     session.query<{ legacy_key: number | null; kind: Difference | null; compared: number }>(
       `with both_sides as (
          select coalesce(s.id, a.id)::bigint as legacy_key,
            case when a.id is null then 'missing' when s.id is null then 'surplus'
-             when ${row('s')} is distinct from ${row('a')} then 'changed' end as kind
+             when ${row('s')} <> ${row('a')} then 'changed' end as kind
          from ${from} as s full join ${copy} as a on a.id = s.id)
        select b.legacy_key, b.kind, (select count(*) from both_sides) as compared
        from (select 1) as one left join both_sides as b on b.kind is not null order by 1`,

@@ -23,6 +23,8 @@ export interface Piece {
   ranges: RangeSums[];
   /** Rows in the source in these ranges. */
   rows: number;
+  /** The hashes of its rows are of another method: they tell nothing about changes. */
+  rehash: boolean;
 }
 
 /** What has to be done for one entity. */
@@ -54,10 +56,11 @@ const NEWER_SHARE = 0.2;
 
 /**
  * Takes the sums of every source table into the temporary table `sums`, over dblink, before the
- * first foreign read; chooses the width of a table the first time it is seen. Of tables in which
- * ranges changed it lists the rows that look newer. The link is open.
+ * first foreign read; chooses the width of a table the first time it is seen, and keeps where it is
+ * and how it is defined. Of tables in which ranges changed it lists the rows that look newer. The
+ * link is open. Returns what makes row versions incomparable, a sentence each.
  */
-export async function takeSums(session: Session, tables: string[], run: number): Promise<void> {
+export async function takeSums(session: Session, tables: string[], run: number): Promise<string[]> {
   await session.query(
     'update migration.runs set horizon = migration.source_horizon() where run = $1',
     [run],
@@ -82,6 +85,7 @@ export async function takeSums(session: Session, tables: string[], run: number):
       from migration.source_tables as t, migration.range_sums(t.source_table, t.width) as s
       where t.source_table = ${name} group by s.range`);
   }
+  const remarks = await noteDefinitions(session, tables);
   await session.query('delete from migration.newer');
   await session.query(`
     select migration.list_newer(c.source_table, c.since, c.low, c.high, (
@@ -98,6 +102,23 @@ export async function takeSums(session: Session, tables: string[], run: number):
       group by e.source, e.width
     ) as c`);
   await session.query('analyze migration.newer');
+  return remarks;
+}
+
+async function noteDefinitions(session: Session, tables: string[]): Promise<string[]> {
+  const rows = await session.query<{ table: string; moved: boolean; redefined: boolean }>(
+    `select source_table as "table", moved, redefined from migration.note_definitions($1) order by 1`,
+    [tables],
+  );
+  if (rows.some(({ moved }) => moved)) {
+    return [
+      'the source is not the server, or not the history, of the last run: everything is compared',
+    ];
+  }
+  return rows.map(
+    ({ table }) =>
+      `the source table ${table} is defined differently now: what reads it is compared whole`,
+  );
 }
 
 /** Keys per range of the source table; 0 where one range holds the whole entity. */
@@ -119,13 +140,14 @@ export async function planEntity(
   const { entity } = shape;
   const { functionsHash, full, retry } = options;
   const seen = await seenBy(session, entity);
-  const basis = basisOf(entity, functionsHash, seen);
+  const basis = basisOf(entity, functionsHash, seen, await definitionsOf(session, entity));
   const grown = await grownMaps(session, entity);
   const again = grown.length > 0 || retry;
   const forced = again ? await forcedRanges(session, shape, grown) : [];
   const affected = await affectedRanges(session, shape);
-  const states = await session.query<RangeSums & { state: 'same' | 'keys' | 'range' }>(`
+  const states = await session.query<State>(`
     select
+      coalesce(l.method <> ${HASH_METHOD}, false) as rehash,
       coalesce(s.range, l.range) as range,
       coalesce(s.row_count, 0)::bigint as row_count,
       coalesce(s.sum_a, 0)::text as sum_a,
@@ -288,10 +310,27 @@ function sumsOf(shape: Shape): string {
     : `select range, row_count, sum_a, sum_b ${from}`;
 }
 
-/** Equal basis = the file, the helper functions, the hash and what is looked up are the same. */
-function basisOf(entity: Entity, functionsHash: string, seen: Seen): string {
-  const parts = [entity.hash, functionsHash, String(HASH_METHOD), seen.basis];
+/**
+ * Equal basis = the file, the helper functions, the hash, what is looked up, and place and
+ * definition of every source table that is read are the same.
+ */
+function basisOf(entity: Entity, functionsHash: string, seen: Seen, definitions: string): string {
+  const parts = [entity.hash, functionsHash, String(HASH_METHOD), seen.basis, definitions];
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 32);
+}
+
+/** Where the tables that are read are, and how they are defined, as `takeSums` found them. */
+export async function definitionsOf(
+  session: Session,
+  { reads }: Pick<Entity, 'reads'>,
+): Promise<string> {
+  const [row] = await session.query<{ definitions: string }>(
+    `select coalesce(string_agg(concat_ws(' ', source_table, identity, definition), e'\\n'
+       order by source_table), '') as definitions
+     from migration.source_tables where source_table = any ($1)`,
+    [reads],
+  );
+  return row?.definitions ?? '';
 }
 
 /** Ranges with rows that changed look-ups lead to. */
@@ -330,22 +369,21 @@ async function forcedRanges(session: Session, shape: Shape, grown: string[]): Pr
   return rows.map((row) => row.range);
 }
 
-function cut(
-  shape: Shape,
-  states: (RangeSums & { state: 'same' | 'keys' | 'range' })[],
-  sourceRows: number,
-  pieceRows: number,
-): Piece[] {
+/** A range: what the source and the ledger say about it. */
+type State = RangeSums & { state: 'same' | 'keys' | 'range'; rehash: boolean };
+
+function cut(shape: Shape, states: State[], sourceRows: number, pieceRows: number): Piece[] {
   const changed = states.filter((state) => state.state !== 'same');
   if (changed.length === 0) return [];
   const whole = isWhole(shape);
   if (whole || shape.entity.idMaps.includes(shape.entity.name)) {
-    return [{ kind: 'all', ranges: states, rows: sourceRows }];
+    const rehash = states.some((state) => state.rehash);
+    return [{ kind: 'all', ranges: states, rows: sourceRows, rehash }];
   }
   const pieces: Piece[] = [];
-  for (const { state, ...sums } of states) {
+  for (const { state, rehash, ...sums } of states) {
     if (state === 'same') {
-      pieces.push({ kind: 'range', ranges: [], rows: 0 });
+      pieces.push({ kind: 'range', ranges: [], rows: 0, rehash });
       continue;
     }
     const kind = state === 'keys' && sourceRows >= SMALL ? 'keys' : 'range';
@@ -354,8 +392,9 @@ function cut(
     if (last !== undefined && last.kind === kind && last.rows + sums.row_count <= limit) {
       last.ranges.push(sums);
       last.rows += sums.row_count;
+      last.rehash ||= rehash;
     } else {
-      pieces.push({ kind, ranges: [sums], rows: sums.row_count });
+      pieces.push({ kind, ranges: [sums], rows: sums.row_count, rehash });
     }
   }
   return pieces.filter((piece) => piece.ranges.length > 0);

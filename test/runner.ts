@@ -1,8 +1,17 @@
 /* The runner as a user meets it: a process of its own; and ways to compare what it left behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
@@ -132,6 +141,25 @@ export function scratch(): Scratch {
     },
     remove,
   };
+}
+
+/** A scratch copy without entities, archive and data checks, and with these files instead. */
+export function tinyProject(files: Record<string, string>): Scratch {
+  const project = scratch();
+  for (const name of readdirSync(join(project.root, 'sql'))) {
+    if (name !== '0-setup') rmSync(join(project.root, 'sql', name), { recursive: true });
+  }
+  for (const name of readdirSync(join(project.root, 'checks'), {
+    recursive: true,
+    encoding: 'utf8',
+  })) {
+    if (name.endsWith('.sql')) rmSync(join(project.root, 'checks', name));
+  }
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(project.root, file)), { recursive: true });
+    writeFileSync(join(project.root, file), text);
+  }
+  return project;
 }
 
 /** Prints what a test has found out: numbers of cases, seconds. */

@@ -55,11 +55,8 @@ async function runCommand(context: Context): Promise<number> {
       const tables = sourceTables(catalog);
       const link = await buildLink(session, source, tables);
       await enterCatalog(session, catalog);
-      await takeSums(
-        session,
-        tables.filter((name) => !link.missing.includes(name)),
-        0,
-      );
+      const there = tables.filter((name) => !link.missing.includes(name));
+      for (const remark of await takeSums(session, there, 0)) note(remark);
       const result = await preflight(session, catalog, (entity) => widthOf(session, entity));
       await takeLookups(session, catalog, 0);
       found = result.problems;

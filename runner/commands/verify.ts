@@ -5,7 +5,7 @@ import type { Endpoint } from '../config.ts';
 import { type Session, transaction } from '../database.ts';
 import { installedHash } from '../ledger.ts';
 import { login, openLink, pointLink } from '../link.ts';
-import { quoted, type Shape } from '../merge.ts';
+import { HASH_METHOD, quoted, type Shape } from '../merge.ts';
 import { readShapes } from '../preflight.ts';
 import { Interrupted } from '../run.ts';
 import { note, say, sayJson, table, words } from '../terminal.ts';
@@ -60,6 +60,7 @@ async function verifyAll(
       )
     ).map(({ entity }) => entity),
   );
+  await refuseOtherHashes(session);
   const shapes = await readShapes(session, catalog);
   const known = [...shapes.keys(), ...catalog.archive.map(({ name }) => name)];
   const unknown = wanted.filter((name) => !known.includes(name));
@@ -83,6 +84,19 @@ async function verifyAll(
   }
   for (const [each, from] of sources) found.push(await verifyArchive(session, each, from));
   return found;
+}
+
+/** Hashes of another method say nothing; a ledger of an older release has no column for it. */
+async function refuseOtherHashes(session: Session): Promise<void> {
+  const others = await session.query(
+    `select from migration.ranges as r
+     where coalesce(to_jsonb(r) ->> 'method', '1') <> '${HASH_METHOD}' limit 1`,
+  );
+  if (others.length === 0) return;
+  throw new Error(
+    'the rows were written by another release, which compared them in another way; ' +
+      'run `runner up` first: it compares everything once',
+  );
 }
 
 function verifyOne(context: Context, session: Session, shape: Shape): Promise<EntityFindings> {

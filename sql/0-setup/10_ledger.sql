@@ -46,11 +46,17 @@ create table if not exists migration.lease (
   run  bigint not null references migration.runs
 );
 
--- keys per range of a source table, chosen once for about 10,000 rows
+-- keys per range of a source table, chosen once for about 10,000 rows; where the table was when it
+-- was last looked at (server, history, database), and a digest of its definition
 create table if not exists migration.source_tables (
   source_table text primary key,
-  width        bigint not null check (width > 0)
+  width        bigint not null check (width > 0),
+  identity     text,
+  definition   text
 );
+alter table migration.source_tables
+  add column if not exists identity text,
+  add column if not exists definition text;
 
 -- rows of the source that look newer than what was complete before this run: a hint that saves
 -- listing whole ranges, believed only where the sums of the range prove it
@@ -154,9 +160,14 @@ create table if not exists migration.ranges (
   run         bigint not null,
   -- content of the followed look-ups it was brought to
   seen        text not null default '',
+  -- number of the method by which the hashes of its rows were made
+  method      integer not null,
   primary key (entity, range)
 );
-alter table migration.ranges add column if not exists seen text not null default '';
+alter table migration.ranges
+  add column if not exists seen text not null default '',
+  add column if not exists method integer not null default 1;
+alter table migration.ranges alter column method drop default;
 
 create table if not exists migration.rejects (
   entity          text not null,

@@ -62,6 +62,85 @@ begin
 end
 $$;
 
+-- Which database of which history this is. Versions of two histories have nothing to do with each
+-- other: a restored or promoted server gives the same numbers to other rows. Where the reader may
+-- not ask, and in 9.5, the start of the server stands in: then every restart is another history.
+create or replace function migration.source_identity() returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  version  integer := migration.source_version();
+  history  text := $q$select concat_ws('/', pg_postmaster_start_time(), d.oid)$q$;
+  allowed  boolean := false;
+  identity text;
+begin
+  if version >= 90600 then
+    select a.allowed into allowed
+    from extensions.dblink('versions', $q$
+      select has_function_privilege('pg_catalog.pg_control_system()', 'execute')
+        and has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute')
+        and has_function_privilege('pg_catalog.pg_control_recovery()', 'execute')
+    $q$) as a (allowed boolean);
+  end if;
+  if allowed then
+    -- after a promotion the control file has the new timeline only from the next checkpoint on
+    history := format($q$
+      select concat_ws('/', s.system_identifier, greatest(c.timeline_id, case
+        when pg_is_in_recovery() then r.min_recovery_end_timeline
+        else ('x' || left(%s, 8))::bit(32)::integer end), d.oid)
+      from pg_control_system() as s, pg_control_checkpoint() as c, pg_control_recovery() as r,
+        pg_database as d
+      where d.datname = current_database()
+    $q$, case when version >= 100000 then 'pg_walfile_name(pg_current_wal_lsn())'
+      else 'pg_xlogfile_name(pg_current_xlog_location())' end);
+  else
+    history := history || ' from pg_database as d where d.datname = current_database()';
+  end if;
+  select i.identity into strict identity
+  from extensions.dblink('versions', history) as i (identity text);
+  return identity;
+end
+$$;
+
+-- Keeps of every source table where it is and how it is defined: ALTER TABLE and ALTER TYPE change
+-- what a row says and no version. Returns the tables of which that is not what was kept.
+create or replace function migration.note_definitions(tables text[])
+returns table (source_table text, moved boolean, redefined boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  here text := migration.source_identity();
+begin
+  return query
+  with found as materialized (
+    select d.source_table, d.definition
+    from extensions.dblink('versions', $q$
+      select c.relname::text, md5(concat_ws(' ', c.oid, c.relkind, (
+        select string_agg(concat_ws(' ', a.attnum, a.attname,
+          format_type(a.atttypid, a.atttypmod), to_jsonb(a) ->> 'attmissingval',
+          case when to_jsonb(a) ->> 'attgenerated' <> '' then pg_get_expr(g.adbin, g.adrelid) end,
+          (select string_agg(e.enumlabel, ',' order by e.enumsortorder)
+           from pg_catalog.pg_enum as e
+           join pg_catalog.pg_type as t on e.enumtypid in (t.oid, t.typelem, t.typbasetype)
+           where t.oid = a.atttypid)), e'\n' order by a.attnum)
+        from pg_catalog.pg_attribute as a
+        left join pg_catalog.pg_attrdef as g on g.adrelid = a.attrelid and g.adnum = a.attnum
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)))
+      from pg_catalog.pg_class as c
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
+      where c.relkind in ('r', 'p', 'v', 'm', 'f')
+    $q$) as d (source_table text, definition text)
+    where d.source_table = any (tables)
+  ),
+  written as (
+    update migration.source_tables as t set identity = here, definition = f.definition
+    from found as f, migration.source_tables as o
+    where t.source_table = f.source_table and o.source_table = f.source_table
+      and (t.identity, t.definition) is distinct from (here, f.definition)
+    returning t.source_table, o.identity <> here as moved, o.definition <> f.definition as redefined
+  )
+  select w.source_table, w.moved, w.redefined from written as w where w.moved or w.redefined;
+end
+$$;
+
 -- Smallest and largest id and the number of rows of a source table.
 create or replace function migration.source_extent(source_table text)
 returns table (first_key bigint, last_key bigint, row_count bigint)
