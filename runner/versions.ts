@@ -147,7 +147,6 @@ export async function planEntity(
   const affected = await affectedRanges(session, shape);
   const states = await session.query<State>(`
     select
-      coalesce(l.method <> ${HASH_METHOD}, false) as rehash,
       coalesce(s.range, l.range) as range,
       coalesce(s.row_count, 0)::bigint as row_count,
       coalesce(s.sum_a, 0)::text as sum_a,
@@ -163,7 +162,8 @@ export async function planEntity(
           and l.row_count = l.source_rows
           and coalesce(s.range, l.range) <> all ('{${forced.join(',')}}'::bigint[]) then 'same'
         else 'keys'
-      end as state
+      end as state,
+      coalesce(l.method <> ${HASH_METHOD}, false) as rehash
     from (${sumsOf(shape)}) as s
     full join (
       select * from migration.ranges as r where r.entity = ${literal(entity.name)}
