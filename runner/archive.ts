@@ -1,10 +1,16 @@
-import { type ArchiveTable, hashOf } from './catalog.ts';
+import type { ArchiveTable } from './catalog.ts';
 import { failureOf, savepoint, type Session, transaction } from './database.ts';
-import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
+import { type Counts, holdLease } from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
-import { HASH_METHOD, literal, quoted } from './merge.ts';
-import { again, LawBroken, PhaseFailed, type Progress, type RunContext } from './phase.ts';
-import { definitionsOf } from './versions.ts';
+import {
+  again,
+  LawBroken,
+  noteFailure,
+  PhaseFailed,
+  type Progress,
+  type RunContext,
+} from './phase.ts';
+import { literal, quoted } from './render.ts';
 
 /**
  * Copies the archive tables in one transaction, a savepoint each: typed, verbatim, keyed by the
@@ -26,15 +32,16 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
       done.push(
         await savepoint(session, async () => {
           const started = new Date();
-          await noteAttempt(session, context.run, table, started);
-          const basis = await basisOf(session, table);
-          const changed = await isChanged(session, context, table, basis);
+          await session.query(table.text);
+          const [known] = await session.query<{ changed: boolean }>(
+            'select migration.start_archive($1, $2, $3) as changed',
+            [table.name, table.source, table.hash],
+          );
+          const changed = known?.changed ?? true;
           if (changed && !open) await openLink(session);
           open ||= changed;
-          const counts = await (changed
-            ? copy(context, session, table, basis)
-            : asBefore(session, table));
-          await finishEntity(session, context.run, table, counts);
+          const copied = changed ? await copy(context, session, table) : null;
+          const counts = await finish(session, table, copied);
           const seconds = (Date.now() - started.getTime()) / 1000;
           return progress(table, counts, seconds);
         }),
@@ -49,12 +56,8 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
     if (current === undefined || context.dryRun) throw error;
     if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
     const message = error instanceof Error ? error.message : String(error);
-    const failed = current;
-    await transaction(session, async () => {
-      await holdLease(session, context.run);
-      await noteAttempt(session, context.run, failed, new Date(), message);
-    });
-    throw new PhaseFailed('archive', failed.name, message, false, error);
+    await noteFailure(context, [current.name], new Date(), message);
+    throw new PhaseFailed('archive', current.name, message, false, error);
   }
   for (const each of done) context.report(each);
 }
@@ -81,40 +84,24 @@ export async function dropArchive(session: Session, tables: ArchiveTable[]): Pro
   return rows;
 }
 
-async function isChanged(
-  session: Session,
-  context: RunContext,
-  table: ArchiveTable,
-  basis: string,
-): Promise<boolean> {
-  await session.query(table.text);
-  await session.query(
-    `insert into migration.entities (entity, phase, target, source, width)
-     values ($1, 'archive', $1, $2, 0) on conflict (entity) do nothing`,
-    [table.name, table.source],
-  );
-  const same = await session.query(
-    `select from migration.ranges as r
-     where r.entity = $1 and r.basis = $2 and (r.row_count, r.sum_a, r.sum_b) = (
-       select coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0), coalesce(sum(s.sum_b), 0)
-       from pg_temp.sums as s where s.source_table = $3)`,
-    [table.name, basis, table.source],
-  );
-  return context.full || same.length === 0;
-}
+/** What a copy did. */
+type Copied = Pick<Counts, 'source' | 'inserted' | 'updated' | 'gone'>;
 
-/** Equal basis = the file, the comparison, and place and definition of the source table are the same. */
-async function basisOf(session: Session, table: ArchiveTable): Promise<string> {
-  const definition = await definitionsOf(session, { reads: [table.source] });
-  return hashOf([table.hash, HASH_METHOD, definition].join('\n'));
-}
-
-async function copy(
-  context: RunContext,
+/** Enters a copy in the ledger; null where the table was not read. */
+async function finish(
   session: Session,
   table: ArchiveTable,
-  basis: string,
+  copied: Copied | null,
 ): Promise<Counts> {
+  const [row] = await session.query<{ counts: Counts }>(
+    'select migration.finish_archive($1, $2::text::jsonb) as counts',
+    [table.name, copied === null ? null : JSON.stringify(copied)],
+  );
+  if (row === undefined) throw new LawBroken(`${table.name}: the ledger is unreadable`);
+  return row.counts;
+}
+
+async function copy(context: RunContext, session: Session, table: ArchiveTable): Promise<Copied> {
   const columns = await columnsOf(session, table);
   const from =
     table.secret === null ? `legacy.${quoted(table.source)}` : await openSecret(session, table);
@@ -155,23 +142,10 @@ async function copy(
       );
     }
     const { inserted, updated } = written ?? { inserted: 0, updated: 0 };
-    return { source: rows, inserted, updated, gone: gone?.count ?? 0, read: rows };
+    return { source: rows, inserted, updated, gone: gone?.count ?? 0 };
   });
   if (table.secret !== null) await session.query(`drop foreign table ${from}`);
-  await session.query(
-    `insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
-       merged, rejected, filtered, run, method)
-     select $1, 0, coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
-       coalesce(sum(s.sum_b), 0), $2, $4, $4, 0, 0, $5, ${HASH_METHOD}
-     from pg_temp.sums as s where s.source_table = $3
-     on conflict (entity, range) do update set row_count = excluded.row_count,
-       sum_a = excluded.sum_a, sum_b = excluded.sum_b, basis = excluded.basis,
-       source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run,
-       method = excluded.method`,
-    [table.name, basis, table.source, counts.source, context.run],
-  );
-  const unchanged = counts.source - counts.inserted - counts.updated;
-  return { ...counts, unchanged, kept: 0, rejected: 0, filtered: 0 };
+  return counts;
 }
 
 function capRemovals(context: RunContext, table: ArchiveTable, gone: number, rows: number): void {
@@ -180,25 +154,6 @@ function capRemovals(context: RunContext, table: ArchiveTable, gone: number, row
     `${table.name}: ${gone} of ${rows} rows are gone from the source and would be removed ` +
       '(more than 5 %); look at the source, and repeat with --yes if that is right',
   );
-}
-
-async function asBefore(session: Session, table: ArchiveTable): Promise<Counts> {
-  const [row] = await session.query<{ source: number }>(
-    'select source_rows as source from migration.ranges where entity = $1',
-    [table.name],
-  );
-  const source = row?.source ?? 0;
-  return {
-    source,
-    inserted: 0,
-    updated: 0,
-    unchanged: source,
-    kept: 0,
-    rejected: 0,
-    filtered: 0,
-    gone: 0,
-    read: 0,
-  };
 }
 
 /** A foreign table with the key and the one secret column; dropped before the transaction ends. */

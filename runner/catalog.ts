@@ -65,7 +65,7 @@ export interface Problem {
   fix: string;
 }
 
-/** A file of `sql/0-setup`; hash as in `Entity`. */
+/** A file of `sql/engine`; hash as in `Entity`. */
 export interface SetupFile {
   file: string;
   text: string;
@@ -80,7 +80,7 @@ export interface Catalog {
   problems: Problem[];
 }
 
-const SETUP = '0-setup';
+const SETUP = 'engine';
 const ARCHIVE = 'archive';
 
 const IDENTIFIER = /^[a-z][a-z0-9_]*$/;

@@ -10,6 +10,8 @@ export interface Session {
   readonly searchPath: string;
   /** Runs one statement (several only without parameters) and returns its rows. */
   query<Row extends object>(text: string, parameters?: Value[]): Promise<Row[]>;
+  /** Runs statements in one message; the rows of each. */
+  batch(statements: string[]): Promise<Record<string, unknown>[][]>;
   /** Runs one statement and returns the number of rows it wrote. */
   execute(text: string): Promise<number>;
   /** Runs exactly one statement: a second one in the text is refused by the server. */
@@ -140,6 +142,15 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     query: async (text, parameters = []) => [
       ...(await run<never>(text, parameters, parameters.length === 0)),
     ],
+    batch: async (statements) => {
+      const results = await run<never>(statements.join(';\n'), [], true);
+      // of one statement it is the list of its rows, of several a list of lists
+      return (
+        statements.length === 1
+          ? [[...results]]
+          : [...results].map((rows) => [...(rows as Record<string, unknown>[])])
+      ) as Record<string, unknown>[][];
+    },
     execute: async (text) => (await run(text, [], false)).count,
     single: async (text) => {
       await run(text, [], false);
@@ -167,12 +178,26 @@ export async function transaction<T>(
   body: () => Promise<T>,
   options: { commit?: boolean; lockTimeout?: string } = {},
 ): Promise<T> {
-  await session.query('begin');
   try {
-    await session.query(settings(options.lockTimeout ?? '10s'));
+    await session.batch(['begin', settings(options.lockTimeout ?? '10s')]);
     const result = await body();
     await session.query(options.commit === false ? 'rollback' : 'commit');
     return result;
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) await session.query('rollback').catch(() => {});
+    throw error;
+  }
+}
+
+/** A transaction in one message: settings, calls, COMMIT; the rows of each call. */
+export async function batch(
+  session: Session,
+  calls: string[],
+  { lockTimeout = '10s' }: { lockTimeout?: string } = {},
+): Promise<Record<string, unknown>[][]> {
+  try {
+    const answers = await session.batch(['begin', settings(lockTimeout), ...calls, 'commit']);
+    return answers.slice(2, -1);
   } catch (error) {
     if (!(error instanceof ConnectionLost)) await session.query('rollback').catch(() => {});
     throw error;

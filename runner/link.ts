@@ -1,6 +1,5 @@
 import type { Endpoint } from './config.ts';
 import type { Session } from './database.ts';
-import { literal, quoted } from './merge.ts';
 
 /**
  * What every session in the source runs with: read only, values printed one way, limits on every
@@ -70,10 +69,25 @@ export async function buildLink(
  * rolled back: commands that only read do not build it anew.
  */
 export async function pointLink(session: Session, source: Endpoint): Promise<void> {
-  const settings = Object.entries(serverOptions(source)).map(
-    ([name, value]) => `set ${quoted(name)} ${literal(value)}`,
+  await session.query('select migration.point_link($1::text::jsonb)', [
+    JSON.stringify(serverOptions(source)),
+  ]);
+}
+
+/**
+ * Opens the link of the last run, if it and all that stands on it were built of the same files,
+ * source tables and target tables; otherwise returns false, and it has to be built.
+ */
+export async function openPrepared(
+  session: Session,
+  source: Endpoint,
+  { files, tables, targets }: { files: string; tables: string[]; targets: string[] },
+): Promise<boolean> {
+  const [row] = await session.query<{ ready: boolean }>(
+    'select migration.open_prepared($1::text::jsonb, $2, $3, $4) as ready',
+    [JSON.stringify(serverOptions(source)), files, tables, targets],
   );
-  await session.query(`alter server legacy_source options (${settings.join(', ')})`);
+  return row?.ready ?? false;
 }
 
 function serverOptions(source: Endpoint): Record<string, string> {

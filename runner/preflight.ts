@@ -1,6 +1,6 @@
 import { blanked, type Catalog, type Entity, type Problem, positionAt } from './catalog.ts';
 import { ConnectionLost, failureOf, savepoint, type Session } from './database.ts';
-import { type Column, isText, quoted, type Shape } from './merge.ts';
+import { type Column, isText, quoted, type Shape } from './render.ts';
 
 /** A column of a view or a table as the catalog shows it. */
 interface CatalogColumn {
@@ -23,16 +23,12 @@ const OWN = new Set(['legacy_key', 'filter', 'missing', 'reject']);
 export async function preflight(
   session: Session,
   catalog: Catalog,
-  width: (entity: Entity) => Promise<number>,
 ): Promise<{ shapes: Map<string, Shape>; problems: Problem[] }> {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   const problems: Problem[] = [...catalog.problems];
-  const created = new Set<string>();
-  for (const entity of entities) {
-    const problem = await createView(session, entity);
-    if (problem === undefined) created.add(entity.name);
-    else problems.push(problem);
-  }
+  const { created, failures } = await createViews(session, entities);
+  problems.push(...failures);
+  const widths = await widthsOf(session);
 
   const { views, targets, tables } = await readCatalogs(session, entities);
   const keyless = await sourcesWithoutKey(session, entities);
@@ -75,7 +71,10 @@ export async function preflight(
     if (!created.has(entity.name)) continue;
     problems.push(...compare(entity, view, target));
     if (problems.length > known) continue;
-    shapes.set(entity.name, shapeOf(entity, view, target, facts, entities, await width(entity)));
+    shapes.set(
+      entity.name,
+      shapeOf(entity, view, target, facts, entities, widths.get(entity.name) ?? 0),
+    );
   }
   return { shapes, problems };
 }
@@ -84,13 +83,7 @@ export async function preflight(
 export async function readShapes(session: Session, catalog: Catalog): Promise<Map<string, Shape>> {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   const { views, targets, tables } = await readCatalogs(session, entities);
-  const widths = new Map(
-    (
-      await session.query<{ entity: string; width: number }>(
-        'select entity, width from migration.entities',
-      )
-    ).map((row) => [row.entity, row.width]),
-  );
+  const widths = await widthsOf(session);
   const shapes = new Map<string, Shape>();
   for (const entity of entities) {
     const { schema, table } = entity.target;
@@ -102,6 +95,44 @@ export async function readShapes(session: Session, catalog: Catalog): Promise<Ma
     shapes.set(entity.name, shapeOf(entity, view, target, facts, entities, width));
   }
   return shapes;
+}
+
+/** Keys per range of each entity. */
+async function widthsOf(session: Session): Promise<Map<string, number>> {
+  const rows = await session.query<{ entity: string; width: number }>(
+    'select entity, width from migration.entities',
+  );
+  return new Map(rows.map((row) => [row.entity, row.width]));
+}
+
+/** Creates all views in one call; those it cannot create one by one, for what the server says. */
+async function createViews(session: Session, entities: Entity[]) {
+  const plain = entities.filter((entity) => isOneStatement(entity));
+  const [row] = await session.query<{ failed: string[] }>(
+    'select migration.create_views($1::text::jsonb) as failed',
+    [JSON.stringify(Object.fromEntries(plain.map(({ name, text }) => [name, text])))],
+  );
+  const failed = entities.filter(
+    (entity) => !plain.includes(entity) || row?.failed.includes(entity.name) !== false,
+  );
+  const created = new Set(entities.filter((e) => !failed.includes(e)).map(({ name }) => name));
+  const failures: Problem[] = [];
+  for (const entity of failed) {
+    const problem = await createView(session, entity);
+    if (problem === undefined) created.add(entity.name);
+    else failures.push(problem);
+  }
+  return { created, failures };
+}
+
+/** Begins with its own view and has no second statement. */
+function isOneStatement({ name, text }: Entity): boolean {
+  const code = blanked(text);
+  return isTheView(name, code) && /^[^;]*;?\s*$/.test(code);
+}
+
+function isTheView(name: string, code: string): boolean {
+  return new RegExp(`^\\s*create\\s+view\\s+transform\\.${name}\\b`, 'i').test(code);
 }
 
 async function readCatalogs(session: Session, entities: Entity[]) {
@@ -148,8 +179,7 @@ async function createView(session: Session, entity: Entity): Promise<Problem | u
   try {
     await savepoint(session, async () => {
       // before it runs: a lone `commit` would end the transaction, with the login in it
-      const start = new RegExp(`^\\s*create\\s+view\\s+transform\\.${entity.name}\\b`, 'i');
-      if (!start.test(blanked(entity.text))) throw new NotTheView();
+      if (!isTheView(entity.name, blanked(entity.text))) throw new NotTheView();
       await session.single(entity.text);
       const [made] = await session.query<{ there: boolean }>(
         'select pg_catalog.to_regclass($1) is not null as there',

@@ -53,7 +53,7 @@ export interface Removal {
 }
 
 /**
- * Reads what uses the columns and who used them; all of it is found by SQL (0-setup/40_removal.sql).
+ * Reads what uses the columns and who used them; all of it is found by SQL (engine/80_removal.sql).
  * undefined before the first `up` of a runner that knows the removal.
  */
 export async function readRemoval(session: Session): Promise<Removal | undefined> {

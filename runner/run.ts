@@ -1,25 +1,16 @@
-import {
-  type Catalog,
-  functionsHash,
-  type Phase,
-  type Problem,
-  sourceTables,
-  targetSchemas,
-} from './catalog.ts';
+import { type Catalog, functionsHash, type Phase, type Problem, targetSchemas } from './catalog.ts';
 import { runArchive } from './archive.ts';
-import { readChecks, runBeforeChecks } from './checks.ts';
+import { readChecks } from './checks.ts';
 import type { Config } from './config.ts';
 import { connect, ConnectionLost, failureOf, type Session, transaction } from './database.ts';
-import { type Diagnosis, examinePooler, examineSource, examineTarget } from './doctor.ts';
+import { type Diagnosis, examinePooler, examineTarget } from './doctor.ts';
 import { keepLock } from './keeper.ts';
 import * as ledger from './ledger.ts';
-import { buildLink, closeLink, login } from './link.ts';
-import { takeLookups } from './lookups.ts';
-import type { ConflictPolicy } from './merge.ts';
+import { closeLink, login } from './link.ts';
 import { type Progress, type RunContext, runPhase } from './phase.ts';
-import { preflight } from './preflight.ts';
+import { prepare } from './prepare.ts';
+import { type ConflictPolicy, HASH_METHOD } from './render.ts';
 import { previewChanges } from './schema-pending.ts';
-import { PIECE_ROWS, takeSums, widthOf } from './versions.ts';
 
 /** What `up` is asked to do. */
 export interface UpOptions {
@@ -45,6 +36,9 @@ export interface UpOptions {
   remark: (line: string) => void;
   interrupt: Interrupt;
 }
+
+/** Rows of a chunk: large enough that a commit and a round trip do not count. */
+const CHUNK_ROWS = 60_000;
 
 /** Set by a signal; `cancel` is called once, to stop what runs now. */
 export interface Interrupt {
@@ -166,25 +160,20 @@ async function prepareAndRun(
   const run = await inOwn(() =>
     ledger.startRun(session, options.retry ? 'retry' : dryRun ? 'up --dry-run' : 'up', {
       phases: options.phases.map(({ name }) => name),
-      full: options.full,
-      jobs: options.jobs,
-      onConflict: options.policy,
+      ...runOptions(options),
     }),
   );
   try {
     await login(session, config.source);
-    const shapes = await inOwn(() => prepare(options, session, run));
+    const plans = await inOwn(() => prepareRun(options, session, run));
     checkpoint();
     const context: RunContext = {
       run,
-      shapes,
-      functionsHash: functionsHash(catalog),
+      catalog,
+      plans: new Map(plans.map((plan) => [plan.entity, plan])),
+      grown: new Set(),
       full: options.full,
-      retry: options.retry ?? false,
-      pieceRows: options.pieceRows ?? PIECE_ROWS,
-      policy: options.policy,
       removeMany: options.removeMany,
-      tolerance: config.rejectTolerance,
       dryRun,
       sessions,
       checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
@@ -195,7 +184,10 @@ async function prepareAndRun(
     await hireWorkers(options, sessions);
     for (const phase of options.phases) await runPhase(context, phase);
     if (options.archive) await runArchive(context, catalog.archive);
-    await inOwn(() => ledger.finishRun(session, run, 'done'));
+    await inOwn(async () => {
+      await session.query('select migration.enter_idle()');
+      await ledger.finishRun(session, run, 'done');
+    });
     return run;
   } catch (error) {
     if (dryRun || error instanceof ConnectionLost) throw error;
@@ -220,23 +212,34 @@ async function hireWorkers(options: UpOptions, sessions: Session[]): Promise<voi
   }
 }
 
-/** Link, views, preflight, row versions and the checks before the first write: one transaction. */
-async function prepare(options: UpOptions, session: Session, run: number) {
-  const { catalog, config } = options;
+/** Link, views, functions, findings and plan: one transaction. Throws NotReady, PreflightFailed. */
+async function prepareRun(options: UpOptions, session: Session, run: number) {
   await ledger.holdLease(session, run);
-  const tables = sourceTables(catalog);
-  const link = await buildLink(session, config.source, tables);
-  refuseIfNotReady(await examineSource(session, tables));
-  const there = tables.filter((table) => !link.missing.includes(table));
-  await ledger.enterCatalog(session, catalog);
-  for (const remark of await takeSums(session, there, run)) options.remark(remark);
-  const { shapes, problems } = await preflight(session, catalog, (entity) =>
-    widthOf(session, entity),
-  );
-  problems.push(...(await runBeforeChecks(session, options.root, options.remark)));
+  const { problems, entities } = await prepare(session, {
+    ...options,
+    source: options.config.source,
+    run,
+    refuse: refuseIfNotReady,
+  });
   if (problems.length > 0) throw new PreflightFailed(problems);
-  await takeLookups(session, catalog, run);
-  await ledger.enterEntities(session, shapes.values());
   await closeLink(session);
-  return shapes;
+  return entities;
+}
+
+/** What the engine in the target has to know of a run. */
+export function runOptions(
+  options: Pick<UpOptions, 'catalog' | 'config' | 'full' | 'jobs' | 'policy' | 'removeMany'> &
+    Partial<Pick<UpOptions, 'retry' | 'pieceRows'>>,
+): Record<string, unknown> {
+  return {
+    full: options.full,
+    jobs: options.jobs,
+    onConflict: options.policy,
+    retry: options.retry ?? false,
+    removeMany: options.removeMany,
+    chunkRows: options.pieceRows ?? CHUNK_ROWS,
+    tolerance: options.config.rejectTolerance,
+    functionsHash: functionsHash(options.catalog),
+    hashMethod: HASH_METHOD,
+  };
 }

@@ -2,7 +2,7 @@ import { dropArchive } from './archive.ts';
 import type { ArchiveTable, Catalog, Entity, Phase } from './catalog.ts';
 import { failureOf, savepoint, type Session } from './database.ts';
 import { recordEvent } from './ledger.ts';
-import { literal, quoted, targetOf } from './merge.ts';
+import { literal, quoted, targetOf } from './render.ts';
 
 /** What taking one entity down means. */
 export interface UndoStep {

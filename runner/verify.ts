@@ -13,7 +13,7 @@ import {
   versionsOf,
   viewRows,
   within,
-} from './merge.ts';
+} from './render.ts';
 
 /**
  * What is wrong with a row: `missing` from the target, `surplus` (mapped, but no row to store any
@@ -117,7 +117,7 @@ async function compareOrHalve(
   try {
     await savepoint(session, () => compare(session, shape, scope, found));
   } catch (error) {
-    if (failureOf(error)?.code.startsWith('22') !== true || scope.kind === 'keys') throw error;
+    if (failureOf(error)?.code.startsWith('22') !== true) throw error;
     const [from, end] = await boundsOf(session, shape, scope);
     if (from === undefined || end === undefined) throw error;
     if (end - from === 1) {

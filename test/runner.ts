@@ -147,7 +147,7 @@ export function scratch(): Scratch {
 export function tinyProject(files: Record<string, string>): Scratch {
   const project = scratch();
   for (const name of readdirSync(join(project.root, 'sql'))) {
-    if (name !== '0-setup') rmSync(join(project.root, 'sql', name), { recursive: true });
+    if (name !== 'engine') rmSync(join(project.root, 'sql', name), { recursive: true });
   }
   for (const name of readdirSync(join(project.root, 'checks'), {
     recursive: true,

@@ -4,7 +4,7 @@ import { offsetOf, problem, startOf, type ViewFile } from './sql.ts';
 /**
  * Problem: an entity file holds something else than one plain `create view transform.<entity>`. The runner
  * creates exactly that view and a reviewer reads nothing else.
- * Fix: one file, one view, named after the file; helpers belong into sql/0-setup.
+ * Fix: one file, one view, named after the file; helpers belong into sql/engine.
  */
 export function oneView(file: ViewFile): Problem[] {
   const name = `transform.${file.name}`;

@@ -1,14 +1,14 @@
-import { type Catalog, functionsHash, type Problem, sourceTables } from '../catalog.ts';
+import type { Problem } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { type Session, transaction } from '../database.ts';
-import { enterCatalog, install } from '../ledger.ts';
-import { buildLink, login } from '../link.ts';
-import { takeLookups } from '../lookups.ts';
-import { explain, type Shape } from '../merge.ts';
-import { preflight } from '../preflight.ts';
+import { install } from '../ledger.ts';
+import { login } from '../link.ts';
+import { prepare } from '../prepare.ts';
+import { readShapes } from '../preflight.ts';
+import { mergeTemplate, render } from '../render.ts';
+import { runOptions } from '../run.ts';
 import { pendingChanges, previewChanges } from '../schema-pending.ts';
 import { note, problems, say, sayJson, table } from '../terminal.ts';
-import { PIECE_ROWS, planEntity, takeSums, widthOf } from '../versions.ts';
 
 export const plan: Command = {
   name: 'plan',
@@ -31,9 +31,6 @@ interface Line {
   seconds: number | null;
 }
 
-/** Thrown to end the transaction: nothing of it may stay. */
-class Enough extends Error {}
-
 async function runCommand(context: Context): Promise<number> {
   const catalog = context.catalog();
   const wanted = context.value('sql');
@@ -41,33 +38,47 @@ async function runCommand(context: Context): Promise<number> {
   if (wanted !== undefined && !entities.some(({ name }) => name === wanted)) {
     throw new UsageError(`there is no entity ${wanted}`);
   }
-  const { source } = await context.config();
+  const config = await context.config();
   const session = await context.session('runner plan');
   const pending = await pendingChanges(session, context.root, 'additive');
-  await login(session, source);
+  await login(session, config.source);
   let lines: Line[] = [];
   let found: Problem[] = [];
   let sql: string | undefined;
-  try {
-    await transaction(session, async () => {
+  await transaction(
+    session,
+    async () => {
       await install(session, catalog, (make) => make());
       if (pending) await previewChanges(session, context.root);
-      const tables = sourceTables(catalog);
-      const link = await buildLink(session, source, tables);
-      await enterCatalog(session, catalog);
-      const there = tables.filter((name) => !link.missing.includes(name));
-      for (const remark of await takeSums(session, there, 0)) note(remark);
-      const result = await preflight(session, catalog, (entity) => widthOf(session, entity));
-      await takeLookups(session, catalog, 0);
-      found = result.problems;
-      const shape = wanted === undefined ? undefined : result.shapes.get(wanted);
-      if (shape !== undefined) sql = explain(shape, 'source');
-      else lines = await linesOf(session, catalog, result.shapes, context.has('full'));
-      throw new Enough();
-    });
-  } catch (error) {
-    if (!(error instanceof Enough)) throw error;
-  }
+      const options = runOptions({
+        catalog,
+        config,
+        full: context.has('full'),
+        jobs: config.jobs,
+        policy: 'source',
+        removeMany: false,
+      });
+      await session.query(`select set_config('migration.options', $1, true)`, [
+        JSON.stringify(options),
+      ]);
+      const { problems: findings } = await prepare(session, {
+        root: context.root,
+        catalog,
+        source: config.source,
+        run: 0,
+        remark: note,
+        refuse: () => {},
+      });
+      found = findings;
+      if (found.length > 0) return;
+      if (wanted === undefined) lines = await linesOf(session);
+      else {
+        const shape = (await readShapes(session, catalog)).get(wanted);
+        if (shape !== undefined) sql = render(mergeTemplate(context.root), shape);
+      }
+    },
+    { commit: false },
+  );
   if (wanted !== undefined && sql !== undefined) {
     say(sql);
     return 0;
@@ -76,44 +87,25 @@ async function runCommand(context: Context): Promise<number> {
   return found.length > 0 ? 1 : 0;
 }
 
-async function linesOf(
-  session: Session,
-  catalog: Catalog,
-  shapes: Map<string, Shape>,
-  full: boolean,
-): Promise<Line[]> {
-  const lines: Line[] = [];
-  for (const { entities } of catalog.phases) {
-    for (const entity of entities) {
-      const shape = shapes.get(entity.name);
-      if (shape === undefined) continue;
-      const { pieces, sourceRows } = await planEntity(session, shape, {
-        functionsHash: functionsHash(catalog),
-        full,
-        retry: false,
-        pieceRows: PIECE_ROWS,
-      });
-      const [known] = await session.query<{ file_hash: string | null; speed: number | null }>(
-        `select e.file_hash, (
-           select sum(c.rows_read) / nullif(sum(extract(epoch from c.finished_at - c.started_at)), 0)
-           from migration.control as c where c.entity = e.entity and c.status = 'done')::float8 as speed
-         from migration.entities as e where e.entity = $1`,
-        [entity.name],
-      );
-      const read = pieces.reduce((sum, piece) => sum + piece.rows, 0);
-      const hash = known?.file_hash ?? null;
-      lines.push({
-        phase: entity.phase,
-        entity: entity.name,
-        file: hash === null ? 'new' : hash === entity.hash ? 'same' : 'changed',
-        rows: sourceRows,
-        ranges: pieces.reduce((sum, piece) => sum + piece.ranges.length, 0),
-        read,
-        seconds: known?.speed ? read / known.speed : null,
-      });
-    }
-  }
-  return lines;
+async function linesOf(session: Session): Promise<Line[]> {
+  return session.query<Line>(`
+    select e.phase, e.entity,
+      case when e.file_hash is null then 'new' when e.file_hash = e.defined_hash then 'same'
+        else 'changed' end as file,
+      w.source_rows as rows,
+      coalesce(c.ranges, 0) as ranges, coalesce(c.rows, 0) as read, (c.rows / h.speed)::float8 as seconds
+    from migration.entities as e
+    join migration.work as w on w.entity = e.entity
+    left join (
+      select entity, sum(cardinality(ranges))::bigint as ranges, sum(row_count)::bigint as rows
+      from migration.chunks group by 1
+    ) as c on c.entity = e.entity
+    left join (
+      select entity, nullif(sum(rows_read), 0)
+        / nullif(sum(extract(epoch from finished_at - started_at)), 0) as speed
+      from migration.control where status = 'done' group by 1
+    ) as h on h.entity = e.entity
+    where e.position is not null order by e.phase, e.position`);
 }
 
 function show(context: Context, lines: Line[], found: Problem[], pending: boolean): void {

@@ -1,6 +1,6 @@
 import { type Phase, phaseOf } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
-import type { ConflictPolicy } from '../merge.ts';
+import type { ConflictPolicy } from '../render.ts';
 import { PhaseFailed } from '../phase.ts';
 import { PreflightFailed, runUp } from '../run.ts';
 import { applyInChild } from '../schema-child.ts';

@@ -5,7 +5,7 @@ import type { Endpoint } from '../config.ts';
 import { type Session, transaction } from '../database.ts';
 import { installedHash } from '../ledger.ts';
 import { login, openLink, pointLink } from '../link.ts';
-import { HASH_METHOD, quoted, type Shape } from '../merge.ts';
+import { HASH_METHOD, quoted, type Shape } from '../render.ts';
 import { readShapes } from '../preflight.ts';
 import { Interrupted } from '../run.ts';
 import { note, say, sayJson, table, words } from '../terminal.ts';

@@ -2,7 +2,7 @@
 --
 -- Removes in the end profiles.insurance_info, profiles.medical_history and products.sku, nothing
 -- else. profiles.legacy_patient_id stays. This phase changes nothing of the application.
--- The functions are in sql/0-setup/40_removal.sql.
+-- The functions are in sql/engine/80_removal.sql.
 
 -- Up Migration
 

@@ -90,8 +90,8 @@ test('phases, entities and setup files come in the order of their numbers', () =
     'sql/2-b/20_d.sql': PLAIN('d'),
     'sql/2-b/10_c.sql': PLAIN('c'),
     'sql/1-a/90_b.sql': PLAIN('b'),
-    'sql/0-setup/20_two.sql': 'select 2;',
-    'sql/0-setup/10_one.sql': 'select 1;',
+    'sql/engine/20_two.sql': 'select 2;',
+    'sql/engine/10_one.sql': 'select 1;',
     'sql/archive/x.sql': '-- X: copied.\n--\n-- target  legacy_archive.x\n-- source  dispatch_x\n',
   };
   withProject(files, (root) => {
@@ -106,8 +106,8 @@ test('phases, entities and setup files come in the order of their numbers', () =
       ['1-a b', '2-b c', '2-b d'],
     );
     assert.equal(setup, [
-      { file: 'sql/0-setup/10_one.sql', text: 'select 1;', hash: hashOf('select 1;') },
-      { file: 'sql/0-setup/20_two.sql', text: 'select 2;', hash: hashOf('select 2;') },
+      { file: 'sql/engine/10_one.sql', text: 'select 1;', hash: hashOf('select 1;') },
+      { file: 'sql/engine/20_two.sql', text: 'select 2;', hash: hashOf('select 2;') },
     ]);
     assert.is(phaseOf(phases, '2'), phases[1]);
     assert.is(phaseOf(phases, 'b'), phases[1]);

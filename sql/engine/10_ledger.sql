@@ -4,24 +4,28 @@
 create schema if not exists migration;
 create schema if not exists ids;
 create schema if not exists transform;
+create schema if not exists merge;
 create schema if not exists legacy;
 create schema if not exists legacy_versions;
 create schema if not exists legacy_archive;
 
-revoke all on schema migration, ids, transform, legacy, legacy_versions, legacy_archive
+revoke all on schema migration, ids, transform, merge, legacy, legacy_versions, legacy_archive
 from public;
 
 comment on schema migration is 'migration ledger (runner)';
 comment on schema ids is 'legacy id to new id, one table per entity (runner)';
-comment on schema transform is 'one view per entity, rebuilt by every run (runner)';
-comment on schema legacy is 'foreign tables of the source, rebuilt by every run (runner)';
+comment on schema transform is 'one view per entity (runner)';
+comment on schema merge is 'the functions that merge each view into its table (runner)';
+comment on schema legacy is 'foreign tables of the source (runner)';
 comment on schema legacy_archive is 'verbatim copies of source tables without a place in the application (runner)';
 comment on schema legacy_versions is 'id and row version of every source row (runner)';
 
--- hash of the applied setup files
+-- what is installed: hash of the files of sql/engine, and what link, views and functions were built of
 create table if not exists migration.installed (
   one_row   boolean primary key default true check (one_row),
+  edition   integer not null,
   hash      text not null,
+  prepared  text,
   installed timestamptz not null default clock_timestamp()
 );
 
@@ -38,7 +42,6 @@ create table if not exists migration.runs (
   -- oldest transaction of the source that was open when the run took its sums
   horizon     bigint
 );
-alter table migration.runs add column if not exists horizon bigint;
 
 -- the run that may write; every writing transaction begins by reading this row
 create table if not exists migration.lease (
@@ -54,9 +57,16 @@ create table if not exists migration.source_tables (
   identity     text,
   definition   text
 );
-alter table migration.source_tables
-  add column if not exists identity text,
-  add column if not exists definition text;
+
+-- row versions of the source as the current run found them: sums by key range
+create table if not exists migration.sums (
+  source_table text not null,
+  range        bigint not null,
+  row_count    bigint not null,
+  sum_a        numeric not null,
+  sum_b        numeric not null,
+  primary key (source_table, range)
+);
 
 -- rows of the source that look newer than what was complete before this run: a hint that saves
 -- listing whole ranges, believed only where the sums of the range prove it
@@ -67,26 +77,66 @@ create table if not exists migration.newer (
   primary key (source_table, id)
 );
 
--- what is true now about each entity
+-- each entity: what its file says, and what is true now
 create table if not exists migration.entities (
-  entity       text primary key,
-  phase        text not null,
-  target       text not null,
-  source       text,
-  width        bigint not null,
-  file_hash    text,
-  status       text not null default 'new' check (status in ('new', 'partial', 'complete')),
+  entity        text primary key,
+  phase         text not null,
+  -- NULL: no file defines it any more
+  position      integer,
+  target        text not null,
+  source        text,
+  -- keys per range; 0 where one range holds the whole entity
+  width         bigint not null,
+  id_maps       text[] not null default '{}',
+  reads         text[] not null default '{}',
+  -- tables it looks things up in: [{"table", "followed", "path": [{"table", "column"}]}]
+  lookups       jsonb not null default '[]',
+  removes       boolean not null default false,
+  -- share of rows that rules may reject; NULL = the default of the run
+  tolerance     numeric,
+  -- hash of its file now, and of the file by which it was completed
+  defined_hash  text,
+  file_hash     text,
+  status        text not null default 'new' check (status in ('new', 'partial', 'complete')),
   -- rows ever entered into the id map, and what this entity had seen of the maps it reads
-  map_size     bigint not null default 0,
-  maps_seen    jsonb not null default '{}',
+  map_size      bigint not null default 0,
+  maps_seen     jsonb not null default '{}',
   completed_run bigint references migration.runs,
   -- rows removed since the entity was last complete: what the cap on removals is about
   removed       bigint not null default 0,
   -- horizon of the run that completed it last
   horizon       bigint
 );
-alter table migration.entities add column if not exists removed bigint not null default 0;
-alter table migration.entities add column if not exists horizon bigint;
+
+-- what the current run has to do for an entity, and what decides that
+create table if not exists migration.work (
+  entity      text primary key,
+  -- digest of all that decides what the view says but the driving rows and followed look-ups
+  basis       text not null,
+  -- content of the followed look-ups now, and as all ranges were brought to
+  seen        text not null,
+  -- id maps that have grown since it was last complete
+  grown       text[] not null,
+  -- open rejects, and rows with something missing from a map that has grown, are read
+  again       boolean not null,
+  source_rows bigint not null,
+  had_rows    boolean not null default true,
+  started_at  timestamptz
+);
+
+-- what is read and merged at once: all of an entity, key ranges, or changed keys of some ranges
+create table if not exists migration.chunks (
+  entity    text not null,
+  chunk     integer not null,
+  kind      text not null check (kind in ('all', 'range', 'keys')),
+  first_key bigint,
+  end_key   bigint,
+  ranges    bigint[] not null,
+  row_count bigint not null,
+  -- hashes of its rows are of another method: they tell nothing about changes
+  rehash    boolean not null,
+  primary key (entity, chunk)
+);
 
 -- what an entity saw of a table it looks things up in: the versions of all its rows, and the
 -- content of the columns the view uses; settled = no row changed while the entity was read
@@ -101,10 +151,9 @@ create table if not exists migration.lookups (
   reached        text,
   primary key (entity, source_table)
 );
-alter table migration.lookups add column if not exists reached text;
 
 -- that content by key ranges of the look-up table, where rows can be followed to the entity's own;
--- without ranges in which rows changed while the entity was read
+-- row_count -1 in ranges in which rows changed while the entity was read: what it saw is unknown
 create table if not exists migration.lookup_ranges (
   entity       text not null,
   source_table text not null,
@@ -113,6 +162,27 @@ create table if not exists migration.lookup_ranges (
   sum_a        numeric not null,
   sum_b        numeric not null,
   primary key (entity, source_table, range)
+);
+
+-- the same as the current run finds it
+create table if not exists migration.seen (
+  entity         text not null,
+  source_table   text not null,
+  followed       boolean not null,
+  columns        text[] not null,
+  version_digest text not null,
+  content_digest text,
+  taken          boolean not null default false,
+  primary key (entity, source_table)
+);
+create table if not exists migration.contents (
+  source_table text not null,
+  columns      text[] not null,
+  range        bigint not null,
+  row_count    bigint not null,
+  sum_a        numeric not null,
+  sum_b        numeric not null,
+  primary key (source_table, columns, range)
 );
 
 -- rows of an entity whose look-ups changed, to be read by the run that found them
@@ -129,14 +199,14 @@ create table if not exists migration.control (
   phase       text not null,
   status      text not null check (status in ('running', 'done', 'failed')),
   source      bigint,
-  inserted    bigint,
-  updated     bigint,
+  inserted    bigint not null default 0,
+  updated     bigint not null default 0,
   unchanged   bigint,
-  kept        bigint,
+  kept        bigint not null default 0,
   rejected    bigint,
   filtered    bigint,
-  gone        bigint,
-  rows_read   bigint,
+  gone        bigint not null default 0,
+  rows_read   bigint not null default 0,
   balanced    boolean,
   file_hash   text,
   started_at  timestamptz not null,
@@ -145,7 +215,8 @@ create table if not exists migration.control (
   primary key (run, entity)
 );
 
--- checkpoint and row versions of one key range; equal sums and equal basis: nothing to read
+-- checkpoint of one key range: sums over the (key, version) pairs that the ledger itself holds. Where
+-- the source's sums are equal it holds exactly these rows: with an equal basis nothing is to be read
 create table if not exists migration.ranges (
   entity      text not null,
   range       bigint not null,
@@ -164,10 +235,6 @@ create table if not exists migration.ranges (
   method      integer not null,
   primary key (entity, range)
 );
-alter table migration.ranges
-  add column if not exists seen text not null default '',
-  add column if not exists method integer not null default 1;
-alter table migration.ranges alter column method drop default;
 
 create table if not exists migration.rejects (
   entity          text not null,

@@ -1,0 +1,256 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Entity } from './catalog.ts';
+
+/** A target column the view supplies. */
+export interface Column {
+  name: string;
+  /** Type of the target column as PostgreSQL prints it: `character varying(50)`. */
+  type: string;
+  /** The hash of the type tells every two values apart; other columns are compared as text. */
+  native: boolean;
+}
+
+/** What the catalogs of both sides say about an entity; everything rendered SQL depends on. */
+export interface Shape {
+  entity: Entity;
+  /** In the order of the view. */
+  columns: Column[];
+  has: { filter: boolean; missing: boolean; reject: boolean };
+  /** The target table has BEFORE ROW triggers: what is stored may differ from what is written. */
+  rewrites: boolean;
+  /** The target table has a column created_at (the older of two rows is adopted). */
+  createdAt: boolean;
+  /** Unique keys of the target table whose columns the view supplies. */
+  uniqueKeys: string[][];
+  /** All entities of this target table, this one included: rows in any of their maps are ours. */
+  siblings: string[];
+  /** Keys per range (a range is `key / width`); 0 where one range holds the whole entity. */
+  width: number;
+}
+
+/** Which keys a statement is about. */
+export type Scope = { kind: 'all' } | { kind: 'range'; from: number; end: number };
+
+/** Who wins when the application changed a row whose source changed too. */
+export type ConflictPolicy = 'source' | 'target';
+
+/**
+ * Number of the hash method below; another number in the ledger = compare every row. 1 was the
+ * native hash of every type but enum and json, which folds signs and scales.
+ */
+export const HASH_METHOD = 2;
+
+/** True when one range holds the whole entity. */
+export function isWhole(shape: Shape): boolean {
+  return shape.entity.source === null || shape.entity.readWhole;
+}
+
+/** True for an entity that mentions its own id map: keys first, rows second. */
+export function isSelfMapped({ name, idMaps }: Entity): boolean {
+  return idMaps.includes(name);
+}
+
+const TEMPLATE = 'sql/engine/templates/merge.sql';
+
+/** The template, read once per process and root. */
+export function mergeTemplate(root: string): string {
+  return readFileSync(join(root, TEMPLATE), 'utf8');
+}
+
+/**
+ * The functions `merge.<entity>_*` as they run: the template with the names and column lists of one
+ * entity. Throws where the template holds a word that is not in the list of placeholders.
+ */
+export function render(template: string, shape: Shape): string {
+  const flags = flagsOf(shape);
+  const words = wordsOf(shape);
+  const kept: string[] = [];
+  const open: boolean[] = [];
+  for (const line of template.split('\n')) {
+    const [, word, flag] = /^\s*-- (if|end if)(?: (.+))?$/.exec(line) ?? [];
+    if (word === 'if' && flag !== undefined) {
+      const value = flags[flag];
+      if (value === undefined) throw new Error(`${TEMPLATE}: unknown condition ${flag}`);
+      open.push(value);
+    } else if (word === 'end if') open.pop();
+    else if (open.every(Boolean)) kept.push(line);
+  }
+  return kept.join('\n').replace(/\{\{([^{}]+)\}\}/g, (_, word: string) => {
+    const found = words(word);
+    if (found === undefined) throw new Error(`${TEMPLATE}: unknown placeholder ${word}`);
+    return found;
+  });
+}
+
+/** What lines between `-- if` and `-- end if` are there for. */
+function flagsOf(shape: Shape): Record<string, boolean> {
+  const { entity, has, rewrites } = shape;
+  const self = isSelfMapped(entity);
+  return {
+    source: entity.source !== null,
+    none: entity.source === null,
+    filter: has.filter,
+    adopt: entity.adopt.length > 0,
+    self,
+    'not self': !self,
+    keeps: entity.deletes === 'keep',
+    removes: entity.deletes === 'remove',
+    rewrites,
+  };
+}
+
+/** The closed list of placeholders; `<word> of <alias>` says where a column is read from. */
+function wordsOf(shape: Shape): (word: string) => string | undefined {
+  const { entity, columns, has, width } = shape;
+  const whole = isWhole(shape);
+  const list = (from = '') => columns.map(({ name }) => `${from}${quoted(name)}`).join(', ');
+  const range = (key: string) => (whole ? '0::bigint' : `${key} / ${width}`);
+  const between = (key: string) =>
+    `(first_key is null or ${key} >= first_key) and (end_key is null or ${key} < end_key)`;
+  const optional = (there: boolean, name: string, from: string) =>
+    there ? `${from}.${name}` : `null::text as ${name}`;
+  const sum = (which: string, from: string) =>
+    entity.source === null
+      ? '0'
+      : `coalesce(sum(migration.pair_${which}(${from}.legacy_id, ${from}.version)), 0)`;
+  const equal = (names: string[]) =>
+    names.map((name) => `t.${quoted(name)} = b.${quoted(name)}`).join(' and ');
+  const fixed: Record<string, () => string> = {
+    entity: () => entity.name,
+    file: () => entity.file,
+    method: () => String(HASH_METHOD),
+    width: () => String(width),
+    ids: () => `ids.${quoted(entity.name)}`,
+    view: () => `transform.${quoted(entity.name)}`,
+    target: () => targetOf(entity),
+    'target name': () => entity.target.table,
+    source: () => `legacy.${quoted(entity.source ?? '')}`,
+    'source name': () => literal(entity.source ?? ''),
+    versions: () => versionsOf(entity),
+    columns: () => list(),
+    types: () => columns.map((c) => `    ${quoted(c.name)} ${stagedType(c)},`).join('\n'),
+    'set from b': () => columns.map((c) => `${quoted(c.name)} = b.${quoted(c.name)}`).join(', '),
+    'differs t b': () => differs(shape, 't', 'b'),
+    'unfiltered e': () => (has.filter ? ' and e.filter is null' : ''),
+    adoption: () => equal(entity.adopt),
+    // a row that has another unique key of the new one, too, would be in its way
+    'adoption order': () =>
+      [
+        ...shape.uniqueKeys.map((key) => `coalesce(${equal(key)}, false) desc`),
+        ...(shape.createdAt ? ['t.created_at'] : []),
+        't.id',
+      ].join(', '),
+    'unmapped t': () =>
+      shape.siblings
+        .map(
+          (name) => `      and not exists (select from ids.${quoted(name)} as m where m.id = t.id)`,
+        )
+        .join('\n'),
+    'range within r.range': () =>
+      whole
+        ? 'true'
+        : `(first_key is null or r.range >= first_key / ${width}) and ` +
+          `(end_key is null or r.range < end_key / ${width})`,
+  };
+  const parts: [RegExp, (from: string) => string][] = [
+    [/^columns of (\w+)$/, (from) => list(`${from}.`)],
+    [/^hash of (\w+)$/, (from) => hash(shape, from)],
+    [/^missing of (\w+)$/, (from) => optional(has.missing, 'missing', from)],
+    [/^reject of (\w+)$/, (from) => optional(has.reject, 'reject', from)],
+    [/^version of (\w+)$/, (from) => (entity.source === null ? '0' : `${from}.version`)],
+    [/^sum a of (\w+)$/, (from) => sum('a', from)],
+    [/^sum b of (\w+)$/, (from) => sum('b', from)],
+    [/^range of ([\w.]+)$/, range],
+    [/^between ([\w.]+)$/, between],
+    [/^within ([\w.]+)$/, (key) => `${between(key)} and (keys is null or ${key} = any (keys))`],
+  ];
+  return (word) => {
+    if (Object.hasOwn(fixed, word)) return fixed[word]?.();
+    for (const [pattern, text] of parts) {
+      const found = pattern.exec(word)?.[1];
+      if (found !== undefined) return text(found);
+    }
+    return undefined;
+  };
+}
+
+/** The table of (id, version) of the driving table. */
+export function versionsOf(entity: Entity): string {
+  return `legacy_versions.${quoted(entity.source ?? '')}`;
+}
+
+/**
+ * The rows of a scope that are not filtered, as a sub-select: legacy_key, the columns, missing,
+ * reject. The barrier (offset 0) keeps the planner from computing every expression twice.
+ */
+export function viewRows(shape: Shape, scope: Scope): string {
+  const { entity } = shape;
+  return `(
+  select e.legacy_key, ${shape.columns.map((c) => `e.${quoted(c.name)}`).join(', ')},
+    ${shape.has.missing ? 'e.missing' : 'null::text as missing'},
+    ${shape.has.reject ? 'e.reject' : 'null::text as reject'}
+  from transform.${quoted(entity.name)} as e
+  where ${within(scope, 'e.legacy_key')}${shape.has.filter ? ' and e.filter is null' : ''}
+  offset 0
+)`;
+}
+
+/** Rows the application changed or deleted since we wrote them. */
+export function countTouched(shape: Shape): string {
+  return `
+select count(*) as count
+from ids.${quoted(shape.entity.name)} as m
+left join ${targetOf(shape.entity)} as t on t.id = m.id
+where t.id is null or ${hash(shape, 't')} is distinct from m.written_hash`;
+}
+
+/** A name as an identifier. */
+export function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A text as a literal. */
+export function literal(text: string): string {
+  return text.includes('\\')
+    ? `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+    : `'${text.replaceAll("'", "''")}'`;
+}
+
+/** A condition that restricts a key column to the scope. */
+export function within(scope: Scope, column: string): string {
+  return scope.kind === 'all' ? 'true' : `${column} >= ${scope.from} and ${column} < ${scope.end}`;
+}
+
+/** The target table, qualified. */
+export function targetOf(entity: Entity): string {
+  return `${quoted(entity.target.schema)}.${quoted(entity.target.table)}`;
+}
+
+/** Text, not varchar(n), so that a value that is too long is an error and not cut. */
+function stagedType(column: Column): string {
+  return isText(column.type) ? 'text' : column.type;
+}
+
+/** True for text and varchar, as `format_type` prints them; not for arrays of them. */
+export function isText(type: string): boolean {
+  return /^(text|character varying(\(\d+\))?)$/.test(type);
+}
+
+/** Hash method 2: the columns in the order of the view, each as `comparable` has it. */
+export function hash(shape: Shape, from: string): string {
+  const values = shape.columns.map((column) => comparable(column, from));
+  return `hash_record_extended(row(${values.join(', ')}), 0)`;
+}
+
+function differs(shape: Shape, left: string, right: string): string {
+  const of = (from: string) => shape.columns.map((column) => comparable(column, from)).join(', ');
+  return `row(${of(left)}) is distinct from row(${of(right)})`;
+}
+
+/** A column as it is compared and hashed: two values are equal where their texts are. */
+export function comparable(column: Column, from: string): string {
+  const value = `${from}.${quoted(column.name)}`;
+  return column.native ? value : `${value}::text collate "C"`;
+}

@@ -1,0 +1,165 @@
+-- The link: how the target reaches the source. It holds no secret while no transaction reads.
+
+-- Creates the user mapping inside the transaction of the caller, from the temporary table that
+-- the runner filled by COPY (a bind value or a literal would reach the log). The lock is tried,
+-- never waited for (the time limit stays below deadlock_timeout, after which a wait is logged), and
+-- every error is raised again without its context: both would otherwise write the statement with
+-- the password into the log.
+create or replace function migration.open_link() returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
+declare
+  login record;
+begin
+  if not pg_try_advisory_xact_lock(20250401, 2) then
+    raise exception 'the link is in use by another session'
+      using errcode = 'lock_not_available', hint = 'wait for the other runner to finish';
+  end if;
+  select s.user_name, s.secret into strict login from pg_temp.link_login as s;
+  begin
+    execute format(
+      'create user mapping for current_user server legacy_source options (user %L, password %L)',
+      login.user_name, login.secret);
+  exception
+    when query_canceled then
+      raise exception 'cancelled while opening the link' using errcode = 'query_canceled';
+    when others then
+      raise exception 'the link could not be opened (%)', sqlstate using errcode = sqlstate;
+  end;
+end
+$$;
+
+-- Opens the link where this transaction has not done so yet; waits for it up to lock_timeout.
+create or replace function migration.await_link() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform pg_advisory_xact_lock(20250401, 2);
+  if not exists (
+    select from pg_user_mappings as m
+    where m.srvname = 'legacy_source' and m.usename = current_user)
+  then
+    perform migration.open_link();
+  end if;
+end
+$$;
+
+create or replace function migration.close_link() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if coalesce('versions' = any (extensions.dblink_get_connections()), false) then
+    perform extensions.dblink_disconnect('versions');
+  end if;
+  drop user mapping if exists for current_user server legacy_source;
+end
+$$;
+
+-- One dblink connection per session; it cannot be interrupted before the source answers, so
+-- callers ask for seconds of work at a time.
+create or replace function migration.connect_versions() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if not coalesce('versions' = any (extensions.dblink_get_connections()), false) then
+    perform extensions.dblink_connect('versions', 'legacy_source');
+  end if;
+end
+$$;
+
+-- Number of the source server's version, e.g. 100023.
+create or replace function migration.source_version() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform migration.connect_versions();
+  return (
+    select d.version
+    from extensions.dblink('versions', $q$select current_setting('server_version_num')::integer$q$)
+      as d (version integer)
+  );
+end
+$$;
+
+-- Lets the link of the last run lead to where the source is now.
+create or replace function migration.point_link(server jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  option record;
+begin
+  for option in
+    select o.key, o.value,
+      (select true from pg_foreign_server as f
+       where f.srvname = 'legacy_source' and f.srvoptions @> array[format('%s=%s', o.key, o.value)])
+        as is_set,
+      (select true from pg_foreign_server as f, unnest(f.srvoptions) as h
+       where f.srvname = 'legacy_source' and split_part(h, '=', 1) = o.key) as is_there
+    from jsonb_each_text(server) as o
+  loop
+    continue when option.is_set;
+    execute format('alter server legacy_source options (%s %I %L)',
+      case when option.is_there then 'set' else 'add' end, option.key, option.value);
+  end loop;
+end
+$$;
+
+-- Server, foreign tables and version tables, all made anew. `server` holds the libpq options
+-- host, port, dbname, sslmode ...; `settings` what the sessions in the source run with.
+create or replace function migration.build_link(server jsonb, settings text, tables text[])
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  option  record;
+  made    record;
+begin
+  -- also views that read no foreign table, and those of files that are gone
+  for made in
+    select c.relname from pg_class as c
+    where c.relnamespace = 'transform'::regnamespace and c.relkind = 'v'
+  loop
+    execute format('drop view if exists transform.%I cascade', made.relname);
+  end loop;
+  drop server if exists legacy_source cascade;
+  create server legacy_source foreign data wrapper postgres_fdw options (
+    fetch_size '10000', updatable 'false', truncatable 'false', keep_connections 'off',
+    connect_timeout '5', tcp_user_timeout '15000',
+    keepalives '1', keepalives_idle '10', keepalives_interval '5', keepalives_count '3'
+  );
+  for option in select o.key, o.value from jsonb_each_text(server) as o loop
+    execute format('alter server legacy_source options (add %I %L)', option.key, option.value);
+  end loop;
+  execute format('alter server legacy_source options (add options %L)', settings);
+
+  perform migration.open_link();
+  -- a setting the source does not know refuses the connection: 9.5 lacks the idle limit, and
+  -- before 12 the source cannot limit how long it waits for an answer that was not received
+  if migration.source_version() >= 90600 then
+    if migration.source_version() >= 120000 then
+      settings := concat(settings, ' -c tcp_user_timeout=30000');
+    end if;
+    perform extensions.dblink_disconnect('versions');
+    execute format('alter server legacy_source options (set options %L)',
+      concat(settings, ' -c idle_in_transaction_session_timeout=0'));
+  end if;
+
+  execute format(
+    'import foreign schema public limit to (%s) from server legacy_source into legacy'
+    ' options (import_collate ''false'')',
+    (select string_agg(format('%I', t), ', ') from unnest(tables) as t));
+
+  -- secrets are unreachable from here on
+  alter foreign table if exists legacy.auth_user drop column if exists password;
+  alter foreign table if exists legacy.dispatch_globalsetting
+    drop column if exists setting, drop column if exists application_id,
+    drop column if exists location_id, drop column if exists access_token;
+
+  for made in
+    select c.relname from pg_class as c where c.relnamespace = 'legacy'::regnamespace
+  loop
+    -- with a cast in the view a key range would not reach the source
+    execute format('alter foreign table legacy.%I alter column id type bigint', made.relname);
+    execute format(
+      'create foreign table legacy_versions.%I ('
+      '  id bigint not null, version bigint options (column_name ''xmin'')'
+      ') server legacy_source options (schema_name ''public'', table_name %L)',
+      made.relname, made.relname);
+  end loop;
+end
+$$;
+
+revoke execute on all functions in schema migration from public;

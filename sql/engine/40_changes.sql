@@ -1,0 +1,547 @@
+-- What changed in the source. It is asked over dblink, a few seconds of work at a time (a query
+-- cannot be interrupted before the source answers), for sums over row versions and contents. What
+-- the answers lead to is in the tables sums, newer, seen, contents and affected.
+
+-- What one row adds to the two sums of its range: of key and version (xmin). range_sums asks the source
+-- for the same. The key is hashed by itself first: hashint8 folds its halves by xor, and of
+-- (key << 32 | xmin) it sees no more than key # xmin, which an update of many rows at once may leave
+-- as it was.
+create or replace function migration.pair_a(key bigint, version bigint) returns integer
+language sql immutable parallel safe
+return hashint8(hashint8(key)::bigint # version);
+
+create or replace function migration.pair_b(key bigint, version bigint) returns integer
+language sql immutable parallel safe
+return hashint8(hashint8(key # 1431655765)::bigint # version);
+
+-- Which database of which history this is. Versions of two histories have nothing to do with each
+-- other: a restored or promoted server gives the same numbers to other rows. Where the reader may
+-- not ask, and in 9.5, the start of the server stands in: then every restart is another history.
+create or replace function migration.source_identity() returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  version  integer := migration.source_version();
+  history  text := $q$select concat_ws('/', pg_postmaster_start_time(), d.oid)$q$;
+  allowed  boolean := false;
+  identity text;
+begin
+  if version >= 90600 then
+    select a.allowed into allowed
+    from extensions.dblink('versions', $q$
+      select has_function_privilege('pg_catalog.pg_control_system()', 'execute')
+        and has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute')
+        and has_function_privilege('pg_catalog.pg_control_recovery()', 'execute')
+    $q$) as a (allowed boolean);
+  end if;
+  if allowed then
+    -- after a promotion the control file has the new timeline only from the next checkpoint on
+    history := format($q$
+      select concat_ws('/', s.system_identifier, greatest(c.timeline_id, case
+        when pg_is_in_recovery() then r.min_recovery_end_timeline
+        else ('x' || left(%s, 8))::bit(32)::integer end), d.oid)
+      from pg_control_system() as s, pg_control_checkpoint() as c, pg_control_recovery() as r,
+        pg_database as d
+      where d.datname = current_database()
+    $q$, case when version >= 100000 then 'pg_walfile_name(pg_current_wal_lsn())'
+      else 'pg_xlogfile_name(pg_current_xlog_location())' end);
+  else
+    history := history || ' from pg_database as d where d.datname = current_database()';
+  end if;
+  select i.identity into strict identity
+  from extensions.dblink('versions', history) as i (identity text);
+  return identity;
+end
+$$;
+
+-- How source tables are defined: ALTER TABLE and ALTER TYPE change what a row says and no version.
+create or replace function migration.source_definitions(tables text[])
+returns table (source_table text, definition text)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  perform migration.connect_versions();
+  return query
+  select d.source_table, d.definition
+  from extensions.dblink('versions', $q$
+    select c.relname::text, md5(concat_ws(' ', c.oid, c.relkind, (
+      select string_agg(concat_ws(' ', a.attnum, a.attname,
+        format_type(a.atttypid, a.atttypmod), to_jsonb(a) ->> 'attmissingval',
+        case when to_jsonb(a) ->> 'attgenerated' <> '' then pg_get_expr(g.adbin, g.adrelid) end,
+        (select string_agg(e.enumlabel, ',' order by e.enumsortorder)
+         from pg_catalog.pg_enum as e
+         join pg_catalog.pg_type as t on e.enumtypid in (t.oid, t.typelem, t.typbasetype)
+         where t.oid = a.atttypid)), e'\n' order by a.attnum)
+      from pg_catalog.pg_attribute as a
+      left join pg_catalog.pg_attrdef as g on g.adrelid = a.attrelid and g.adnum = a.attnum
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)))
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
+    where c.relkind in ('r', 'p', 'v', 'm', 'f')
+  $q$) as d (source_table text, definition text)
+  where d.source_table = any (tables);
+end
+$$;
+
+-- Keeps of every source table where it is and how it is defined. Returns the tables of which that is
+-- not what was kept.
+create or replace function migration.note_definitions(tables text[])
+returns table (source_table text, moved boolean, redefined boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  here text := migration.source_identity();
+begin
+  return query
+  with written as (
+    update migration.source_tables as t set identity = here, definition = f.definition
+    from migration.source_definitions(tables) as f, migration.source_tables as o
+    where t.source_table = f.source_table and o.source_table = f.source_table
+      and (t.identity, t.definition) is distinct from (here, f.definition)
+    returning t.source_table, o.identity <> here as moved, o.definition <> f.definition as redefined
+  )
+  select w.source_table, w.moved, w.redefined from written as w where w.moved or w.redefined;
+end
+$$;
+
+-- Smallest and largest id and the number of rows of a source table.
+create or replace function migration.source_extent(source_table text)
+returns table (first_key bigint, last_key bigint, row_count bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  perform migration.connect_versions();
+  return query
+  select d.first_key, d.last_key, d.row_count
+  from extensions.dblink('versions', format(
+    'select min(id)::bigint, max(id)::bigint, count(*) from public.%I', source_table))
+    as d (first_key bigint, last_key bigint, row_count bigint);
+end
+$$;
+
+-- Row versions of a source table: per key range the number of rows and two sums over (id, xmin),
+-- as pair_a and pair_b have them. Every insert and update gives a row a new xmin, so equal sums mean
+-- equal rows. xmin is counted back from the latest transaction, which is cheaper than its text; transactions
+-- older than all (1 and 2) have no age. Keys from first_key up to, not including, end_key; NULL = no
+-- limit. At most about two million rows are asked for at a time, since dblink cannot be interrupted.
+create or replace function migration.range_sums(
+  source_table text, width bigint, first_key bigint default null, end_key bigint default null)
+returns table (range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  low  bigint := first_key;
+  high bigint := end_key;
+  step bigint;
+begin
+  perform migration.connect_versions();
+  if low is null or high is null then
+    select coalesce(low, d.smallest), coalesce(high, d.largest + 1) into low, high
+    from extensions.dblink('versions', format(
+      'select min(id)::bigint, max(id)::bigint from public.%I', source_table))
+      as d (smallest bigint, largest bigint);
+  end if;
+  if low < 0 then
+    raise exception 'the source table % has negative ids', source_table
+      using hint = 'ranges count from 0: the table cannot be read range by range';
+  end if;
+  step := least(width, 1000000000) * 200;
+  while low < high loop
+    return query
+    select d.range, d.row_count, d.sum_a, d.sum_b
+    from extensions.dblink('versions', format(
+      'select v / %1$s, count(*), sum(hashint8(hashint8(v)::bigint # x)),'
+      ' sum(hashint8(hashint8(v # 1431655765)::bigint # x)) from ('
+      ' select r.id::bigint as v, case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
+      ' else (c.latest - age(r.xmin)) & 4294967295 end as x'
+      ' from public.%2$I as r, (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
+      ' where r.id >= %3$s and r.id < %4$s offset 0) as s group by 1',
+      width, source_table, low, least(high, low + step)))
+      as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
+    low := low + step;
+  end loop;
+end
+$$;
+
+-- Oldest transaction that is open in the source: what changes from now on is not older.
+create or replace function migration.source_horizon() returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  perform migration.connect_versions();
+  return (
+    select d.horizon
+    from extensions.dblink('versions', 'select txid_snapshot_xmin(txid_current_snapshot())')
+      as d (horizon bigint)
+  );
+end
+$$;
+
+-- Lists in migration.newer the rows of a source table whose version is not older than a
+-- transaction of the source. Lists none where there are `most` of them or more: then listing ranges
+-- is cheaper.
+create or replace function migration.list_newer(
+  source_table text, since bigint, first_key bigint, end_key bigint, most bigint)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  low  bigint := first_key;
+  step bigint := 200 * (
+    select least(t.width, 1000000000) from migration.source_tables as t
+    where t.source_table = list_newer.source_table);
+  part bigint;
+begin
+  perform migration.connect_versions();
+  while low < end_key and most > 0 loop
+    insert into migration.newer (source_table, id, version)
+    select list_newer.source_table, d.id, d.version
+    from extensions.dblink('versions', format(
+      'select id::bigint, xmin::text::bigint from public.%I'
+      ' where id >= %s and id < %s and age(xmin) <= age(''%s''::xid) limit %s',
+      source_table, low, least(end_key, low + step), since & 4294967295, most))
+      as d (id bigint, version bigint);
+    get diagnostics part = row_count;
+    most := most - part;
+    low := low + step;
+  end loop;
+  if most <= 0 then
+    delete from migration.newer as n where n.source_table = list_newer.source_table;
+  end if;
+end
+$$;
+
+-- Content of some columns of a source table, by ranges of a fiftieth of the table's width: number of
+-- rows and two sums. Asked for in the same steps as row versions.
+create or replace function migration.content_sums(source_table text, columns text[])
+returns table (range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  width bigint := migration.lookup_width(source_table);
+  step  bigint := least(width, 20000000) * 10000;
+  low   bigint;
+  high  bigint;
+begin
+  perform migration.connect_versions();
+  select d.smallest, d.largest into low, high
+  from extensions.dblink('versions', format(
+    'select min(id)::bigint, max(id)::bigint from public.%I', source_table))
+    as d (smallest bigint, largest bigint);
+  low := low / width * width;
+  while low <= high loop
+    return query
+    select d.range, d.row_count, d.sum_a, d.sum_b
+    from extensions.dblink('versions', format(
+      'select v / %s, count(*), sum(hashtext(k)), sum(hashtext(k || ''#''))'
+      ' from (select id::bigint as v, (row(%s))::text as k'
+      ' from public.%I where id >= %s and id < %s offset 0) as s group by 1',
+      width, (select string_agg(quote_ident(c), ', ' order by c) from unnest(columns) as c),
+      source_table, low, low + step))
+      as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
+    low := low + step;
+  end loop;
+end
+$$;
+
+-- Keys per range of content_sums.
+create or replace function migration.lookup_width(source_table text) returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select greatest(1, t.width / 50) from migration.source_tables as t
+  where t.source_table = lookup_width.source_table
+$$;
+
+-- Takes the sums of every source table of the catalog, before the first foreign read; chooses the
+-- width of a table (about 10,000 rows a range) the first time it is seen, and keeps where it is and
+-- how it is defined. Of tables in which ranges changed it lists the rows that look newer. Returns
+-- what makes versions incomparable. The link is open.
+create or replace function migration.take_sums(tables text[], run bigint)
+returns table (source_table text, moved boolean, redefined boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  name  text;
+  range record;
+begin
+  update migration.runs as r set horizon = migration.source_horizon() where r.run = take_sums.run;
+  delete from migration.sums;
+  foreach name in array tables loop
+    insert into migration.source_tables (source_table, width)
+    select name, case when e.row_count = 0 then 10000 else
+      greatest(1, ceil(10000.0 * (e.last_key - e.first_key + 1) / e.row_count))::bigint end
+    from migration.source_extent(name) as e
+    where not exists (select from migration.source_tables as t where t.source_table = name);
+    insert into migration.sums (source_table, range, row_count, sum_a, sum_b)
+    select name, s.range, sum(s.row_count), sum(s.sum_a), sum(s.sum_b)
+    from migration.source_tables as t, migration.range_sums(t.source_table, t.width) as s
+    where t.source_table = name group by s.range;
+  end loop;
+  delete from migration.newer;
+  for range in
+    select e.source, min(e.horizon) as since, min(r.range) * e.width as low,
+      (max(r.range) + 1) * e.width as high
+    from migration.entities as e
+    join migration.ranges as r on r.entity = e.entity
+    join migration.sums as s on s.source_table = e.source and s.range = r.range
+    where e.width > 0 and e.horizon is not null
+      and (r.row_count, r.sum_a, r.sum_b) <> (s.row_count, s.sum_a, s.sum_b)
+    group by e.source, e.width
+  loop
+    -- where more than a fifth of the rows look newer, listing ranges is cheaper
+    perform migration.list_newer(range.source, range.since, range.low, range.high, (
+      select (0.2 * sum(s.row_count))::bigint from migration.sums as s
+      where s.source_table = range.source));
+  end loop;
+  analyze migration.newer;
+  return query select * from migration.note_definitions(tables);
+end
+$$;
+
+-- Says of every entity what it sees of the tables it looks things up in (and of its driving table
+-- where the view reads that twice), in migration.seen. Equal row versions: as before. Otherwise the
+-- content of the columns the view uses decides, taken before anything is read; where rows changed
+-- while the entity was read the last time, content proves nothing and a new mark makes it another.
+-- Rows that changed look-ups lead to are listed in migration.affected. The link is open.
+create or replace function migration.take_lookups(run bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  name text;
+begin
+  delete from migration.seen;
+  delete from migration.contents;
+  delete from migration.affected;
+  insert into migration.seen (entity, source_table, followed, columns, version_digest)
+  select e.entity, u."table", u.followed, c.columns,
+    concat_ws(':', coalesce(s.rows, 0), coalesce(s.a, 0), coalesce(s.b, 0), k.identity, k.definition)
+  from migration.entities as e
+  cross join lateral jsonb_to_recordset(e.lookups) as u ("table" text, followed boolean)
+  join pg_class as v on v.oid = to_regclass(concat('transform.', quote_ident(e.entity)))
+  join pg_class as t on t.oid = to_regclass(concat('legacy.', quote_ident(u."table")))
+  join migration.source_tables as k on k.source_table = u."table"
+  cross join lateral (
+    select coalesce(array_agg(a.attname::text order by a.attname::text), '{}') as columns
+    from pg_attribute as a
+    where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+      -- a whole row is no dependency on its columns
+      and (pg_get_viewdef(v.oid) ~ '[.][*]' or exists (
+        select from pg_rewrite as w
+        join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+        where w.ev_class = v.oid and d.refclassid = 'pg_class'::regclass
+          and d.refobjid = t.oid and d.refobjsubid = a.attnum))
+  ) as c
+  left join (
+    select n.source_table, sum(n.row_count) as rows, sum(n.sum_a) as a, sum(n.sum_b) as b
+    from migration.sums as n group by n.source_table
+  ) as s on s.source_table = u."table"
+  where e.position is not null;
+  update migration.seen as n set content_digest = l.content_digest
+  from migration.lookups as l
+  where (l.entity, l.source_table) = (n.entity, n.source_table)
+    and (l.version_digest, l.columns) = (n.version_digest, n.columns::text);
+  -- a run that was interrupted has read them: they are as they were before it
+  update migration.lookups as l set settled = true
+  from migration.seen as n
+  where (l.entity, l.source_table) = (n.entity, n.source_table) and not l.settled
+    and (l.version_digest, l.columns) = (n.version_digest, n.columns::text);
+  -- of the others nobody knows what that run read: there is nothing to follow from
+  update migration.lookups as l set reached = null where not l.settled and l.version_digest <> '';
+  update migration.seen as n set taken = true
+  where n.content_digest is null or n.followed and not exists (
+    select from migration.lookups as l
+    where (l.entity, l.source_table) = (n.entity, n.source_table)
+      and l.reached = n.content_digest);
+  insert into migration.contents (source_table, columns, range, row_count, sum_a, sum_b)
+  select d.source_table, d.columns, c.range, c.row_count, c.sum_a, c.sum_b
+  from (select distinct n.source_table, n.columns from migration.seen as n where n.taken) as d
+  cross join lateral migration.content_sums(d.source_table, d.columns) as c;
+  update migration.seen as n
+  set content_digest = concat((
+    select concat_ws(':', count(*), sum(c.row_count), sum(c.sum_a), sum(c.sum_b))
+    from migration.contents as c
+    where (c.source_table, c.columns) = (n.source_table, n.columns)
+  ), (
+    select case when l.settled then substring(l.content_digest from ' run .*')
+      else concat(' run ', take_lookups.run) end
+    from migration.lookups as l
+    where (l.entity, l.source_table) = (n.entity, n.source_table)
+  ))
+  where n.content_digest is null;
+  -- touched, but not in what the view uses
+  update migration.lookups as l set version_digest = n.version_digest
+  from migration.seen as n
+  where (l.entity, l.source_table) = (n.entity, n.source_table) and l.settled
+    and (l.content_digest, l.columns) = (n.content_digest, n.columns::text)
+    and l.version_digest <> n.version_digest;
+  for name in
+    select distinct n.entity from migration.seen as n
+    join migration.lookups as l on (l.entity, l.source_table) = (n.entity, n.source_table)
+    where n.followed and l.reached <> n.content_digest
+  loop
+    perform migration.follow_lookups(name);
+  end loop;
+end
+$$;
+
+-- Lists in migration.affected the rows of an entity that changed ranges of its look-ups lead to.
+-- Where these are too many, it is compared whole: there is nothing to follow from any more.
+create or replace function migration.follow_lookups(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_nestloop = off set enable_mergejoin = off as $$
+#variable_conflict use_variable
+declare
+  -- share of a look-up's ranges, or of an entity's rows, that is followed
+  share    constant numeric := 0.25;
+  known    migration.entities;
+  change   record;
+  path     jsonb;
+  last     integer;
+  too_many boolean := false;
+begin
+  select e.* into strict known from migration.entities as e where e.entity = name;
+  for change in
+    select n.source_table, migration.lookup_width(n.source_table) as width,
+      (select count(*) from migration.contents as c
+       where (c.source_table, c.columns) = (n.source_table, n.columns)) as total,
+      array(
+        select coalesce(c.range, r.range)
+        from (
+          select * from migration.contents as c
+          where (c.source_table, c.columns) = (n.source_table, n.columns)
+        ) as c
+        full join (
+          select * from migration.lookup_ranges as r
+          where (r.entity, r.source_table) = (n.entity, n.source_table)
+        ) as r on r.range = c.range
+        where (c.row_count, c.sum_a, c.sum_b) is distinct from (r.row_count, r.sum_a, r.sum_b)
+        order by 1
+      ) as ranges
+    from migration.seen as n
+    join migration.lookups as l on (l.entity, l.source_table) = (n.entity, n.source_table)
+    where n.entity = name and n.followed and l.reached <> n.content_digest
+  loop
+    too_many := too_many or cardinality(change.ranges) > share * change.total + 4;
+    exit when too_many;
+    select u.path into path from jsonb_to_recordset(known.lookups) as u ("table" text, path jsonb)
+    where u."table" = change.source_table;
+    last := jsonb_array_length(path) - 1;
+    execute format(
+      'insert into migration.affected (entity, legacy_key)'
+      ' select %L, t0.id from legacy.%I as t0 %s where %s on conflict do nothing',
+      name, known.source,
+      (select string_agg(format('join legacy.%I as t%s on t%s.id = t%s.%I',
+          path -> i ->> 'table', i, i, i - 1, path -> (i - 1) ->> 'column'), ' ' order by i)
+       from generate_series(1, last) as i),
+      coalesce((
+        select string_agg(format('(t%1$s.%2$I >= %3$s and t%1$s.%2$I < %4$s)',
+          last, path -> last ->> 'column', p.first_key, p.end_key), ' or ')
+        from migration.intervals(change.ranges, change.width) as p), 'false'));
+  end loop;
+  if too_many or (select count(*) from migration.affected as a where a.entity = name) > share * (
+    select sum(s.row_count) from migration.sums as s where s.source_table = known.source)
+  then
+    delete from migration.affected as a where a.entity = name;
+    update migration.lookups as l set reached = null where l.entity = name;
+  end if;
+end
+$$;
+
+-- Before an entity is read: what it is going to see is not settled until it has been read.
+create or replace function migration.enter_lookups(name text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  delete from migration.lookups as l where l.entity = name and not exists (
+    select from migration.seen as n
+    where (n.entity, n.source_table) = (l.entity, l.source_table));
+  insert into migration.lookups
+    (entity, source_table, columns, version_digest, content_digest, settled)
+  select n.entity, n.source_table, n.columns::text, n.version_digest, n.content_digest, false
+  from migration.seen as n where n.entity = name
+  on conflict (entity, source_table) do update set columns = excluded.columns,
+    version_digest = excluded.version_digest, content_digest = excluded.content_digest,
+    settled = false;
+$$;
+
+-- All ranges of an entity are where its followed look-ups are now: the next change is followed from
+-- here. `settled`: nothing was read, so it does not matter whether they have changed since.
+create or replace function migration.reach_lookups(name text, now_seen text, is_settled boolean)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  if now_seen = '' then return; end if;
+  update migration.ranges as r set seen = now_seen where r.entity = name and r.seen <> now_seen;
+  insert into migration.lookups
+    (entity, source_table, columns, version_digest, content_digest, settled, reached)
+  select n.entity, n.source_table, n.columns::text, n.version_digest, n.content_digest, is_settled,
+    n.content_digest
+  from migration.seen as n where n.entity = name and n.followed
+  on conflict (entity, source_table) do update set columns = excluded.columns,
+    version_digest = excluded.version_digest, content_digest = excluded.content_digest,
+    settled = excluded.settled, reached = excluded.reached;
+  delete from migration.lookup_ranges as r using migration.seen as n
+  where r.entity = name and n.entity = name and n.source_table = r.source_table and n.taken;
+  insert into migration.lookup_ranges (entity, source_table, range, row_count, sum_a, sum_b)
+  select n.entity, n.source_table, c.range, c.row_count, c.sum_a, c.sum_b
+  from migration.seen as n
+  join migration.contents as c on (c.source_table, c.columns) = (n.source_table, n.columns)
+  where n.entity = name and n.followed and n.taken;
+end
+$$;
+
+-- After an entity was read: settled where no row of the look-up has changed since the sums were taken.
+-- What has changed may be back when the next run looks: it is a change all the same, and ranges of
+-- its content are entered as unknown, also where they have no rows: a count of -1 is another than
+-- any the next run finds. The link is open.
+create or replace function migration.settle_lookups(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  drop table if exists pg_temp.moved;
+  create temporary table moved as
+  select l.source_table, n.range, t.width
+  from migration.lookups as l
+  join migration.source_tables as t on t.source_table = l.source_table
+  cross join lateral (
+    select coalesce(o.range, s.range) as range
+    from (select * from migration.sums as s where s.source_table = l.source_table) as s
+    full join (
+      -- a range may come in two parts
+      select r.range, sum(r.row_count) as row_count, sum(r.sum_a) as sum_a, sum(r.sum_b) as sum_b
+      from migration.range_sums(l.source_table, t.width) as r group by r.range
+    ) as o on o.range = s.range
+    where (o.row_count, o.sum_a, o.sum_b) is distinct from (s.row_count, s.sum_a, s.sum_b)
+  ) as n
+  where l.entity = name;
+  update migration.lookups as l
+  set settled = not m.moved, version_digest = case when m.moved then '' else l.version_digest end
+  from (
+    select o.source_table, exists (
+      select from pg_temp.moved as m where m.source_table = o.source_table) as moved
+    from migration.lookups as o where o.entity = name
+  ) as m
+  where l.entity = name and l.source_table = m.source_table;
+  insert into migration.lookup_ranges (entity, source_table, range, row_count, sum_a, sum_b)
+  select distinct l.entity, l.source_table, c.range, -1, 0, 0
+  from pg_temp.moved as m
+  join migration.lookups as l on l.entity = name and l.source_table = m.source_table
+  cross join migration.lookup_width(m.source_table) as w
+  cross join generate_series(m.range * m.width / w, ((m.range + 1) * m.width - 1) / w) as c (range)
+  where l.reached is not null and c.range * w / m.width = m.range
+  on conflict (entity, source_table, range) do update set row_count = excluded.row_count;
+end
+$$;
+
+-- Key intervals [first_key, end_key) that cover ranges, neighbours joined.
+create or replace function migration.intervals(ranges bigint[], width bigint)
+returns table (first_key bigint, end_key bigint)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select min(n.range) * width, (max(n.range) + 1) * width
+  from (
+    select r.range, r.range - row_number() over (order by r.range) as island
+    from (select distinct unnest(ranges) as range) as r
+  ) as n
+  group by n.island order by 1
+$$;
+
+revoke execute on all functions in schema migration from public;

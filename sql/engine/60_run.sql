@@ -1,0 +1,436 @@
+-- One run: its number, its lease, its entities and chunks, and what the ledger keeps of them.
+-- Errors of class MIG are laws that do not hold: MIG01 a law of the data (balance, limits, caps),
+-- MIG02 the lease of the run is another's.
+
+-- Starts a run and takes the lease. Options: those of the command, and what the engine needs to know
+-- (chunkRows, hashMethod, functionsHash, tolerance, errorTolerance).
+create or replace function migration.start_run(command text, options jsonb) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  started bigint;
+begin
+  update migration.runs as r set status = 'interrupted', finished_at = clock_timestamp()
+  where r.status = 'running';
+  insert into migration.runs as r (command, options, status, client)
+  values (command, options, 'running', coalesce(host(inet_client_addr()), 'local'))
+  returning r.run into started;
+  insert into migration.lease as l (run) values (started)
+  on conflict (one_row) do update set run = excluded.run;
+  perform migration.record_event(started, concat(command, ' started'), options);
+  return started;
+end
+$$;
+
+create or replace function migration.finish_run(run bigint, status text, error text default null)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  update migration.runs as r
+  set status = finish_run.status, finished_at = clock_timestamp(), error = finish_run.error
+  where r.run = finish_run.run;
+  perform migration.record_event(run, concat('run ', status),
+    jsonb_strip_nulls(jsonb_build_object('error', error)));
+end
+$$;
+
+-- One line of the audit trail.
+create or replace function migration.record_event(run bigint, what text, details jsonb) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into migration.events (run, what, details)
+  values (record_event.run, record_event.what, record_event.details)
+$$;
+
+-- First statement of every writing transaction.
+create or replace function migration.hold_lease(run bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  perform from migration.lease as l where l.run = hold_lease.run for share;
+  if not found then
+    raise exception 'another runner has taken over; this one stopped before writing'
+      using errcode = 'MIG02';
+  end if;
+end
+$$;
+
+create or replace function migration.current_run() returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select l.run from migration.lease as l
+$$;
+
+-- An option of the run; of a dry look, which is no run, from the setting migration.options.
+create or replace function migration.run_option(name text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(
+    nullif(current_setting('migration.options', true), '')::jsonb,
+    (select r.options from migration.lease as l join migration.runs as r on r.run = l.run)) ->> name
+$$;
+
+-- What the application's triggers expect: the search_path this session began with.
+create or replace function migration.application_path() returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select s.reset_val from pg_settings as s where s.name = 'search_path'
+$$;
+
+-- An entity begins: its attempt is noted, and before its first row is ever read what it sees of the id
+-- maps. It is planned anew where a map has grown since the run was planned. Returns the number of
+-- its chunks, [{"chunk", "rows"}], and the rows of its id map.
+create or replace function migration.start_entity(
+  name text, out chunks jsonb, out map_size bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  known migration.entities;
+begin
+  select e.* into strict known from migration.entities as e where e.entity = name;
+  insert into migration.control (run, entity, phase, status, file_hash, started_at)
+  values (migration.current_run(), name, known.phase, 'running', known.defined_hash, clock_timestamp())
+  on conflict (run, entity) do update set status = excluded.status, finished_at = null,
+    error = null, inserted = 0, updated = 0, kept = 0, gone = 0, rows_read = 0;
+  update migration.entities as e set maps_seen = migration.maps_now(known.id_maps)
+  where e.entity = name and not exists (select from migration.ranges as r where r.entity = name);
+  perform migration.plan_entity(name);
+  select coalesce(jsonb_agg(jsonb_build_object('chunk', c.chunk, 'rows', c.row_count)
+    order by c.chunk), '[]')
+  into chunks
+  from migration.chunks as c where c.entity = name;
+  if chunks <> '[]' then perform migration.enter_lookups(name); end if;
+  map_size := known.map_size;
+  execute format(
+    'update migration.work as w set had_rows = exists (select from %s),'
+    ' started_at = clock_timestamp() where w.entity = %L', known.target, name);
+end
+$$;
+
+create or replace function migration.maps_now(names text[]) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_object_agg(m.entity, m.map_size), '{}')
+  from migration.entities as m where m.entity = any (names)
+$$;
+
+-- Reads a chunk into the temporary tables of this session. The link is open.
+create or replace function migration.read_chunk(name text, number integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  part migration.chunks;
+  keys bigint[];
+begin
+  select c.* into strict part from migration.chunks as c
+  where c.entity = name and c.chunk = number;
+  if part.kind = 'keys' then
+    execute format('select merge.%I($1)', name || '_wanted') into keys using part.ranges;
+  end if;
+  execute format('select merge.%I($1, $2, $3)', name || '_stage')
+  using part.first_key, part.end_key, keys;
+end
+$$;
+
+-- Writes the chunk that this session has read.
+create or replace function migration.write_chunk(name text, number integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  rehash boolean := (
+    select c.rehash from migration.chunks as c where c.entity = name and c.chunk = number);
+begin
+  execute format('select merge.%I($1)', name || '_apply') using rehash;
+end
+$$;
+
+-- The temporary tables of a chunk: scope = what it is about; left_out = rows filtered on purpose;
+-- present = target rows it will meet; refused = rows that could not be read or written; gone = mapped
+-- keys without a row to store; chunk_ranges = the ranges that become checkpoints (of a chunk of
+-- keys, they and `wanted` have been made by merge.<entity>_wanted).
+create or replace function migration.begin_chunk(first_key bigint, end_key bigint, keys bigint[])
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  drop table if exists pg_temp.scope, pg_temp.staged, pg_temp.left_out, pg_temp.present,
+    pg_temp.refused, pg_temp.gone;
+  create temporary table scope (first_key bigint, end_key bigint, keys bigint[]);
+  insert into pg_temp.scope values (first_key, end_key, keys);
+  create temporary table left_out (legacy_key bigint primary key, reason text, version bigint);
+  create temporary table present (
+    legacy_key bigint primary key, target_id uuid, differs boolean, touched boolean,
+    overwrite boolean not null default false);
+  create temporary table refused (
+    legacy_key bigint primary key, code text, constraint_name text, column_name text);
+  create temporary table gone (legacy_key bigint primary key, id uuid, reason text);
+  if keys is null then
+    drop table if exists pg_temp.chunk_ranges;
+    create temporary table chunk_ranges (
+      range bigint primary key, source_rows bigint, expected bigint);
+  end if;
+end
+$$;
+
+-- Intervals of ranges and keys that cover the ranges of the chunk; without limits where one range
+-- holds everything.
+create or replace function migration.chunk_intervals(width bigint)
+returns table (first_range bigint, end_range bigint, first_key bigint, end_key bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  if width = 0 then
+    return query select 0::bigint, 1::bigint, null::bigint, null::bigint;
+    return;
+  end if;
+  return query
+  select i.first_key / width, i.end_key / width, i.first_key, i.end_key
+  from migration.intervals(array(select c.range from pg_temp.chunk_ranges as c), width) as i;
+end
+$$;
+
+-- The cap on removals: 5 % of an entity, counted since it was last complete, so that ranges committed
+-- by a run that was refused count, too.
+create or replace function migration.cap_removals(name text, gone bigint, mapped bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  total bigint;
+begin
+  update migration.entities as e set removed = e.removed + gone where e.entity = name
+  returning e.removed into total;
+  mapped := mapped + total - gone;
+  if total > greatest(0.05 * mapped, 3) and coalesce(migration.run_option('removeMany'), '') <> 'true'
+  then
+    raise exception '%: % of % rows are gone from the source and would be removed (more than 5 %%); look at the source, and repeat with --yes if that is right',
+      name, total, mapped using errcode = 'MIG01';
+  end if;
+end
+$$;
+
+-- The balance law of each range just read, counted where rows are kept, not where they were made.
+create or replace function migration.balance_chunk(name text, width bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  bad record;
+begin
+  select r.range, r.source_rows, r.merged, r.rejected, r.filtered,
+    case when width > 0 then format(' with keys from %s to %s', r.range * width,
+      (r.range + 1) * width) end as keys
+  into bad
+  from migration.ranges as r join pg_temp.chunk_ranges as c on c.range = r.range
+  where r.entity = name and r.source_rows <> r.merged + r.rejected + r.filtered
+  order by 1 limit 1;
+  if not found then return; end if;
+  raise exception '% does not balance: % source rows%, but % merged + % rejected + % filtered; the view must show every row of its driving table exactly once',
+    name, bad.source_rows, bad.keys, bad.merged, bad.rejected, bad.filtered using errcode = 'MIG01';
+end
+$$;
+
+create or replace function migration.count_chunk(
+  name text, updated bigint, inserted bigint, gone bigint, rows_read bigint, kept bigint,
+  entered bigint)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  update migration.control as c set
+    updated = c.updated + count_chunk.updated, inserted = c.inserted + count_chunk.inserted,
+    gone = c.gone + count_chunk.gone, rows_read = c.rows_read + count_chunk.rows_read,
+    kept = c.kept + count_chunk.kept
+  where c.run = migration.current_run() and c.entity = name;
+  update migration.entities as e set map_size = e.map_size + entered, status = 'partial'
+  where e.entity = name and (entered > 0 or e.status <> 'partial');
+end
+$$;
+
+-- An entity is written: its look-ups, the source rows of its rejects, its totals, limits and balance.
+-- The link is open. `complete`: no data check of its phase is still to come.
+create or replace function migration.end_entity(
+  name text, complete boolean, out counts jsonb, out map_size bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  this_run bigint := migration.current_run();
+  known    migration.entities;
+  work     migration.work;
+  has_read boolean;
+  total    record;
+  result   migration.control;
+begin
+  select e.* into strict known from migration.entities as e where e.entity = name;
+  select w.* into strict work from migration.work as w where w.entity = name;
+  has_read := exists (select from migration.chunks as c where c.entity = name);
+  perform migration.reach_lookups(name, work.seen, not has_read);
+  if known.source is not null then
+    if has_read then perform migration.settle_lookups(name); end if;
+    -- older ones cannot be read
+    if exists (
+      select from migration.rejects as r
+      where r.entity = name and r.resolved_run is null and r.source_row is null
+        and r.last_run > coalesce(known.completed_run, 0))
+    then
+      execute format('select merge.%I()', name || '_settle');
+    end if;
+  end if;
+
+  select coalesce(sum(r.source_rows), 0)::bigint as source, coalesce(sum(r.merged), 0)::bigint as merged,
+    coalesce(sum(r.rejected), 0)::bigint as rejected, coalesce(sum(r.filtered), 0)::bigint as filtered,
+    (select count(*) from migration.rejects as j
+     where j.entity = name and j.resolved_run is null and j.kind = 'error') as errors
+  into total
+  from migration.ranges as r where r.entity = name;
+  update migration.control as c set
+    status = 'done', finished_at = clock_timestamp(), balanced = true, error = null,
+    source = total.source, rejected = total.rejected, filtered = total.filtered,
+    unchanged = total.merged - c.inserted - c.updated - c.kept
+  where c.run = this_run and c.entity = name
+  returning c.* into result;
+  if result.unchanged < 0 or total.source <> total.merged + total.rejected + total.filtered then
+    raise exception '% does not balance: % source rows, but % inserted + % updated + % unchanged + % kept + % rejected + % filtered; rows were lost or counted twice',
+      name, result.source, result.inserted, result.updated, result.unchanged, result.kept,
+      result.rejected, result.filtered using errcode = 'MIG01';
+  end if;
+  perform migration.check_limits(name, known.tolerance, total.source - total.filtered,
+    total.rejected - total.errors, total.errors);
+  update migration.entities as e set
+    status = case when complete then 'complete' else 'partial' end,
+    removed = 0, file_hash = known.defined_hash, completed_run = this_run,
+    maps_seen = migration.maps_now(known.id_maps),
+    horizon = (select r.horizon from migration.runs as r where r.run = this_run)
+  where e.entity = name;
+  counts := jsonb_build_object('source', result.source, 'inserted', result.inserted,
+    'updated', result.updated, 'unchanged', result.unchanged, 'kept', result.kept,
+    'rejected', result.rejected, 'filtered', result.filtered, 'gone', result.gone,
+    'read', result.rows_read);
+  map_size := known.map_size;
+end
+$$;
+
+-- Rules may reject so much, the target and the link so much: over all rows that are not filtered.
+create or replace function migration.check_limits(
+  name text, tolerance numeric, rows bigint, rules bigint, errors bigint)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  allowed bigint := greatest(floor(
+    coalesce(tolerance, migration.run_option('tolerance')::numeric) * rows), 3);
+begin
+  if rules > allowed then
+    raise exception '%: % of % rows are rejected by its rules, % are allowed; look at them with `runner rejects % --rows`, correct its file, or say there that more is expected (`-- tolerance  5 %%`)',
+      name, rules, rows, allowed, name using errcode = 'MIG01';
+  end if;
+  allowed := greatest(floor(0.001 * rows), 1);
+  if errors > allowed then
+    raise exception '%: % of % rows were refused by the target or unreadable, % are allowed; look at them with `runner rejects % --rows`',
+      name, errors, rows, allowed, name using errcode = 'MIG01';
+  end if;
+end
+$$;
+
+-- Entities of the run that did not have to be called: as they were.
+create or replace function migration.enter_idle() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into migration.control (run, entity, phase, status, source, unchanged, rejected, filtered,
+    balanced, file_hash, started_at, finished_at)
+  select l.run, e.entity, e.phase, 'done', sum(r.source_rows), sum(r.merged),
+    sum(r.rejected), sum(r.filtered), true, e.file_hash, clock_timestamp(), clock_timestamp()
+  from migration.lease as l
+  join migration.runs as o on o.run = l.run
+  join migration.entities as e on o.options -> 'phases' ? e.phase and e.position is not null
+  join migration.ranges as r on r.entity = e.entity
+  group by l.run, e.entity
+  on conflict do nothing
+$$;
+
+-- The failed attempt; what is blamed is open again.
+create or replace function migration.fail_entities(names text[], started timestamptz, error text)
+returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into migration.control (run, entity, phase, status, file_hash, started_at, finished_at, error)
+  select migration.current_run(), e.entity, e.phase, 'failed', e.defined_hash, started,
+    clock_timestamp(), fail_entities.error
+  from migration.entities as e where e.entity = any (names)
+  on conflict (run, entity) do update set
+    status = excluded.status, finished_at = excluded.finished_at, error = excluded.error;
+  update migration.entities as e set status = 'partial'
+  where e.entity = any (names) and e.status <> 'new';
+$$;
+
+-- The data checks of a phase that commits chunk by chunk have passed.
+create or replace function migration.complete_entities(names text[]) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  update migration.entities as e set status = 'complete'
+  where e.entity = any (names) and e.status <> 'complete'
+$$;
+
+-- An archive table begins: entered, its attempt noted. True: what decides about it has changed since it
+-- was copied (file, comparison, place and definition of the source table, versions of its rows).
+create or replace function migration.start_archive(name text, source text, hash text)
+returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  insert into migration.entities as e (entity, phase, target, source, width, defined_hash)
+  values (name, 'archive', name, source, 0, hash)
+  on conflict (entity) do update set source = excluded.source, defined_hash = excluded.defined_hash
+  where (e.source, e.defined_hash) is distinct from (excluded.source, excluded.defined_hash);
+  insert into migration.control (run, entity, phase, status, file_hash, started_at)
+  values (migration.current_run(), name, 'archive', 'running', hash, clock_timestamp())
+  on conflict (run, entity) do update set status = excluded.status, finished_at = null, error = null;
+  return migration.run_option('full') = 'true' or not exists (
+    select from migration.ranges as r, migration.live_sums(source, 0) as s
+    where r.entity = name and r.basis = migration.archive_basis(source, hash)
+      and (r.row_count, r.sum_a, r.sum_b) = (s.row_count, s.sum_a, s.sum_b));
+end
+$$;
+
+create or replace function migration.archive_basis(source text, hash text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select md5(concat_ws(e'\n', hash, migration.run_option('hashMethod'),
+    migration.definitions(array[source])))
+$$;
+
+-- An archive table is copied: checkpoint and counts. Without counts it was not read.
+create or replace function migration.finish_archive(name text, counts jsonb default null)
+returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  this_run bigint := migration.current_run();
+  known    migration.entities;
+  result   migration.control;
+begin
+  select e.* into strict known from migration.entities as e where e.entity = name;
+  if counts is not null then
+    insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
+      merged, rejected, filtered, run, method)
+    select name, 0, coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
+      coalesce(sum(s.sum_b), 0), migration.archive_basis(known.source, known.defined_hash),
+      (counts ->> 'source')::bigint, (counts ->> 'source')::bigint, 0, 0, this_run,
+      migration.run_option('hashMethod')::integer
+    from migration.sums as s where s.source_table = known.source
+    on conflict (entity, range) do update set row_count = excluded.row_count,
+      sum_a = excluded.sum_a, sum_b = excluded.sum_b, basis = excluded.basis,
+      source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run,
+      method = excluded.method;
+  end if;
+  update migration.control as c set
+    status = 'done', finished_at = clock_timestamp(), balanced = true, error = null,
+    source = r.source_rows, inserted = coalesce((counts ->> 'inserted')::bigint, 0),
+    updated = coalesce((counts ->> 'updated')::bigint, 0),
+    unchanged = r.source_rows - coalesce((counts ->> 'inserted')::bigint, 0)
+      - coalesce((counts ->> 'updated')::bigint, 0),
+    gone = coalesce((counts ->> 'gone')::bigint, 0),
+    rows_read = case when counts is null then 0 else r.source_rows end, rejected = 0, filtered = 0
+  from migration.ranges as r
+  where r.entity = name and c.run = this_run and c.entity = name
+  returning c.* into result;
+  update migration.entities as e set
+    status = 'complete', file_hash = known.defined_hash, completed_run = this_run
+  where e.entity = name;
+  return jsonb_build_object('source', result.source, 'inserted', result.inserted,
+    'updated', result.updated, 'unchanged', result.unchanged, 'kept', 0, 'rejected', 0,
+    'filtered', 0, 'gone', result.gone, 'read', result.rows_read);
+end
+$$;
+
+revoke execute on all functions in schema migration from public;
