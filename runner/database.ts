@@ -10,8 +10,8 @@ export interface Session {
   readonly searchPath: string;
   /** Runs one statement (several only without parameters) and returns its rows. */
   query<Row extends object>(text: string, parameters?: Value[]): Promise<Row[]>;
-  /** Runs statements in one message; the rows of each. */
-  batch(statements: string[]): Promise<Record<string, unknown>[][]>;
+  /** Runs statements in one message; all rows they return, one after the other. */
+  batch(statements: string[]): Promise<Record<string, unknown>[]>;
   /** Runs one statement and returns the number of rows it wrote. */
   execute(text: string): Promise<number>;
   /** Runs exactly one statement: a second one in the text is refused by the server. */
@@ -144,12 +144,8 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     ],
     batch: async (statements) => {
       const results = await run<never>(statements.join(';\n'), [], true);
-      // of one statement it is the list of its rows, of several a list of lists
-      return (
-        statements.length === 1
-          ? [[...results]]
-          : [...results].map((rows) => [...(rows as Record<string, unknown>[])])
-      ) as Record<string, unknown>[][];
+      // the list of rows, or a list of such lists
+      return (results as unknown[]).flat() as Record<string, unknown>[];
     },
     execute: async (text) => (await run(text, [], false)).count,
     single: async (text) => {
@@ -189,15 +185,14 @@ export async function transaction<T>(
   }
 }
 
-/** A transaction in one message: settings, calls, COMMIT; the rows of each call. */
+/** A transaction in one message: settings, calls, COMMIT; the rows of all calls. */
 export async function batch(
   session: Session,
   calls: string[],
   { lockTimeout = '10s' }: { lockTimeout?: string } = {},
-): Promise<Record<string, unknown>[][]> {
+): Promise<Record<string, unknown>[]> {
   try {
-    const answers = await session.batch(['begin', settings(lockTimeout), ...calls, 'commit']);
-    return answers.slice(2, -1);
+    return await session.batch(['begin', settings(lockTimeout), ...calls, 'commit']);
   } catch (error) {
     if (!(error instanceof ConnectionLost)) await session.query('rollback').catch(() => {});
     throw error;

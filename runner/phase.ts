@@ -268,16 +268,23 @@ function writing({ name }: Entity, { chunk }: Chunk): string[] {
   return [`select migration.write_chunk(${literal(name)}, ${chunk})`];
 }
 
-/** Sends calls; the rows of each. */
-type Send = (calls: string[]) => Promise<Record<string, unknown>[][]>;
+/** Sends calls; their rows. */
+type Send = (calls: string[]) => Promise<Record<string, unknown>[]>;
+
+/** The row with a column among those of several calls. */
+function rowWith<Row>(column: keyof Row & string, rows: Record<string, unknown>[]): Row {
+  const row = rows.find((each) => column in each);
+  if (row === undefined) throw new Error(`the target answered without ${column}`);
+  return row as Row;
+}
 
 async function startEntity(context: RunContext, entity: Entity, send: Send): Promise<Work> {
   const { name, phase } = entity;
   const started = new Date();
-  const answers = await send([`select * from migration.start_entity(${literal(name)})`]);
-  const [{ chunks, map_size: mapSize }] = answers.find(
-    ([row]) => row !== undefined && 'chunks' in row,
-  ) as [{ chunks: Chunk[]; map_size: number }];
+  const { chunks, map_size: mapSize } = rowWith<{ chunks: Chunk[]; map_size: number }>(
+    'chunks',
+    await send([`select * from migration.start_entity(${literal(name)})`]),
+  );
   const total = chunks.reduce((sum, { rows }) => sum + rows, 0);
   context.report({ entity: name, phase, state: 'started', done: 0, total });
   return { entity, started, chunks, mapSize, doneRows: 0 };
@@ -289,12 +296,10 @@ async function endEntity(
   complete: boolean,
   send: Send,
 ): Promise<Progress> {
-  const answers = await send([
-    `select * from migration.end_entity(${literal(name)}, ${String(complete)})`,
-  ]);
-  const [{ counts, map_size: size }] = answers.find(
-    ([row]) => row !== undefined && 'counts' in row,
-  ) as [{ counts: Counts; map_size: number }];
+  const { counts, map_size: size } = rowWith<{ counts: Counts; map_size: number }>(
+    'counts',
+    await send([`select * from migration.end_entity(${literal(name)}, ${String(complete)})`]),
+  );
   if (size > mapSize) context.grown.add(name);
   const seconds = (Date.now() - started.getTime()) / 1000;
   return { entity: name, phase, state: 'done', done: doneRows, total: doneRows, counts, seconds };

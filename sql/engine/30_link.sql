@@ -161,5 +161,3 @@ begin
   end loop;
 end
 $$;
-
-revoke execute on all functions in schema migration from public;

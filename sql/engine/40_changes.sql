@@ -543,5 +543,3 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   ) as n
   group by n.island order by 1
 $$;
-
-revoke execute on all functions in schema migration from public;

@@ -314,5 +314,3 @@ begin
   return failed;
 end
 $$;
-
-revoke execute on all functions in schema migration from public;

@@ -432,5 +432,3 @@ begin
     'filtered', 0, 'gone', result.gone, 'read', result.rows_read);
 end
 $$;
-
-revoke execute on all functions in schema migration from public;

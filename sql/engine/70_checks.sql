@@ -491,5 +491,3 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     and bool_or(migration.is_checked(e.entity))
   from migration.entities as e where e.entity = any ($1) and e.status = 'complete'
 $$;
-
-revoke execute on all functions in schema migration from public;
