@@ -1,12 +1,14 @@
-import type { Client, ClientBase } from 'pg';
+import type { ClientBase } from 'pg';
 
 import { SchemaChangeError } from './schema-error.ts';
 import type { ProtectedColumn } from './schema-files.ts';
 
-/** What is done inside the transaction, at its two ends. */
-export interface Hooks {
-  afterBegin: () => Promise<void>;
-  beforeCommit: () => Promise<void>;
+/** Watches the protected columns through one transaction; both are called inside it. */
+export interface Guard {
+  /** Notes what is there, right after BEGIN. */
+  note: () => Promise<void>;
+  /** Right before COMMIT: throws unless they are what they were, values included. */
+  refuse: () => Promise<void>;
 }
 
 /** A protected column as the transaction sees it; all but `name` are NULL where it is not there. */
@@ -23,71 +25,16 @@ interface Sight {
   values: string | null;
 }
 
-/**
- * node-pg-migrate has no hook before COMMIT. It gets our client with `query` wrapped: after BEGIN
- * the protected columns are noted, before COMMIT they must be what they were, values included; a
- * throw there becomes its ROLLBACK.
- */
-export function guardedTransaction(
-  client: Client,
-  protectedColumns: ProtectedColumn[],
-  hooks: Hooks,
-): { client: Client; committing: () => boolean; failure: () => unknown } {
+export function guardOf(client: ClientBase, protectedColumns: ProtectedColumn[]): Guard {
   let before: Sight[] = [];
-  let transactionId = '';
-  let committing = false;
-  let failure: unknown;
-
-  const opened = async (): Promise<void> => {
-    try {
-      transactionId = await currentTransaction(client);
-      before = await look(client, protectedColumns);
-      await hooks.afterBegin();
-    } catch (error) {
-      // to node-pg-migrate BEGIN has failed: it would leave the transaction open
-      await client.query('ROLLBACK').catch(() => {});
-      throw error;
-    }
-  };
-  const hooked = async (text: string, values?: unknown[]): Promise<unknown> => {
-    try {
-      if (text === 'COMMIT') {
-        if ((await currentTransaction(client)) !== transactionId) {
-          throw new SchemaChangeError(
-            'refused',
-            'A file ended the transaction itself: part of it is committed. Look at ' +
-              '`runner schema status` before anything else.',
-          );
-        }
-        await hooks.beforeCommit();
-        refuseLoss(before, await look(client, protectedColumns));
-        committing = true;
-      }
-      const result = await client.query(text, values);
-      if (text === 'COMMIT') committing = false;
-      if (text === 'BEGIN') await opened();
-      return result;
-    } catch (error) {
-      failure ??= error;
-      throw error;
-    }
-  };
   return {
-    client: new Proxy(client, {
-      get: (target, key): unknown =>
-        key === 'query' ? hooked : (Reflect.get(target, key) as unknown),
-    }),
-    committing: () => committing,
-    failure: () => failure,
+    note: async () => {
+      before = await look(client, protectedColumns);
+    },
+    refuse: async () => {
+      refuseLoss(before, await look(client, protectedColumns));
+    },
   };
-}
-
-/** The real id of the open transaction: another one after a COMMIT that slipped in. */
-async function currentTransaction(client: ClientBase): Promise<string> {
-  const { rows } = await client.query<{ id: string }>(
-    'select pg_catalog.pg_current_xact_id()::text as id',
-  );
-  return rows[0]?.id ?? '';
 }
 
 async function look(client: ClientBase, columns: ProtectedColumn[]): Promise<Sight[]> {

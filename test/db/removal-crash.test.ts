@@ -38,7 +38,7 @@ test.before(async () => {
   proxy = await startProxy({ port: Number(url.port) });
   url.port = String(proxy.port);
   through = url.href;
-  // the table node-pg-migrate keeps its history in is made outside of its transaction
+  // the table node-pg-migrate keeps its history in comes with the first phase and stays
   await phase(pair.targetUrl, 'up');
   await phase(pair.targetUrl, 'down');
 });

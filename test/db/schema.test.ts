@@ -558,7 +558,8 @@ async function connected(url: string): Promise<Client> {
 }
 
 async function ledger(db: Client): Promise<unknown[]> {
-  const exists = await db.query(`select to_regclass('migration.schema_change_hashes') as it`);
+  // node-pg-migrate's table comes with the first change
+  const exists = await db.query(`select to_regclass('migration.schema_changes_additive') as it`);
   if (exists.rows[0]?.it === null) return [];
   const { rows } = await db.query(`
     select h.name, h.hash, h.applied_at
