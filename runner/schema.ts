@@ -63,10 +63,11 @@ const RETRY = new Set(['55P03', '40P01', '40001']);
 /**
  * Runs schema changes of one folder with node-pg-migrate: all of them in one transaction, or none.
  *
- * Every file of the folder is checked before the database is touched, and the guard of the
- * protected columns runs before COMMIT. A lock that is not free within 500 ms rolls everything
- * back and the whole transaction is tried again, with growing waits. Returns the files that ran,
- * in the order in which they ran; none when there was nothing to do. Throws `SchemaChangeError`.
+ * Every file of the folder is checked before the database is touched, and the guard looks at the
+ * protected columns before COMMIT and once more after it. A lock that is not free within 500 ms
+ * rolls everything back and the whole transaction is tried again, with growing waits. Returns the
+ * files that ran, in the order in which they ran; none when there was nothing to do. Throws
+ * `SchemaChangeError`.
  */
 export async function applySchemaChanges(options: ApplyOptions): Promise<AppliedChange[]> {
   refuseCount(options);
@@ -81,13 +82,15 @@ export async function applySchemaChanges(options: ApplyOptions): Promise<Applied
   return withClient(options, async (client) => {
     await takeLock(client);
     await createLedger(client);
+    const guard = guardOf(client, protectedColumns);
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await runOnce(client, options, files, guardOf(client, protectedColumns));
+      const outcome = await runOnce(client, options, files, guard);
       if ('done' in outcome) return outcome.done;
       const { error, retry } = outcome;
-      if (!retry) throw error;
+      if (!retry) throw await guard.truth(error);
       if (attempt >= (options.attempts ?? 10)) {
-        throw new SchemaChangeError('locked', `${error.message} Tried ${attempt} times.`, error.at);
+        const message = `${error.message} Tried ${attempt} times.`;
+        throw await guard.truth(new SchemaChangeError('locked', message, error.at));
       }
       // jitter, so that two waiting sessions do not meet again
       const wait = Math.round(Math.min(5000, 100 * 2 ** attempt) * (0.5 + Math.random() / 2));
@@ -113,7 +116,10 @@ export async function schemaStatus(target: SchemaTarget): Promise<SchemaStatus> 
 
 type Outcome = { done: AppliedChange[] } | { error: SchemaChangeError; retry: boolean };
 
-/** BEGIN, node-pg-migrate, guard, COMMIT. Throws when not even ROLLBACK can be said. */
+/**
+ * BEGIN, node-pg-migrate, guard, COMMIT, guard. Throws when not even ROLLBACK can be said, and what
+ * the guard sees after COMMIT.
+ */
 async function runOnce(
   client: Client,
   options: ApplyOptions,
@@ -130,6 +136,7 @@ async function runOnce(
 
   const migration = migrationOf(client, { ...options, files, count });
   let committing = false;
+  let done: AppliedChange[];
   try {
     // a look before COMMIT sees what others have committed meanwhile
     await client.query('begin isolation level read committed');
@@ -149,7 +156,7 @@ async function runOnce(
     await guard.refuse();
     committing = true;
     await client.query('commit');
-    return { done: ran.map((name) => ({ name, direction })) };
+    done = ran.map((name) => ({ name, direction }));
   } catch (thrown) {
     const reason = migration.failure() ?? thrown;
     const error =
@@ -164,6 +171,8 @@ async function runOnce(
     }
     return { error, retry: error.code === 'failed' && RETRY.has(codeOf(reason)) };
   }
+  await guard.confirm();
+  return { done };
 }
 
 /** The real id of the open transaction: another one after a COMMIT that slipped in. */
