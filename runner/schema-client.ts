@@ -1,7 +1,7 @@
 import { PG_MIGRATE_LOCK_ID } from 'node-pg-migrate';
 import { Client, type ClientBase, DatabaseError } from 'pg';
 
-import { codeOf, SchemaChangeError } from './schema-error.ts';
+import { codeOf, ROLLED_BACK, SchemaChangeError } from './schema-error.ts';
 import { type ChangeFile, placeOf, type Section } from './schema-files.ts';
 
 /** Where a database is, when it is not given as a URL. */
@@ -129,8 +129,7 @@ export function explain(
       : [at.file, ...('line' in at ? [at.line, at.column] : [])].join(':') + ': ';
   return new SchemaChangeError(
     'failed',
-    `${where}${message ?? String(reason)}.${hint === undefined ? '' : ` ${hint}`} ` +
-      'Rolled back, nothing changed.',
+    `${where}${message ?? String(reason)}.${hint === undefined ? '' : ` ${hint}`} ` + ROLLED_BACK,
     at,
   );
 }

@@ -139,9 +139,8 @@ async function apply(
       },
     });
   } catch (error) {
-    const known = translated(error);
-    if (context.interrupt.requested && !(known instanceof ConnectionLost)) stop();
-    throw known;
+    if (context.interrupt.requested && isUndone(error)) stop();
+    throw translated(error);
   }
   if (context.has('json')) sayJson({ folder, direction, files: applied });
   else if (applied.length === 0) say(`${folder}: nothing to do`);
@@ -196,6 +195,11 @@ async function readStatus(context: Context, folder: Folder): Promise<SchemaStatu
   } catch (error) {
     throw translated(error);
   }
+}
+
+/** False when something is, or may be, there in spite of the error. */
+function isUndone(error: unknown): boolean {
+  return !(error instanceof SchemaChangeError && /^(unknown|lost|unseen)$/.test(error.code));
 }
 
 /** The error whose exit code says the same. */

@@ -283,7 +283,7 @@ for (const [name, sql] of hidden) {
   });
 }
 
-test('other values may be written, and another session may write the protected ones', async (context) => {
+test('other values may be written', async (context) => {
   await apply(context);
   await context.db.query(`
     insert into public.profiles (profile_type, first_name, last_name, legacy_patient_id)
@@ -294,17 +294,11 @@ test('other values may be written, and another session may write the protected o
   await write(context, NEW, own, 'select 1;');
   assert.equal(await apply(context), [up(NEW)]);
   assert.equal(await apply(context, { direction: 'down', count: 1 }), [down(NEW)]);
-  await write(context, NEW, 'select 1;', 'select 1;');
-  await apply(context, {
-    beforeCommit: async () => {
-      await context.db.query('update public.profiles set legacy_patient_id = 4712');
-    },
-  });
   const { rows } = await context.db.query(
     'select first_name, legacy_patient_id from public.profiles where last_name = $1',
     ['B'],
   );
-  assert.equal(rows, [{ first_name: 'E', legacy_patient_id: 4712 }]);
+  assert.equal(rows, [{ first_name: 'E', legacy_patient_id: 4711 }]);
 });
 
 refusal('a hook before COMMIT that throws takes everything back', async (context) => {
@@ -414,12 +408,20 @@ refusal(
 
     const late = await failure(
       apply(context, {
-        // a deferred trigger runs inside COMMIT
+        // what a deferred trigger defers itself runs inside COMMIT
         beforeCommit: async (client) => {
           await client.query(`
           create temp table last_word (x integer);
           create function pg_temp.cut() returns trigger language plpgsql as
-            $$ begin perform pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); return null; end $$;
+            $$ begin
+              if new.x = 1 then
+                set constraints all deferred;
+                insert into last_word values (2);
+              else
+                perform pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid());
+              end if;
+              return null;
+            end $$;
           create constraint trigger cut after insert on last_word deferrable initially deferred
             for each row execute function pg_temp.cut();
           insert into last_word values (1)`);
@@ -558,7 +560,8 @@ async function connected(url: string): Promise<Client> {
 }
 
 async function ledger(db: Client): Promise<unknown[]> {
-  const exists = await db.query(`select to_regclass('migration.schema_change_hashes') as it`);
+  // node-pg-migrate's table comes with the first change
+  const exists = await db.query(`select to_regclass('migration.schema_changes_additive') as it`);
   if (exists.rows[0]?.it === null) return [];
   const { rows } = await db.query(`
     select h.name, h.hash, h.applied_at
