@@ -1,6 +1,6 @@
-import { type Command, type Context, UsageError } from '../command.ts';
+import { type Command, type Context, showAfter, UsageError } from '../command.ts';
 import type { Endpoint } from '../config.ts';
-import { ConnectionLost, type Session, tlsOf } from '../database.ts';
+import { ConnectionLost, CouldNotConnect, type Session, tlsOf } from '../database.ts';
 import { keepLock, RunnerBusy } from '../keeper.ts';
 import { install, installedHash } from '../ledger.ts';
 import { LAST_PHASE, readRemoval, unfinishedEntities } from '../removal.ts';
@@ -146,11 +146,12 @@ async function apply(
   if (context.has('json')) sayJson({ folder, direction, files: applied });
   else if (applied.length === 0) say(`${folder}: nothing to do`);
   else for (const { name, direction: way } of applied) say(`${way}  ${name}`);
-  if (folder === 'removal' && !context.has('json')) {
+  if (folder !== 'removal' || context.has('json')) return 0;
+  return showAfter('this is committed; `runner schema status` shows the rest', async () => {
     const session = await context.session('runner schema');
     showRemoval(await readRemoval(session), await readStatus(context, folder));
-  }
-  return 0;
+    return 0;
+  });
 }
 
 async function showStatus(context: Context, only: Folder | undefined): Promise<number> {
@@ -203,6 +204,9 @@ function translated(error: unknown): unknown {
   if (!(error instanceof SchemaChangeError)) return error;
   if (error.code === 'usage') return new UsageError(error.message);
   if (error.code === 'busy') return new RunnerBusy(error.message);
+  if (error.refusal !== undefined) {
+    return new CouldNotConnect('target', error.refusal, 'no schema change was made');
+  }
   if (error.code === 'unknown') return new ConnectionLost(error.message);
   return error;
 }

@@ -1,5 +1,5 @@
 import { type Phase, phaseOf } from '../catalog.ts';
-import { type Command, type Context, UsageError } from '../command.ts';
+import { type Command, type Context, showAfter, UsageError } from '../command.ts';
 import type { ConflictPolicy } from '../merge.ts';
 import { PhaseFailed } from '../phase.ts';
 import { PreflightFailed, runUp } from '../run.ts';
@@ -76,7 +76,9 @@ export async function migrate(
     say('dry run: everything above was rolled back, nothing is changed');
     return 0;
   }
-  return show(context, await summaryOf(context, run), 0);
+  return showAfter(`run ${run} is done; \`runner status\` shows what became of it`, async () =>
+    show(context, await summaryOf(context, run), 0),
+  );
 }
 
 /** Applies what is pending. */
