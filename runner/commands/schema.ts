@@ -1,5 +1,6 @@
 import { type Command, type Context, showAfter, UsageError } from '../command.ts';
 import type { Endpoint } from '../config.ts';
+import { agreed, notAgreed } from '../consent.ts';
 import { ConnectionLost, CouldNotConnect, type Session, tlsOf } from '../database.ts';
 import { keepLock, RunnerBusy } from '../keeper.ts';
 import { install, installedHash } from '../ledger.ts';
@@ -25,6 +26,7 @@ export const schema: Command = {
       text: 'removal, phase 4: drop in spite of writes or reads seen; goes to the audit trail',
       value: 'reason',
     },
+    yes: { text: 'down: do not ask; needed where there is no terminal' },
   },
   run: runCommand,
 };
@@ -47,9 +49,37 @@ async function runCommand(context: Context): Promise<number> {
   const { target } = await context.config();
   const keeper = await keepLock(target, () => {});
   context.onEnd(() => keeper.release());
-  return folder === 'removal' && verb === 'up'
-    ? removeColumns(context, reason)
-    : apply(context, folder ?? 'additive', verb, {});
+  if (folder === 'removal' && verb === 'up') return removeColumns(context, reason);
+  if (verb === 'up') return apply(context, folder ?? 'additive', verb, {});
+  return takeBack(context, folder ?? 'additive');
+}
+
+/** Files taken back drop columns and tables, with what is in them. */
+async function takeBack(context: Context, folder: Folder): Promise<number> {
+  const { applied } = await readStatus(context, folder);
+  const to = context.value('to');
+  const first =
+    to === undefined && folder === 'removal' ? applied.length - 1 : wholeNumber(to ?? '0');
+  // more than one phase of the removal is refused, whoever agrees
+  if (folder === 'removal' && first < applied.length - 1) return apply(context, folder, 'down', {});
+  const files = applied
+    .slice(Math.max(first, 0))
+    .map(({ name }) => ({ name, direction: 'down' as const }))
+    .toReversed();
+  if (files.length > 0) {
+    if (!context.has('json')) for (const { name } of files) say(`to be taken back: down  ${name}`);
+    const answer = await agreed(context, 'take these schema changes back?');
+    if (answer === undefined) {
+      const verdict = 'not agreed';
+      if (context.has('json')) sayJson({ verdict, folder, direction: 'down', files });
+      throw notAgreed();
+    }
+    if (!answer) {
+      say('nothing was changed');
+      return 0;
+    }
+  }
+  return apply(context, folder, 'down', {});
 }
 
 /** One phase of the removal, if nothing speaks against it. */

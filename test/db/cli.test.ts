@@ -148,7 +148,7 @@ test('schema up on a fresh target, and down again', async ({ pair, target }) => 
   const applied = lastLine<{ files: object[] }>(await succeed(pair, ['schema', 'up', '--json']));
   assert.ok(applied.files.length > 0);
   assert.match((await succeed(pair, ['schema', 'up'])).stdout, 'nothing to do');
-  await succeed(pair, ['schema', 'down', '--to', '0']);
+  await succeed(pair, ['schema', 'down', '--to', '0', '--yes']);
   sameDump(withoutNumbers(await dumpCatalog(target)), withoutNumbers(before));
 });
 
