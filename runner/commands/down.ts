@@ -1,7 +1,7 @@
 import { phaseOf } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { agreed, notAgreed } from '../consent.ts';
-import { transaction } from '../database.ts';
+import { ConnectionLost, transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
 import { finishRun, holdLease, install, installedHash, startRun } from '../ledger.ts';
 import { complain, note, say, sayJson, table } from '../terminal.ts';
@@ -81,7 +81,8 @@ async function runCommand(context: Context): Promise<number> {
       if (!context.has('json')) showSteps(steps);
       verdict = 'stopped';
     } else if (!(error instanceof NotDone)) {
-      note('the phase is as it was, nothing was changed');
+      // a COMMIT that was sent may have been done
+      if (!(error instanceof ConnectionLost)) note('the phase is as it was, nothing was changed');
       throw error;
     }
   }

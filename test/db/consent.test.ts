@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Sql } from 'postgres';
+import { RUN_AGAIN, through } from '../faults/world.ts';
+import { type Proxy, startProxy } from '../faults/proxy.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import {
   dumpCatalog,
@@ -23,19 +25,23 @@ import {
 interface Context {
   pair: TestPair;
   target: Sql;
+  proxy: Proxy;
 }
 
 const DOWN = ['down', '1-foundation'];
+const CLAIMS = /nothing was changed|as it was/;
 
 const test = suite<Context>('consent');
 
 test.before(async (context) => {
   context.pair = await testPair({ name: 'consent', source: 'sample' });
   context.target = open(context.pair.targetAdminUrl);
+  context.proxy = await startProxy({ port: Number(new URL(context.pair.targetUrl).port) });
   await up(context.pair, '1-foundation');
 });
 
-test.after(async ({ pair, target }) => {
+test.after(async ({ pair, target, proxy }) => {
+  await proxy.stop();
   await target.end();
   await pair.drop();
 });
@@ -117,6 +123,25 @@ for (const [name, answer] of [
       assert.match(output, /rows to delete[^]*\[y\/N\][^]*nothing was changed/);
     }),
   );
+}
+
+for (const [what, kind] of [
+  ['when COMMIT has been sent', 'request'],
+  ['before the reply of COMMIT', 'reply'],
+] as const) {
+  test(`down, cut off ${what}: no claim, exit 4`, async ({ pair, target, proxy }) => {
+    proxy.when(/^Q....commit\0/s, kind, (cut) => cut());
+    const targetUrl = through(pair.targetUrl, proxy.port);
+    const { code, stdout, stderr } = await runner({ ...pair, targetUrl }, [...DOWN, '--yes']);
+    assert.is(code, 4, stderr);
+    assert.match(stderr, RUN_AGAIN);
+    assert.not.match(stdout + stderr, CLAIMS);
+    const { stdout: again } = await succeed(pair, [...DOWN, '--yes']);
+    assert.match(again, 'is taken back');
+    const [row] = await target`select count(*)::integer as rows from public.offices`;
+    assert.is(row?.['rows'], 0);
+    await up(pair, '1-foundation');
+  });
 }
 
 atTerminal('down at a terminal, y: it is done', async ({ pair, target }) => {
