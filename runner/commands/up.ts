@@ -108,7 +108,8 @@ async function failed(context: Context, error: unknown): Promise<number> {
     error.committed
       ? `ranges committed before stay; the phase is not complete and later phases did not start; ` +
           'correct the cause and run `up` again, it goes on from there'
-      : 'the phase is rolled back, nothing of it is in the target; correct the cause and run `up` again',
+      : 'the phase is rolled back, nothing that this run did in it is in the target; correct the ' +
+          'cause and run `up` again',
   );
   if (context.has('json')) sayJson(summaryJson(await summaryOf(context)));
   return 1;
