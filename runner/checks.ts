@@ -95,7 +95,8 @@ export async function runCheck(session: Session, check: Check): Promise<CheckRes
     return { check, findings: rows.length, sample, problem: undefined, unreadable: false };
   } catch (error) {
     const failure = failureOf(error);
-    if (failure === undefined) throw error;
+    // a source out of reach says nothing of the data
+    if (failure === undefined || failure.code === '08001') throw error;
     const problem: Problem = {
       rule: 'check',
       file: check.file,

@@ -1,5 +1,5 @@
 import type { Endpoint } from './config.ts';
-import type { Session } from './database.ts';
+import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from './database.ts';
 import { literal, quoted } from './merge.ts';
 
 /**
@@ -40,6 +40,7 @@ export async function login(session: Session, source: Endpoint): Promise<void> {
 /**
  * Makes server, foreign tables and version tables anew, in the transaction of the caller; leaves
  * the link open. Views of schema transform fall with the server and are made again by the caller.
+ * Throws CouldNotConnect.
  */
 export async function buildLink(
   session: Session,
@@ -50,11 +51,19 @@ export async function buildLink(
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
   // a source that accepts and says nothing: connect_timeout has no effect in dblink of release 17
   await session.query(`set local statement_timeout = '60s'`);
-  await session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
-    JSON.stringify(server),
-    settings,
-    tables,
-  ]);
+  try {
+    await throughLink(source, () =>
+      session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
+        JSON.stringify(server),
+        settings,
+        tables,
+      ]),
+    );
+  } catch (error) {
+    const { code, message } = failureOf(error) ?? {};
+    if (code !== '57014') throw error;
+    throw new CouldNotConnect('source', { place: placeOf(source), code, said: message ?? '' });
+  }
   await session.query(`set local statement_timeout = '30min'`);
   const [report] = await session.query<{ missing: string[]; version: number }>(
     `select migration.source_version() as version, coalesce((

@@ -9,7 +9,15 @@ import {
 import { runArchive } from './archive.ts';
 import { readChecks, runBeforeChecks } from './checks.ts';
 import type { Config } from './config.ts';
-import { connect, ConnectionLost, failureOf, type Session, transaction } from './database.ts';
+import {
+  connect,
+  ConnectionLost,
+  CouldNotConnect,
+  failureOf,
+  type Session,
+  throughLink,
+  transaction,
+} from './database.ts';
 import { type Diagnosis, examinePooler, examineSource, examineTarget } from './doctor.ts';
 import { keepLock } from './keeper.ts';
 import * as ledger from './ledger.ts';
@@ -84,7 +92,8 @@ function refuseIfNotReady(diagnoses: Diagnosis[]): void {
 
 /**
  * Runs the phases. Returns the number of the run. Throws PreflightFailed, PhaseFailed, RunnerBusy,
- * Interrupted, ConnectionLost; the run is closed in the ledger wherever that is still possible.
+ * Interrupted, ConnectionLost, CouldNotConnect (before the first row); the run is closed in the
+ * ledger wherever that is still possible.
  */
 export async function runUp(options: UpOptions): Promise<number> {
   const { config, interrupt } = options;
@@ -112,10 +121,12 @@ export async function runUp(options: UpOptions): Promise<number> {
     return await Promise.race([silence, runWith(options, sessions, checkpoint)]);
   } catch (error) {
     if (lost !== undefined) throw lost;
-    if (interrupt.requested && failureOf(error)?.code === '57014') {
-      throw new Interrupted('interrupted');
-    }
-    throw error;
+    const refused = error instanceof CouldNotConnect ? error : undefined;
+    const code = refused?.refusal.code ?? failureOf(error)?.code;
+    if (interrupt.requested && code === '57014') throw new Interrupted('interrupted');
+    if (refused === undefined) throw error;
+    // every connection is made before the first phase
+    throw new CouldNotConnect(refused.side, refused.refusal, 'no row was changed');
   } finally {
     await Promise.all(sessions.map((session) => session.close()));
     await keeper.release();
@@ -173,7 +184,9 @@ async function prepareAndRun(
   );
   try {
     await login(session, config.source);
-    const shapes = await inOwn(() => prepare(options, session, run));
+    const shapes = await throughLink(config.source, () =>
+      inOwn(() => prepare(options, session, run)),
+    );
     checkpoint();
     const context: RunContext = {
       run,

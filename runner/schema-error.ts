@@ -1,3 +1,5 @@
+import type { Refusal } from './unreachable.ts';
+
 /**
  * Why a schema change did not happen:
  * `usage` (wrong call), `connect`, `busy` (another runner holds the lock), `refused` (a file breaks
@@ -31,11 +33,19 @@ export class SchemaChangeError extends Error {
   readonly code: SchemaErrorCode;
   /** Relative to the project root, when one file is to blame; line and column count from 1. */
   readonly at: { file: string; line?: number; column?: number } | undefined;
+  /** Of `connect`: why. */
+  readonly refusal: Refusal | undefined;
 
-  constructor(code: SchemaErrorCode, message: string, at?: SchemaChangeError['at']) {
+  constructor(
+    code: SchemaErrorCode,
+    message: string,
+    at?: SchemaChangeError['at'],
+    refusal?: Refusal,
+  ) {
     super(message);
     this.code = code;
     this.at = at;
+    this.refusal = refusal;
   }
 }
 

@@ -212,7 +212,7 @@ async function createLedger(client: ClientBase): Promise<void> {
       commit`);
   } catch (error) {
     await client.query('rollback').catch(() => {});
-    throw explain(error, undefined, false);
+    throw explain(error, undefined, true);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Problem } from '../catalog.ts';
 import { type CheckResult, readChecks, runChecks } from '../checks.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { drawLineage, proveCoverage } from '../coverage.ts';
-import { transaction } from '../database.ts';
+import { throughLink, transaction } from '../database.ts';
 import { installedHash } from '../ledger.ts';
 import { login, pointLink } from '../link.ts';
 import { note, problems, say, sayJson, words } from '../terminal.ts';
@@ -117,7 +117,9 @@ async function dataChecks(
     await pointLink(session, source);
     return runChecks(session, checks);
   };
-  return transaction(session, body, { commit: false, lockTimeout: '1s' });
+  return throughLink(source, () =>
+    transaction(session, body, { commit: false, lockTimeout: '1s' }),
+  );
 }
 
 function showResult({

@@ -1,6 +1,6 @@
 import { type Catalog, functionsHash, type Problem, sourceTables } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
-import { type Session, transaction } from '../database.ts';
+import { type Session, throughLink, transaction } from '../database.ts';
 import { enterCatalog, install } from '../ledger.ts';
 import { buildLink, login } from '../link.ts';
 import { takeLookups } from '../lookups.ts';
@@ -49,7 +49,7 @@ async function runCommand(context: Context): Promise<number> {
   let found: Problem[] = [];
   let sql: string | undefined;
   try {
-    await transaction(session, async () => {
+    const body = async () => {
       await install(session, catalog, (make) => make());
       if (pending) await previewChanges(session, context.root);
       const tables = sourceTables(catalog);
@@ -64,7 +64,8 @@ async function runCommand(context: Context): Promise<number> {
       if (shape !== undefined) sql = explain(shape, 'source');
       else lines = await linesOf(session, catalog, result.shapes, context.has('full'));
       throw new Enough();
-    });
+    };
+    await throughLink(source, () => transaction(session, body));
   } catch (error) {
     if (!(error instanceof Enough)) throw error;
   }

@@ -11,6 +11,8 @@ import * as assert from 'uvu/assert';
 import { SchemaChangeError } from '../../runner/schema-error.ts';
 import { applySchemaChanges, schemaStatus } from '../../runner/schema.ts';
 import type { ApplyOptions } from '../../runner/schema.ts';
+import { startProxy } from '../faults/proxy.ts';
+import { through } from '../faults/world.ts';
 import { testPair } from '../pair.ts';
 
 interface Context {
@@ -434,6 +436,22 @@ refusal(
     assert.equal(await ledger(context.db), []);
   },
 );
+
+refusal('a connection lost while the ledger is made: nobody knows', async (context) => {
+  const pair = await testPair({ name: 'ledger', source: 'empty', target: 'schema' });
+  const proxy = await startProxy({ port: Number(new URL(pair.targetUrl).port) });
+  proxy.when(/create schema if not exists migration/, 'reply', (cut) => cut());
+  const error = await failure(apply(context, { url: through(pair.targetUrl, proxy.port) }));
+  assert.is(error.code, 'unknown');
+  assert.not.match(error.message, /nothing (was )?changed/i);
+  const db = await connected(pair.targetUrl);
+  const { rows } = await db.query(`select to_regclass('migration.schema_change_hashes') as made`);
+  assert.equal(rows, [{ made: 'migration.schema_change_hashes' }]);
+  await db.end();
+  await proxy.stop();
+  assert.is((await apply(context, { url: pair.targetUrl })).length, FILES.length);
+  await pair.drop();
+});
 
 refusal('two at once: one works, the other says so', async (context) => {
   const holder = await connected(context.pair.targetUrl);
