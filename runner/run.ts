@@ -1,5 +1,6 @@
 import {
   type Catalog,
+  definedEntities,
   functionsHash,
   type Phase,
   type Problem,
@@ -188,6 +189,7 @@ async function prepareAndRun(
       dryRun,
       sessions,
       checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
+      defined: definedEntities(catalog),
       remark: options.remark,
       report: options.report,
       checkpoint,
