@@ -3,13 +3,23 @@ import { failureOf, savepoint, type Session, transaction } from './database.ts';
 import { type Counts, finishEntity, holdLease, noteAttempt } from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
 import { HASH_METHOD, literal, quoted } from './merge.ts';
-import { again, LawBroken, PhaseFailed, type Progress, type RunContext } from './phase.ts';
+import {
+  again,
+  checkPhase,
+  isUnproven,
+  LawBroken,
+  noteFailure,
+  PhaseFailed,
+  type Progress,
+  type RunContext,
+} from './phase.ts';
 import { definitionsOf } from './versions.ts';
 
 /**
  * Copies the archive tables in one transaction, a savepoint each: typed, verbatim, keyed by the
  * source's own id; rows that are gone from the source go from the copy too. A table whose row
- * versions and file are those of the last time is not read. Throws PhaseFailed.
+ * versions and file are those of the last time is not read. The data checks come last, as after a
+ * phase. Throws PhaseFailed.
  */
 export async function runArchive(context: RunContext, tables: ArchiveTable[]): Promise<void> {
   const [session] = context.sessions;
@@ -19,6 +29,7 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
   const copyAll = async (): Promise<void> => {
     done = [];
     await holdLease(session, context.run);
+    const unproven = await isUnproven(session, 'archive');
     let open = false;
     for (const table of tables) {
       context.checkpoint();
@@ -40,21 +51,22 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
         }),
       );
     }
+    current = undefined;
     if (open) await closeLink(session);
+    const archive = { name: 'archive', entities: tables };
+    await checkPhase(context, session, archive, done, unproven);
   };
   try {
     await again(context, () => inOne(session, copyAll));
   } catch (error) {
-    context.checkpoint();
-    if (current === undefined || context.dryRun) throw error;
     if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
+    context.checkpoint();
     const message = error instanceof Error ? error.message : String(error);
     const failed = current;
-    await transaction(session, async () => {
-      await holdLease(session, context.run);
-      await noteAttempt(session, context.run, failed, new Date(), message);
-    });
-    throw new PhaseFailed('archive', failed.name, message, false, error);
+    if (!context.dryRun) {
+      await noteFailure(context, failed === undefined ? tables : [failed], new Date(), message);
+    }
+    throw new PhaseFailed('archive', failed?.name, message, false, error);
   }
   for (const each of done) context.report(each);
 }
@@ -152,6 +164,20 @@ async function copy(
     if (kept?.count !== rows) {
       throw new LawBroken(
         `${table.name} does not balance: ${rows} source rows, ${kept?.count} kept`,
+      );
+    }
+    // the data checks cannot reach a secret: it is compared here, and none of it is ever shown
+    const [other] = await session.query<{ count: number }>(
+      table.secret === null
+        ? 'select 0::bigint as count'
+        : `select count(*) as count from ${from} as s
+           left join ${nameOf(table)} as a on a.id = s.id
+           where row(${pick('a')}) is distinct from row(${pick('s')})`,
+    );
+    if (other?.count !== 0) {
+      throw new LawBroken(
+        `${table.name}: ${other?.count} rows are not stored as the source has them: ` +
+          'a trigger or rule of the table changes them',
       );
     }
     const { inserted, updated } = written ?? { inserted: 0, updated: 0 };

@@ -11,6 +11,7 @@ import {
   transaction,
 } from './database.ts';
 import {
+  type Attempted,
   completePhase,
   type Counts,
   finishEntity,
@@ -47,6 +48,8 @@ export interface RunContext {
   sessions: [Session, ...Session[]];
   /** Data checks of severity error. */
   checks: Check[];
+  /** The phase of every entity and archive table. */
+  defined: Record<string, string>;
   remark: (line: string) => void;
   report: (progress: Progress) => void;
   /** Throws when the run is to stop. */
@@ -84,6 +87,12 @@ export class LawBroken extends Error {
   override readonly name = 'LawBroken';
 }
 
+/** What data checks look at: a phase, or the archive. */
+interface Checked {
+  name: string;
+  entities: readonly { name: string }[];
+}
+
 type Actions = Pick<Counts, 'inserted' | 'updated' | 'kept' | 'gone' | 'read'>;
 
 const NO_ACTIONS: Actions = { inserted: 0, updated: 0, kept: 0, gone: 0, read: 0 };
@@ -107,22 +116,21 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
   const [session] = context.sessions;
   try {
     if (byRange) {
-      const unproven = await isUnproven(session, phase);
+      const unproven = await isUnproven(session, phase.name);
       const done: Progress[] = [];
       for (const shape of shapes) {
         begin(shape);
         done.push(await runByRange(context, shape, unproven));
       }
       at.shape = undefined;
-      await transaction(session, () => checkPhase(context, session, phase, done, unproven), {
-        commit: false,
-      });
       await transaction(session, async () => {
         await holdLease(session, context.run);
+        // the checks look at what is complete, and it is complete only if they pass
         await completePhase(
           session,
           shapes.map(({ entity }) => entity.name),
         );
+        await checkPhase(context, session, phase, done, unproven);
       });
     } else {
       await again(context, () => runWhole(context, phase, shapes, begin));
@@ -132,21 +140,30 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
     context.checkpoint();
     const message = error instanceof Error ? error.message : String(error);
     const { shape, started } = at;
-    if (!context.dryRun) {
-      await transaction(session, async () => {
-        await holdLease(session, context.run);
-        // a data check blames the phase: all of it is open again
-        for (const { entity } of shape === undefined ? shapes : [shape]) {
-          await noteAttempt(session, context.run, entity, started, message);
-          await session.query(
-            `update migration.entities set status = 'partial' where entity = $1 and status <> 'new'`,
-            [entity.name],
-          );
-        }
-      });
-    }
+    // a data check blames the phase: all of it is open again
+    const blamed = (shape === undefined ? shapes : [shape]).map(({ entity }) => entity);
+    if (!context.dryRun) await noteFailure(context, blamed, started, message);
     throw new PhaseFailed(phase.name, shape?.entity.name, message, byRange, error);
   }
+}
+
+/** The failed attempt in the ledger, in a transaction of its own: what is blamed is open again. */
+export async function noteFailure(
+  { run, sessions: [session] }: RunContext,
+  blamed: Attempted[],
+  started: Date,
+  message: string,
+): Promise<void> {
+  await transaction(session, async () => {
+    await holdLease(session, run);
+    for (const each of blamed) {
+      await noteAttempt(session, run, each, started, message);
+      await session.query(
+        `update migration.entities set status = 'partial' where entity = $1 and status <> 'new'`,
+        [each.name],
+      );
+    }
+  });
 }
 
 /** One transaction: a savepoint per entity and per piece, the link open as long as it is read. */
@@ -161,7 +178,7 @@ async function runWhole(
   const done: Progress[] = [];
   await inOne(session, async () => {
     await holdLease(session, context.run);
-    const unproven = await isUnproven(session, phase);
+    const unproven = await isUnproven(session, phase.name);
     const link = lazyLink(session);
     for (const shape of shapes) {
       begin(shape);
@@ -267,11 +284,12 @@ async function runByRange(context: RunContext, shape: Shape, unproven: boolean):
  * files or look-ups, with --full, after a failure. Small increments leave them to `runner check`,
  * which would cost more than the run. Where the application changed rows since, findings that this
  * may explain are remarks: only `verify` can tell its rows from ours. Throws LawBroken otherwise.
+ * The phase is complete in the caller's transaction, and its link closed.
  */
-async function checkPhase(
+export async function checkPhase(
   context: RunContext,
   session: Session,
-  phase: Phase,
+  phase: Checked,
   done: Progress[],
   unproven: boolean,
 ): Promise<void> {
@@ -279,7 +297,7 @@ async function checkPhase(
     done.reduce((sum, { counts }) => sum + (counts?.[key] ?? 0), 0);
   const much = total('read') > 0 && total('read') >= CHECKED_SHARE * total('source');
   if (!much && !unproven) return;
-  const results = await runChecks(session, context.checks, phase.name);
+  const results = await runChecks(session, context.checks, context.defined, phase.name);
   await closeLink(session);
   const found = results.filter(({ findings }) => findings > 0);
   // rows nobody can read are rejects already; the checks that meet them say nothing of the others
@@ -290,7 +308,10 @@ async function checkPhase(
   }
   if (bad.length === 0) return;
   const touched = await touchedRows(context, session, phase);
-  const fatal = touched === 0 ? bad : bad.filter(({ check }) => !check.explainedByEdits);
+  // a check that could not be run has found nothing that edits explain
+  const fatal = bad.filter(
+    ({ check, problem }) => touched === 0 || problem !== undefined || !check.explainedByEdits,
+  );
   if (fatal.length > 0) {
     throw new LawBroken(`a data check found something:\n${fatal.map(lineOf).join('\n')}`);
   }
@@ -305,16 +326,16 @@ function lineOf({ check, sample, problem }: CheckResult): string {
 }
 
 /** An attempt before this one was interrupted or failed: the checks have yet to pass. */
-async function isUnproven(session: Session, phase: Phase): Promise<boolean> {
+export async function isUnproven(session: Session, phase: string): Promise<boolean> {
   const rows = await session.query(
     `select from migration.entities where phase = $1 and status = 'partial' limit 1`,
-    [phase.name],
+    [phase],
   );
   return rows.length > 0;
 }
 
 /** Rows of the phase that could not be read are among its rejects. */
-async function hasUnreadable(session: Session, phase: Phase): Promise<boolean> {
+async function hasUnreadable(session: Session, phase: Checked): Promise<boolean> {
   const rows = await session.query(
     `select from migration.rejects as r join migration.entities as e on e.entity = r.entity
      where e.phase = $1 and r.resolved_run is null and r.sqlstate like '22%'
@@ -324,7 +345,7 @@ async function hasUnreadable(session: Session, phase: Phase): Promise<boolean> {
   return rows.length > 0;
 }
 
-async function touchedRows(context: RunContext, session: Session, phase: Phase): Promise<number> {
+async function touchedRows(context: RunContext, session: Session, phase: Checked): Promise<number> {
   let touched = 0;
   for (const { name } of phase.entities) {
     const shape = context.shapes.get(name);

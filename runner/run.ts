@@ -1,5 +1,6 @@
 import {
   type Catalog,
+  definedEntities,
   functionsHash,
   type Phase,
   type Problem,
@@ -201,6 +202,7 @@ async function prepareAndRun(
       dryRun,
       sessions,
       checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
+      defined: definedEntities(catalog),
       remark: options.remark,
       report: options.report,
       checkpoint,

@@ -107,7 +107,12 @@ async function failed(context: Context, error: unknown): Promise<number> {
   note(
     error.committed
       ? `ranges committed before stay; the phase is not complete and later phases did not start; ` +
-          'correct the cause and run `up` again, it goes on from there'
+          'correct the cause and run `up` again, it goes on from there' +
+          // a data check, not an entity: what is wrong is stored, and its source has not changed
+          (error.entity === undefined
+            ? `; rows that are stored wrong stay so until \`down ${error.phase}\` and \`up\` ` +
+              'write them anew'
+            : '')
       : 'the phase is rolled back, nothing that this run did in it is in the target; correct the ' +
           'cause and run `up` again',
   );
