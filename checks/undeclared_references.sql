@@ -1,6 +1,6 @@
 -- References without a foreign key lead to a row too.
 -- The application declares no foreign key for them; technicians.user_id and
--- treatment_discussions.thread_id refer to no table.
+-- treatment_discussions.thread_id refer to no table. Rows of the application are looked at, too.
 --
 -- severity  error
 -- edits     explain
@@ -12,6 +12,7 @@ select
   min(r.id::text)         as first_id
 from public.messages as r
 where r.recipient_id is not null
+  and migration.is_checked('messages')
   and not exists (
     select from public.patients as a
     where a.id = r.recipient_id and r.recipient_type is distinct from 'user')
@@ -22,12 +23,14 @@ group by r.recipient_type
 union all
 select 'treatment_discussions.treatment_id', null, count(*), min(r.id::text)
 from public.treatment_discussions as r
-where not exists (select from public.treatment_plans as a where a.id = r.treatment_id)
+where migration.is_checked('treatment_discussions')
+  and not exists (select from public.treatment_plans as a where a.id = r.treatment_id)
 having count(*) > 0
 union all
 select 'payments.patient_id', null, count(*), min(r.id::text)
 from public.payments as r
 where r.patient_id is not null
+  and migration.is_checked('payments')
   and not exists (select from public.patients as a where a.id = r.patient_id)
 having count(*) > 0
 union all
@@ -48,6 +51,7 @@ left join (
   select 'profiles', a.id from public.profiles as a
 ) as item on item.kind = r.internal_entity_type and item.id = r.internal_entity_id
 where item.id is null
+  and migration.is_checked('external_links')
   and (r.legacy_link_id is not null or r.internal_entity_type in (
     'patients', 'orders', 'offices', 'payments', 'products', 'profiles'))
 group by r.internal_entity_type;

@@ -4,6 +4,8 @@ import { type Counts, holdLease } from './ledger.ts';
 import { closeLink, openLink, reading } from './link.ts';
 import {
   again,
+  checkPhase,
+  isUnproven,
   LawBroken,
   noteFailure,
   PhaseFailed,
@@ -15,7 +17,8 @@ import { literal, quoted } from './render.ts';
 /**
  * Copies the archive tables in one transaction, a savepoint each: typed, verbatim, keyed by the
  * source's own id; rows that are gone from the source go from the copy too. A table whose row
- * versions and file are those of the last time is not read. Throws PhaseFailed.
+ * versions and file are those of the last time is not read. The data checks come last, as after a
+ * phase. Throws PhaseFailed.
  */
 export async function runArchive(context: RunContext, tables: ArchiveTable[]): Promise<void> {
   const [session] = context.sessions;
@@ -25,39 +28,44 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
   const copyAll = async (): Promise<void> => {
     done = [];
     await holdLease(session, context.run);
+    const unproven = await isUnproven(session, 'archive');
     let open = false;
-    for (const table of tables) {
+    const changed = await changedOf(session, tables);
+    if (changed.length === 0 && !unproven) return;
+    for (const table of changed) {
       context.checkpoint();
       current = table;
       done.push(
         await savepoint(session, async () => {
           const started = new Date();
           await session.query(table.text);
-          const [known] = await session.query<{ changed: boolean }>(
-            'select migration.start_archive($1, $2, $3) as changed',
-            [table.name, table.source, table.hash],
-          );
-          const changed = known?.changed ?? true;
-          if (changed && !open) await openLink(session);
-          open ||= changed;
-          const copied = changed ? await copy(context, session, table) : null;
-          const counts = await finish(session, table, copied);
+          await session.query('select migration.start_archive($1, $2, $3)', [
+            table.name,
+            table.source,
+            table.hash,
+          ]);
+          if (!open) await openLink(session);
+          open = true;
+          const counts = await finish(session, table, await copy(context, session, table));
           const seconds = (Date.now() - started.getTime()) / 1000;
           return progress(table, counts, seconds);
         }),
       );
     }
+    current = undefined;
     if (open) await closeLink(session);
+    const archive = { name: 'archive', entities: tables };
+    await checkPhase(context, session, archive, done, unproven);
   };
   try {
     await again(context, () => inOne(session, copyAll));
   } catch (error) {
-    context.checkpoint();
-    if (current === undefined || context.dryRun) throw error;
     if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
+    context.checkpoint();
     const message = error instanceof Error ? error.message : String(error);
-    await noteFailure(context, [current.name], new Date(), message);
-    throw new PhaseFailed('archive', current.name, message, false, error);
+    const blamed = (current === undefined ? tables : [current]).map(({ name }) => name);
+    if (!context.dryRun) await noteFailure(context, blamed, new Date(), message);
+    throw new PhaseFailed('archive', current?.name, message, false, error);
   }
   for (const each of done) context.report(each);
 }
@@ -87,18 +95,24 @@ export async function dropArchive(session: Session, tables: ArchiveTable[]): Pro
 /** What a copy did. */
 type Copied = Pick<Counts, 'source' | 'inserted' | 'updated' | 'gone'>;
 
-/** Enters a copy in the ledger; null where the table was not read. */
-async function finish(
-  session: Session,
-  table: ArchiveTable,
-  copied: Copied | null,
-): Promise<Counts> {
+/** Enters a copy in the ledger. */
+async function finish(session: Session, table: ArchiveTable, copied: Copied): Promise<Counts> {
   const [row] = await session.query<{ counts: Counts }>(
     'select migration.finish_archive($1, $2::text::jsonb) as counts',
-    [table.name, copied === null ? null : JSON.stringify(copied)],
+    [table.name, JSON.stringify(copied)],
   );
   if (row === undefined) throw new LawBroken(`${table.name}: the ledger is unreadable`);
   return row.counts;
+}
+
+/** Tables that have to be copied, or compared. */
+async function changedOf(session: Session, tables: ArchiveTable[]): Promise<ArchiveTable[]> {
+  const defined = tables.map(({ name, source, hash }) => ({ name, source, hash }));
+  const rows = await session.query<{ name: string }>(
+    'select c.name from migration.changed_archive($1::text::jsonb) as c',
+    [JSON.stringify(defined)],
+  );
+  return tables.filter(({ name }) => rows.some((row) => row.name === name));
 }
 
 async function copy(context: RunContext, session: Session, table: ArchiveTable): Promise<Copied> {
@@ -139,6 +153,20 @@ async function copy(context: RunContext, session: Session, table: ArchiveTable):
     if (kept?.count !== rows) {
       throw new LawBroken(
         `${table.name} does not balance: ${rows} source rows, ${kept?.count} kept`,
+      );
+    }
+    // the data checks cannot reach a secret: it is compared here, and none of it is ever shown
+    const [other] = await session.query<{ count: number }>(
+      table.secret === null
+        ? 'select 0::bigint as count'
+        : `select count(*) as count from ${from} as s
+           left join ${nameOf(table)} as a on a.id = s.id
+           where row(${pick('a')}) is distinct from row(${pick('s')})`,
+    );
+    if (other?.count !== 0) {
+      throw new LawBroken(
+        `${table.name}: ${other?.count} rows are not stored as the source has them: ` +
+          'a trigger or rule of the table changes them',
       );
     }
     const { inserted, updated } = written ?? { inserted: 0, updated: 0 };

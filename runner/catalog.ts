@@ -171,6 +171,12 @@ export function phaseOf(phases: readonly Phase[], word: string): Phase | undefin
   );
 }
 
+/** The phase of every entity and archive table that the files define. */
+export function definedEntities({ phases, archive }: Catalog): Record<string, string> {
+  const all = [...phases.flatMap(({ entities }) => entities), ...archive];
+  return Object.fromEntries(all.map(({ name, phase }) => [name, phase]));
+}
+
 /** Hash of the helper functions views use: when it changes, every row is compared. */
 export function functionsHash({ setup }: Catalog): string {
   return hashOf(

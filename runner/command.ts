@@ -3,8 +3,9 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 
 import { type Catalog, readCatalog } from './catalog.ts';
 import { type Config, readConfig } from './config.ts';
-import { connect, type Session } from './database.ts';
+import { connect, ConnectionLost, CouldNotConnect, type Session } from './database.ts';
 import type { Interrupt } from './run.ts';
+import { complain } from './terminal.ts';
 
 /** One command: what `--help` says and what it does. */
 export interface Command {
@@ -15,7 +16,7 @@ export interface Command {
   usage: string;
   /** One line per option, for --help. */
   options: Record<string, Option>;
-  /** Returns the exit code (0 or 1); other codes come from the errors it throws. */
+  /** Returns the exit code (0, 1 or 4); other codes come from the errors it throws. */
   run(context: Context): Promise<number>;
 }
 
@@ -46,6 +47,24 @@ export interface Context {
 /** The call is wrong: exit 2, with the usage. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+}
+
+/**
+ * Shows what came of work that is committed; returns the exit code. A target that is gone by then
+ * takes nothing back: `truth` says so.
+ */
+export async function showAfter(truth: string, body: () => Promise<number>): Promise<number> {
+  try {
+    return await body();
+  } catch (error) {
+    if (!(error instanceof ConnectionLost || error instanceof CouldNotConnect)) throw error;
+    const { message } =
+      error instanceof CouldNotConnect
+        ? new CouldNotConnect(error.side, error.refusal, truth)
+        : new Error(`${error.message}; ${truth}`);
+    complain(message);
+    return 4;
+  }
 }
 
 const COMMON: Record<string, Option> = {

@@ -2,7 +2,7 @@ import type { Coverage } from '../checks/coverage/index.ts';
 import type { LiveFacts } from '../checks/coverage/live.ts';
 import type { Catalog } from './catalog.ts';
 import { type Context, UsageError } from './command.ts';
-import { type Session, transaction } from './database.ts';
+import { type Session, throughLink, transaction } from './database.ts';
 import { installedHash } from './ledger.ts';
 import { login, openLink, pointLink } from './link.ts';
 import { note } from './terminal.ts';
@@ -30,7 +30,9 @@ export async function proveCoverage(context: Context): Promise<Coverage> {
     await session.query('set transaction read only');
     return readLiveFacts(session, context.catalog());
   };
-  const live = await transaction(session, read, { commit: false, lockTimeout: '1s' });
+  const live = await throughLink(source, () =>
+    transaction(session, read, { commit: false, lockTimeout: '1s' }),
+  );
   const unseen = coverage.lineage.reads.size - live.dependencies.size;
   if (unseen > 0) {
     note(

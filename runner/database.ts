@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import postgres from 'postgres';
 
 import type { Endpoint } from './config.ts';
+import { dial } from './dial.ts';
+import { explainRefusal, type Refusal, type Side } from './unreachable.ts';
 
 /** One connection of its own; never shared, never reconnected: a lost one stays lost. */
 export interface Session {
@@ -23,12 +25,34 @@ export interface Session {
   close(): Promise<void>;
 }
 
+const CONNECT_SECONDS = 10;
+
 /** What a parameter may be; bigints and numerics travel as text. */
 export type Value = string | number | boolean | null | string[] | number[];
 
 /** The connection is gone; whether the last statement had an effect is not known. */
 export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost';
+}
+
+/** A connection could not be made; the message says why and what is true now. */
+export class CouldNotConnect extends Error {
+  override readonly name = 'CouldNotConnect';
+  readonly side: Side;
+  readonly refusal: Refusal;
+  /** What to do. */
+  readonly fix: string;
+  constructor(
+    side: Side,
+    refusal: Refusal,
+    truth = side === 'target' ? 'nothing was sent' : 'no row was changed',
+  ) {
+    const { cause, fix } = explainRefusal(refusal, side);
+    super(`${cause}; ${truth}`);
+    this.side = side;
+    this.refusal = refusal;
+    this.fix = fix;
+  }
 }
 
 /** What a failed statement tells, without row values (`detail` is left out on purpose). */
@@ -72,11 +96,46 @@ export function isDataError(error: unknown): boolean {
   return /^2[23]/.test(failureOf(error)?.code ?? '');
 }
 
-/** Opens a connection. Throws ConnectionLost when it cannot be made, PostgresError when refused. */
+/**
+ * The source could not be reached from the target, or refused the account: what libpq said of it.
+ * undefined when the error is of another kind.
+ */
+export function sourceRefusal(error: unknown, source: Endpoint): CouldNotConnect | undefined {
+  const { code, message } = failureOf(error) ?? {};
+  // sqlclient_unable_to_establish_sqlconnection; and a link without a password
+  if (code !== '08001' && code !== '2F003') return undefined;
+  const detail = (error as postgres.PostgresError).detail ?? message ?? '';
+  return new CouldNotConnect('source', {
+    place: placeOf(source),
+    code: code === '08001' ? '' : code,
+    said: detail,
+  });
+}
+
+/** Runs what reads through the link; throws CouldNotConnect where that cannot be opened. */
+export async function throughLink<T>(source: Endpoint, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    throw sourceRefusal(error, source) ?? error;
+  }
+}
+
+/** Opens a connection. Throws CouldNotConnect. */
 export async function connect(endpoint: Endpoint, name: string): Promise<Session> {
-  const state: { lost: boolean; pending: { cancel(): void } | null } = {
+  const state: { ready: boolean; lost: boolean; pending: { cancel(): void } | null } = {
+    ready: false,
     lost: false,
     pending: null,
+  };
+  const tls = tlsOf(endpoint);
+  let dialled = false;
+  const socket = async () => {
+    // the driver dials again for ever where the other side closes; a cancel dials once more
+    if (dialled && !state.ready) throw closedEarly();
+    dialled = true;
+    const opened = await dial(endpoint.host, endpoint.port, tls, CONNECT_SECONDS);
+    return Object.assign(opened, { host: endpoint.host, port: endpoint.port });
   };
   const sql = postgres({
     host: endpoint.host,
@@ -84,9 +143,11 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     database: endpoint.database,
     username: endpoint.user,
     password: () => endpoint.password.reveal(),
-    ssl: tlsOf(endpoint),
+    // `socket` is in postgres.js 3.4 but not in its types
+    ...({ socket } as object),
+    ssl: false,
     max: 1,
-    connect_timeout: 10,
+    connect_timeout: CONNECT_SECONDS,
     idle_timeout: 0,
     max_lifetime: null,
     prepare: false,
@@ -114,7 +175,9 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     } catch (error) {
       if (isConnectionError(error)) {
         state.lost = true;
-        throw new ConnectionLost(`the connection to the target is lost (${messageOf(error)})`);
+        throw new ConnectionLost(`the connection to the target is lost (${messageOf(error)})`, {
+          cause: error,
+        });
       }
       throw error;
     } finally {
@@ -133,8 +196,15 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
        pg_catalog.set_config('tcp_user_timeout', '15s', false)`,
     [],
     false,
-  );
+  ).catch(async (error: unknown) => {
+    await sql.end({ timeout: 0 }).catch(() => {});
+    // ERROR is an answer to the settings: the session was there
+    if (error instanceof postgres.PostgresError) throw error;
+    const reason = error instanceof ConnectionLost ? error.cause : error;
+    throw new CouldNotConnect('target', refusalOf(reason, placeOf(endpoint)));
+  });
   if (first === undefined) throw new ConnectionLost('the target did not answer');
+  state.ready = true;
 
   return {
     pid: first.pid,
@@ -238,9 +308,32 @@ function settings(lockTimeout: string): string {
 export function tlsOf(endpoint: Endpoint): false | object {
   if (endpoint.sslMode === 'disable') return false;
   if (endpoint.sslMode === 'require') return { rejectUnauthorized: false };
-  const ca = endpoint.sslRootCert === undefined ? undefined : readFileSync(endpoint.sslRootCert);
+  const ca = endpoint.sslRootCert === undefined ? undefined : certificate(endpoint);
   const anyName = endpoint.sslMode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {};
   return { rejectUnauthorized: true, ca, ...anyName };
+}
+
+function certificate(endpoint: Endpoint): Buffer {
+  try {
+    return readFileSync(endpoint.sslRootCert ?? '');
+  } catch (error) {
+    throw new CouldNotConnect('target', refusalOf(error, placeOf(endpoint)));
+  }
+}
+
+/** host:port */
+export function placeOf({ host, port }: Endpoint): string {
+  return `${host}:${port}`;
+}
+
+/** Why a connection was not made, from what either driver throws; AggregateError has no words. */
+export function refusalOf(error: unknown, place: string): Refusal {
+  const { code } = error as { code?: unknown };
+  return { place, code: typeof code === 'string' ? code : '', said: messageOf(error) };
+}
+
+function closedEarly(): Error {
+  return Object.assign(new Error('the connection was closed'), { code: 'CONNECTION_CLOSED' });
 }
 
 function copyField(value: string): string {
@@ -253,7 +346,7 @@ function isConnectionError(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   return (
     typeof code === 'string' &&
-    /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_)/.test(code)
+    /^(CONNECT|ECONN|EPIPE|EPROTO|ERR_SSL_|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_)/.test(code)
   );
 }
 

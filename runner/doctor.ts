@@ -1,5 +1,5 @@
-import type { Config, Endpoint } from './config.ts';
-import { connect, type Session } from './database.ts';
+import type { Endpoint } from './config.ts';
+import { connect, type CouldNotConnect, type Session } from './database.ts';
 
 /** One thing looked at. */
 export interface Diagnosis {
@@ -246,12 +246,9 @@ export async function examinePooler(target: Endpoint): Promise<Diagnosis> {
   }
 }
 
-/** Where the source is reached from: said when it cannot be. */
-export function reachOf({ source }: Config): string {
-  return (
-    `the target opens the connection to the source at ${source.host}:${source.port}; if it is ` +
-    'another address from there, set SOURCE_HOST_FROM_TARGET and SOURCE_PORT_FROM_TARGET'
-  );
+/** A connection that cannot be made, as a finding. */
+export function unreachable({ side, message, fix }: CouldNotConnect): Diagnosis {
+  return { what: `connection to the ${side}`, state: 'error', found: message, fix };
 }
 
 type Bad = 'warning' | 'error';

@@ -14,7 +14,7 @@ import { up } from './commands/up.ts';
 import { verify } from './commands/verify.ts';
 import { type Command, contextOf, helpOf, UsageError } from './command.ts';
 import { ConfigError } from './config.ts';
-import { ConnectionLost, failureOf } from './database.ts';
+import { ConnectionLost, CouldNotConnect, failureOf } from './database.ts';
 import { RunnerBusy } from './keeper.ts';
 import { LeaseLost } from './ledger.ts';
 import { Interrupted, type Interrupt } from './run.ts';
@@ -107,6 +107,10 @@ function report(command: Command, error: unknown): number {
     complain(`${error.message}\nthe outcome is not known here: run the same command again`);
     return 4;
   }
+  if (error instanceof CouldNotConnect) {
+    complain(`${error.message}\nfix: ${error.fix}`);
+    return 5;
+  }
   const failure = failureOf(error);
   if (failure !== undefined) {
     const hint = failure.hint === undefined ? '' : `\n${failure.hint}`;
@@ -122,5 +126,6 @@ function overview(): void {
   for (const { usage, summary } of COMMANDS) say(`  ${usage.padEnd(34)} ${summary}`);
   say('\n`runner <command> --help` shows the options. `runner up --embedded` tries it out.');
   say('exit codes: 0 done · 1 failed or found something · 2 usage · 3 another runner is at work ·');
-  say('            4 connection lost, run again · 130 interrupted, rolled back');
+  say('            4 connection lost, run again · 5 could not connect, nothing was sent ·');
+  say('            130 interrupted, rolled back');
 }

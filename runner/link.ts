@@ -1,5 +1,5 @@
 import type { Endpoint } from './config.ts';
-import type { Session } from './database.ts';
+import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from './database.ts';
 
 /**
  * What every session in the source runs with: read only, values printed one way, limits on every
@@ -39,6 +39,7 @@ export async function login(session: Session, source: Endpoint): Promise<void> {
 /**
  * Makes server, foreign tables and version tables anew, in the transaction of the caller; leaves
  * the link open. Views of schema transform fall with the server and are made again by the caller.
+ * Throws CouldNotConnect.
  */
 export async function buildLink(
   session: Session,
@@ -47,14 +48,13 @@ export async function buildLink(
 ): Promise<LinkReport> {
   const server = serverOptions(source);
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
-  // a source that accepts and says nothing: connect_timeout has no effect in dblink of release 17
-  await session.query(`set local statement_timeout = '60s'`);
-  await session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
-    JSON.stringify(server),
-    settings,
-    tables,
-  ]);
-  await session.query(`set local statement_timeout = '30min'`);
+  await firstContact(session, source, () =>
+    session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
+      JSON.stringify(server),
+      settings,
+      tables,
+    ]),
+  );
   const [report] = await session.query<{ missing: string[]; version: number }>(
     `select migration.source_version() as version, coalesce((
        select array_agg(t order by t) from unnest($1::text[]) as t
@@ -83,11 +83,34 @@ export async function openPrepared(
   source: Endpoint,
   { files, tables, targets }: { files: string; tables: string[]; targets: string[] },
 ): Promise<boolean> {
-  const [row] = await session.query<{ ready: boolean }>(
-    'select migration.open_prepared($1::text::jsonb, $2, $3, $4) as ready',
-    [JSON.stringify(serverOptions(source)), files, tables, targets],
+  const [row] = await firstContact(session, source, () =>
+    session.query<{ ready: boolean }>(
+      'select migration.open_prepared($1::text::jsonb, $2, $3, $4) as ready',
+      [JSON.stringify(serverOptions(source)), files, tables, targets],
+    ),
   );
   return row?.ready ?? false;
+}
+
+/**
+ * A source that accepts and says nothing: connect_timeout has no effect in dblink of release 17, so
+ * the target waits a minute. Throws CouldNotConnect.
+ */
+async function firstContact<T>(
+  session: Session,
+  source: Endpoint,
+  body: () => Promise<T>,
+): Promise<T> {
+  await session.query(`set local statement_timeout = '60s'`);
+  try {
+    return await throughLink(source, body);
+  } catch (error) {
+    const { code, message } = failureOf(error) ?? {};
+    if (code !== '57014') throw error;
+    throw new CouldNotConnect('source', { place: placeOf(source), code, said: message ?? '' });
+  } finally {
+    await session.query(`set local statement_timeout = '30min'`).catch(() => {});
+  }
 }
 
 function serverOptions(source: Endpoint): Record<string, string> {

@@ -1,8 +1,23 @@
-import { type Catalog, functionsHash, type Phase, type Problem, targetSchemas } from './catalog.ts';
+import {
+  type Catalog,
+  definedEntities,
+  functionsHash,
+  type Phase,
+  type Problem,
+  targetSchemas,
+} from './catalog.ts';
 import { runArchive } from './archive.ts';
 import { readChecks } from './checks.ts';
 import type { Config } from './config.ts';
-import { connect, ConnectionLost, failureOf, type Session, transaction } from './database.ts';
+import {
+  connect,
+  ConnectionLost,
+  CouldNotConnect,
+  failureOf,
+  type Session,
+  throughLink,
+  transaction,
+} from './database.ts';
 import { type Diagnosis, examinePooler, examineTarget } from './doctor.ts';
 import { keepLock } from './keeper.ts';
 import * as ledger from './ledger.ts';
@@ -78,7 +93,8 @@ function refuseIfNotReady(diagnoses: Diagnosis[]): void {
 
 /**
  * Runs the phases. Returns the number of the run. Throws PreflightFailed, PhaseFailed, RunnerBusy,
- * Interrupted, ConnectionLost; the run is closed in the ledger wherever that is still possible.
+ * Interrupted, ConnectionLost, CouldNotConnect (before the first row); the run is closed in the
+ * ledger wherever that is still possible.
  */
 export async function runUp(options: UpOptions): Promise<number> {
   const { config, interrupt } = options;
@@ -106,10 +122,12 @@ export async function runUp(options: UpOptions): Promise<number> {
     return await Promise.race([silence, runWith(options, sessions, checkpoint)]);
   } catch (error) {
     if (lost !== undefined) throw lost;
-    if (interrupt.requested && failureOf(error)?.code === '57014') {
-      throw new Interrupted('interrupted');
-    }
-    throw error;
+    const refused = error instanceof CouldNotConnect ? error : undefined;
+    const code = refused?.refusal.code ?? failureOf(error)?.code;
+    if (interrupt.requested && code === '57014') throw new Interrupted('interrupted');
+    if (refused === undefined) throw error;
+    // every connection is made before the first phase
+    throw new CouldNotConnect(refused.side, refused.refusal, 'no row was changed');
   } finally {
     await Promise.all(sessions.map((session) => session.close()));
     await keeper.release();
@@ -159,13 +177,15 @@ async function prepareAndRun(
     : <T>(body: () => Promise<T>) => transaction(session, body);
   const run = await inOwn(() =>
     ledger.startRun(session, options.retry ? 'retry' : dryRun ? 'up --dry-run' : 'up', {
-      phases: options.phases.map(({ name }) => name),
+      phases: [...options.phases.map(({ name }) => name), ...(options.archive ? ['archive'] : [])],
       ...runOptions(options),
     }),
   );
   try {
     await login(session, config.source);
-    const plans = await inOwn(() => prepareRun(options, session, run));
+    const plans = await throughLink(config.source, () =>
+      inOwn(() => prepareRun(options, session, run)),
+    );
     checkpoint();
     const context: RunContext = {
       run,
@@ -177,6 +197,7 @@ async function prepareAndRun(
       dryRun,
       sessions,
       checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
+      defined: definedEntities(catalog),
       remark: options.remark,
       report: options.report,
       checkpoint,

@@ -1,12 +1,14 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-import { ConnectionLost } from './database.ts';
+import { ConnectionLost, CouldNotConnect } from './database.ts';
 import { RunnerBusy } from './keeper.ts';
 import type { AppliedChange, ApplyOptions } from './schema.ts';
+import type { SchemaChangeError } from './schema-error.ts';
+import type { Refusal } from './unreachable.ts';
 
 /** What the child answers. */
-type Answer = { applied: AppliedChange[] } | { message: string; code: string };
+type Answer = { applied: AppliedChange[] } | { message: string; code: string; refusal?: Refusal };
 
 /**
  * Applies the pending additive schema changes in a process of their own: the SQL parser and the
@@ -30,6 +32,7 @@ export async function applyInChild(
   child.disconnect();
   if ('message' in answer) {
     if (answer.code === 'busy') throw new RunnerBusy(answer.message);
+    if (answer.refusal !== undefined) throw new CouldNotConnect('target', answer.refusal);
     if (answer.code === 'unknown') throw new ConnectionLost(answer.message);
     throw new Error(answer.message);
   }
@@ -54,8 +57,8 @@ async function serve(options: ApplyOptions): Promise<void> {
     });
     answer = { applied };
   } catch (error) {
-    const { message, code = '' } = error as { message: string; code?: string };
-    answer = { message, code };
+    const { message, code, refusal } = error as Partial<SchemaChangeError> & Error;
+    answer = { message, code: code ?? '', ...(refusal === undefined ? {} : { refusal }) };
   }
   process.send?.(answer);
 }

@@ -1,8 +1,9 @@
 import { PG_MIGRATE_LOCK_ID } from 'node-pg-migrate';
 import { Client, type ClientBase, DatabaseError } from 'pg';
 
-import { codeOf, SchemaChangeError } from './schema-error.ts';
+import { codeOf, ROLLED_BACK, SchemaChangeError } from './schema-error.ts';
 import { type ChangeFile, placeOf, type Section } from './schema-files.ts';
+import { explainRefusal } from './unreachable.ts';
 
 /** Where a database is, when it is not given as a URL. */
 export interface Connection {
@@ -76,9 +77,12 @@ async function connect({ url, connection }: Where): Promise<Client> {
   } catch (error) {
     await client.end().catch(() => {});
     const secret = connection?.password ?? client.password;
-    let message = error instanceof Error ? error.message || codeOf(error) : 'unknown reason';
-    if (secret) message = message.replaceAll(secret, '***');
-    throw new SchemaChangeError('connect', `No connection: ${message}. Nothing was changed.`);
+    let said = error instanceof Error ? error.message : 'unknown reason';
+    if (secret) said = said.replaceAll(secret, '***');
+    const refusal = { place: `${client.host}:${client.port}`, code: codeOf(error), said };
+    const { cause, fix } = explainRefusal(refusal, 'target');
+    const message = `${cause}. Nothing was changed.\nfix: ${fix}`;
+    throw new SchemaChangeError('connect', message, undefined, refusal);
   }
   return client;
 }
@@ -129,8 +133,7 @@ export function explain(
       : [at.file, ...('line' in at ? [at.line, at.column] : [])].join(':') + ': ';
   return new SchemaChangeError(
     'failed',
-    `${where}${message ?? String(reason)}.${hint === undefined ? '' : ` ${hint}`} ` +
-      'Rolled back, nothing changed.',
+    `${where}${message ?? String(reason)}.${hint === undefined ? '' : ` ${hint}`} ` + ROLLED_BACK,
     at,
   );
 }

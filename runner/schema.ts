@@ -1,8 +1,5 @@
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { runner as migrate } from 'node-pg-migrate';
-import type { RunnerOption } from 'node-pg-migrate';
 import type { Client, ClientBase } from 'pg';
 
 import type { Problem } from './catalog.ts';
@@ -12,12 +9,11 @@ import {
   type ChangeFile,
   type Folder,
   inspectSchemaChange,
-  type ProtectedColumn,
   readFolder,
   readProtectedColumns,
-  type Section,
 } from './schema-files.ts';
-import { guardedTransaction } from './schema-guard.ts';
+import { type Guard, guardOf } from './schema-guard.ts';
+import { migrationOf } from './schema-migration.ts';
 
 /** A database and a folder of schema changes; exactly one of `url` and `connection` is given. */
 export interface SchemaTarget {
@@ -37,7 +33,7 @@ export interface ApplyOptions extends SchemaTarget {
   to?: number;
   /** Runs after BEGIN, in the same transaction and in every attempt; throw = rollback. */
   afterBegin?: (client: ClientBase) => Promise<void>;
-  /** Runs after the built-in guard and before COMMIT, in the same transaction; throw = rollback. */
+  /** Runs before the built-in guard and COMMIT, in the same transaction; throw = rollback. */
   beforeCommit?: (client: ClientBase) => Promise<void>;
   /** Called before each wait for a lock; `wait` is in milliseconds. */
   onRetry?: (retry: { attempt: number; wait: number; reason: string }) => void;
@@ -67,10 +63,11 @@ const RETRY = new Set(['55P03', '40P01', '40001']);
 /**
  * Runs schema changes of one folder with node-pg-migrate: all of them in one transaction, or none.
  *
- * Every file of the folder is checked before the database is touched, and the guard of the
- * protected columns runs before COMMIT. A lock that is not free within 500 ms rolls everything
- * back and the whole transaction is tried again, with growing waits. Returns the files that ran,
- * in the order in which they ran; none when there was nothing to do. Throws `SchemaChangeError`.
+ * Every file of the folder is checked before the database is touched, and the guard looks at the
+ * protected columns before COMMIT and once more after it. A lock that is not free within 500 ms
+ * rolls everything back and the whole transaction is tried again, with growing waits. Returns the
+ * files that ran, in the order in which they ran; none when there was nothing to do. Throws
+ * `SchemaChangeError`.
  */
 export async function applySchemaChanges(options: ApplyOptions): Promise<AppliedChange[]> {
   refuseCount(options);
@@ -85,13 +82,15 @@ export async function applySchemaChanges(options: ApplyOptions): Promise<Applied
   return withClient(options, async (client) => {
     await takeLock(client);
     await createLedger(client);
+    const guard = guardOf(client, protectedColumns);
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await runOnce(client, options, files, protectedColumns);
+      const outcome = await runOnce(client, options, files, guard);
       if ('done' in outcome) return outcome.done;
       const { error, retry } = outcome;
-      if (!retry) throw error;
+      if (!retry) throw await guard.truth(error);
       if (attempt >= (options.attempts ?? 10)) {
-        throw new SchemaChangeError('locked', `${error.message} Tried ${attempt} times.`, error.at);
+        const message = `${error.message} Tried ${attempt} times.`;
+        throw await guard.truth(new SchemaChangeError('locked', message, error.at));
       }
       // jitter, so that two waiting sessions do not meet again
       const wait = Math.round(Math.min(5000, 100 * 2 ** attempt) * (0.5 + Math.random() / 2));
@@ -117,66 +116,71 @@ export async function schemaStatus(target: SchemaTarget): Promise<SchemaStatus> 
 
 type Outcome = { done: AppliedChange[] } | { error: SchemaChangeError; retry: boolean };
 
+/**
+ * BEGIN, node-pg-migrate, guard, COMMIT, guard. Throws when not even ROLLBACK can be said, and what
+ * the guard sees after COMMIT.
+ */
 async function runOnce(
   client: Client,
   options: ApplyOptions,
   files: ChangeFile[],
-  protectedColumns: ProtectedColumn[],
+  guard: Guard,
 ): Promise<Outcome> {
   const { folder, direction } = options;
   const applied = await readApplied(client, folder);
-  refuseHistory(folder, compare(folder, files, applied), files);
+  const status = compare(folder, files, applied);
+  refuseHistory(folder, status, files);
   const count = countOf(options, applied.length);
-  // without a folder node-pg-migrate has nothing to read
-  if (files.length === 0 || count === 0) return { done: [] };
+  const left = direction === 'up' ? status.pending : status.applied;
+  if (left.length === 0 || count === 0) return { done: [] };
 
-  const transaction = guardedTransaction(client, protectedColumns, {
-    afterBegin: async () => options.afterBegin?.(client),
-    beforeCommit: async () => {
-      await options.beforeCommit?.(client);
-      await writeHashes(client, folder, files);
-    },
-  });
-
-  let running: { file: ChangeFile; section: Section } | undefined;
-  const step = (file: ChangeFile, section: Section) => (builder: { sql(text: string): void }) => {
-    running = { file, section };
-    builder.sql(section.text);
-  };
-  const silent = (): void => {};
-  const settings: RunnerOption = {
-    dbClient: transaction.client,
-    dir: join(options.root, 'schema-changes', folder),
-    direction,
-    count,
-    migrationsSchema: 'migration',
-    migrationsTable: `schema_changes_${folder}`,
-    singleTransaction: true,
-    checkOrder: true,
-    logger: { debug: silent, info: silent, warn: silent, error: silent },
-    migrationLoaderStrategies: [
-      {
-        extensions: ['.sql'],
-        // what was checked and hashed is what runs: the files are not read again
-        loader: async () =>
-          files.map((file) => ({
-            id: join(options.root, file.file),
-            filePaths: [join(options.root, file.file)],
-            actions: { up: step(file, file.up), down: step(file, file.down) },
-          })),
-      },
-    ],
-  };
+  const migration = migrationOf(client, { ...options, files, count });
+  let committing = false;
+  let done: AppliedChange[];
   try {
-    const ran = await migrate(settings);
-    return { done: ran.map(({ name }) => ({ name, direction })) };
+    // a look before COMMIT sees what others have committed meanwhile
+    await client.query('begin isolation level read committed');
+    const transactionId = await currentTransaction(client);
+    await guard.note();
+    await options.afterBegin?.(client);
+    const ran = await migration.run();
+    if ((await currentTransaction(client)) !== transactionId) {
+      throw new SchemaChangeError(
+        'refused',
+        'A file ended the transaction itself: part of it is committed. Look at ' +
+          '`runner schema status` before anything else.',
+      );
+    }
+    await options.beforeCommit?.(client);
+    await writeHashes(client, folder, files);
+    await guard.refuse();
+    committing = true;
+    await client.query('commit');
+    done = ran.map((name) => ({ name, direction }));
   } catch (thrown) {
-    // the first failure is the reason; what comes after it (a failed ROLLBACK) is only its echo
-    const reason: unknown = transaction.failure() ?? thrown;
-    if (reason instanceof SchemaChangeError) return { error: reason, retry: false };
-    const error = explain(reason, running, transaction.committing());
-    return { error, retry: error.code !== 'unknown' && RETRY.has(codeOf(reason)) };
+    const reason = migration.failure() ?? thrown;
+    const error =
+      reason instanceof SchemaChangeError
+        ? reason
+        : explain(reason, migration.running(), committing);
+    try {
+      await client.query('rollback');
+    } catch {
+      // the first failure is the reason; this one is only its echo
+      throw error;
+    }
+    return { error, retry: error.code === 'failed' && RETRY.has(codeOf(reason)) };
   }
+  await guard.confirm();
+  return { done };
+}
+
+/** The real id of the open transaction: another one after a COMMIT that slipped in. */
+async function currentTransaction(client: ClientBase): Promise<string> {
+  const { rows } = await client.query<{ id: string }>(
+    'select pg_catalog.pg_current_xact_id()::text as id',
+  );
+  return rows[0]?.id ?? '';
 }
 
 // -------------------------------------------------------------------------------- history --
@@ -208,7 +212,7 @@ async function createLedger(client: ClientBase): Promise<void> {
       commit`);
   } catch (error) {
     await client.query('rollback').catch(() => {});
-    throw explain(error, undefined, false);
+    throw explain(error, undefined, true);
   }
 }
 

@@ -24,6 +24,8 @@ export type MigrateOptions = Partial<
 > & {
   /** How many phases, from the first. */
   phases?: number;
+  /** The names of the phases to run, whatever `phases` says. */
+  only?: string[];
   archive?: boolean;
   /** Share of rows that rules may reject where the file says nothing, default 2 %. */
   tolerance?: number;
@@ -33,7 +35,10 @@ export type MigrateOptions = Partial<
 export async function migrate(urls: Databases, options: MigrateOptions = {}): Promise<number> {
   const root = options.root ?? ROOT;
   const catalog = readCatalog(root);
-  const phases: Phase[] = catalog.phases.slice(0, options.phases ?? 3);
+  const { only } = options;
+  const phases: Phase[] = catalog.phases
+    .slice(0, only === undefined ? (options.phases ?? 3) : undefined)
+    .filter(({ name }) => only?.includes(name) ?? true);
   return runUp({
     full: false,
     policy: 'source',

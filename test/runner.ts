@@ -46,18 +46,22 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/,
 /** Where a runner takes its databases from. */
 export type Databases = Pick<Urls, 'sourceUrl' | 'targetUrl'>;
 
-/** Starts `runner <args>` on these databases; `null` = none configured. */
+/** Starts `runner <args>` on these databases; `null` = none configured. No terminal; `input` piped. */
 export function startRunner(
   urls: Databases | null,
   args: string[],
-  { root = ROOT, env = {} }: { root?: string; env?: Record<string, string> } = {},
+  {
+    root = ROOT,
+    env = {},
+    input,
+  }: { root?: string; env?: Record<string, string>; input?: string } = {},
 ): Started {
   const child = spawn(
     process.execPath,
     ['--import', import.meta.resolve('tsx'), join(root, 'runner/index.ts'), ...args],
     {
       cwd: root,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       env: {
         ...process.env,
         SOURCE_DATABASE_URL: urls?.sourceUrl ?? '',
@@ -67,8 +71,9 @@ export function startRunner(
     },
   );
   const output = { stdout: '', stderr: '' };
-  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
+  child.stdin?.end(input);
+  child.stdout?.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
   const ended = new Promise<Ended>((done, fail) => {
     child.once('error', fail);
     child.once('close', (code) => done({ code, ...output }));

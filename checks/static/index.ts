@@ -8,6 +8,7 @@ import { deterministic } from './deterministic.ts';
 import { drivingTable } from './driving-table.ts';
 import { everyRow } from './every-row.ts';
 import { finalNewline } from './final-newline.ts';
+import { knownEntities } from './known-entities.ts';
 import { knownFunctions } from './known-functions.ts';
 import { longFile } from './long-file.ts';
 import { longLine } from './long-line.ts';
@@ -29,6 +30,7 @@ type Rule<F> = (file: F, order: readonly ViewFile[]) => Problem[];
 
 // Any number of digits: a misnamed file is reported once, by the catalog, and checked all the same.
 const ENTITY = /^sql\/([1-9]-[^/]+)\/(\d+)_([^/]+)\.sql$/;
+const ARCHIVE = /^sql\/archive\/([^/]+)\.sql$/;
 
 const EVERY_FILE: Rule<SqlFile>[] = [parses, transactionControl];
 const ENTITY_FILE: Rule<ViewFile>[] = [
@@ -51,7 +53,6 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
   tabs,
   finalNewline,
 ];
-const CHECK_FILE: Rule<SqlFile>[] = [dataCheck];
 
 /**
  * Everything the files of a project break, found without a database: the catalog's own findings and those
@@ -66,13 +67,19 @@ export async function staticProblems(root: string): Promise<Problem[]> {
     const entity = entities.find((each) => each.file === file.file);
     return name === undefined ? [] : [viewFile(file, name, entity)];
   });
+  const archived = sql.flatMap(({ file }) => ARCHIVE.exec(file)?.[1] ?? []);
+  const names = new Set([
+    ...views.map(({ name }) => name),
+    ...archived.map((name) => `legacy_archive.${name}`),
+  ]);
+  const checkFile: Rule<SqlFile>[] = [dataCheck, (file) => knownEntities(file, names)];
   const checks = sql.filter(({ file }) => /^checks\/(before\/)?[^/]+\.sql$/.test(file));
 
   return [
     ...catalog.problems,
     ...apply(EVERY_FILE, sql, views),
     ...apply(ENTITY_FILE, views, views),
-    ...apply(CHECK_FILE, checks, views),
+    ...apply(checkFile, checks, views),
     ...(await schemaChange(root)),
   ].toSorted(byPlace);
 }

@@ -1,8 +1,21 @@
 import { type Catalog, sourceTables, targetSchemas } from '../catalog.ts';
 import { type Command, type Context } from '../command.ts';
 import type { Config } from '../config.ts';
-import { failureOf, savepoint, type Session, transaction } from '../database.ts';
-import { type Diagnosis, examinePooler, examineSource, examineTarget, reachOf } from '../doctor.ts';
+import {
+  CouldNotConnect,
+  failureOf,
+  savepoint,
+  type Session,
+  throughLink,
+  transaction,
+} from '../database.ts';
+import {
+  type Diagnosis,
+  examinePooler,
+  examineSource,
+  examineTarget,
+  unreachable,
+} from '../doctor.ts';
 import { install } from '../ledger.ts';
 import { buildLink, login } from '../link.ts';
 import { say, sayJson, words } from '../terminal.ts';
@@ -16,16 +29,7 @@ export const doctor: Command = {
 };
 
 async function runCommand(context: Context): Promise<number> {
-  const catalog = context.catalog();
-  const config = await context.config();
-  const session = await context.session('runner doctor');
-  const list = [
-    ...(await examineTarget(session, targetSchemas(catalog))),
-    await examinePooler(config.target),
-  ];
-  if (list.every(({ state }) => state !== 'error')) {
-    list.push(...(await reachSource(session, catalog, config)));
-  }
+  const list = await examine(context);
   list.push({
     what: 'write-ahead log',
     state: 'warning',
@@ -43,6 +47,25 @@ async function runCommand(context: Context): Promise<number> {
   return list.some(({ state }) => state === 'error') ? 1 : 0;
 }
 
+/** A connection that cannot be made comes first, and what lies behind it is not looked at. */
+async function examine(context: Context): Promise<Diagnosis[]> {
+  const catalog = context.catalog();
+  const config = await context.config();
+  const list: Diagnosis[] = [];
+  try {
+    const session = await context.session('runner doctor');
+    list.push(...(await examineTarget(session, targetSchemas(catalog))));
+    list.push(await examinePooler(config.target));
+    if (list.every(({ state }) => state !== 'error')) {
+      list.push(...(await reachSource(session, catalog, config)));
+    }
+  } catch (error) {
+    if (!(error instanceof CouldNotConnect)) throw error;
+    list.unshift(unreachable(error));
+  }
+  return list;
+}
+
 /** Builds the link in a transaction that is rolled back, and looks through it. */
 async function reachSource(
   session: Session,
@@ -54,7 +77,7 @@ async function reachSource(
     session,
     async () => {
       try {
-        return await savepoint(session, async () => {
+        const body = async () => {
           await install(session, catalog, (make) => make());
           const tables = sourceTables(catalog);
           const { missing } = await buildLink(session, config.source, tables);
@@ -66,13 +89,13 @@ async function reachSource(
             fix: missing.length === 0 ? '' : 'restore them, or take them out of the files',
           });
           return found;
-        });
+        };
+        return await throughLink(config.source, () => savepoint(session, body));
       } catch (error) {
         const failure = failureOf(error);
         if (failure === undefined) throw error;
-        return [
-          { what: 'reach', state: 'error' as const, found: failure.message, fix: reachOf(config) },
-        ];
+        const fix = failure.hint ?? 'settle what the message says; `up` would fail with it too';
+        return [{ what: 'link', state: 'error' as const, found: failure.message, fix }];
       }
     },
     { commit: false },

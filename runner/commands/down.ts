@@ -1,8 +1,7 @@
-import { createInterface } from 'node:readline/promises';
-
 import { phaseOf } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
-import { transaction } from '../database.ts';
+import { agreed, notAgreed } from '../consent.ts';
+import { ConnectionLost, transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
 import { finishRun, holdLease, install, installedHash, startRun } from '../ledger.ts';
 import { complain, note, say, sayJson, table } from '../terminal.ts';
@@ -16,10 +15,12 @@ export const down: Command = {
     cascade: { text: 'take the later phases that stand on it down first' },
     'dry-run': { text: 'show what would be done, then roll it back' },
     force: { text: 'also where the application changed or referenced our rows since' },
-    yes: { text: 'do not ask' },
+    yes: { text: 'do not ask; needed where there is no terminal' },
   },
   run: runCommand,
 };
+
+type Verdict = 'done' | 'dry-run' | 'stopped' | 'declined' | 'not agreed';
 
 /** Thrown to roll back what was only meant to be shown. */
 class NotDone extends Error {}
@@ -60,7 +61,7 @@ async function runCommand(context: Context): Promise<number> {
   }
   const entities = [phase, ...onTop].flatMap((each) => each.entities);
   let steps: UndoStep[] = [];
-  let verdict: 'done' | 'dry-run' | 'stopped' | 'declined' = 'done';
+  let verdict: Verdict = 'done';
   try {
     await transaction(session, async () => {
       const run = await startRun(session, `down ${phase.name}`, { force: context.has('force') });
@@ -80,22 +81,20 @@ async function runCommand(context: Context): Promise<number> {
       if (!context.has('json')) showSteps(steps);
       verdict = 'stopped';
     } else if (!(error instanceof NotDone)) {
-      note('the phase is as it was, nothing was changed');
+      // a COMMIT that was sent may have been done
+      if (!(error instanceof ConnectionLost)) note('the phase is as it was, nothing was changed');
       throw error;
     }
   }
   return conclude(context, phase.name, steps, verdict);
 }
 
-async function decide(context: Context, steps: UndoStep[]) {
+async function decide(context: Context, steps: UndoStep[]): Promise<Verdict> {
   if (context.has('dry-run')) return 'dry-run';
   const blocked = steps.some(({ touched, references }) => touched > 0 || references.length > 0);
   if (blocked && !context.has('force')) return 'stopped';
-  if (context.has('yes') || context.has('json') || !process.stdin.isTTY) return 'done';
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await prompt.question('take this back? [y/N] ');
-  prompt.close();
-  return /^y(es)?$/i.test(answer.trim()) ? 'done' : 'declined';
+  const answer = await agreed(context, 'take this back?');
+  return answer === undefined ? 'not agreed' : answer ? 'done' : 'declined';
 }
 
 function showSteps(steps: UndoStep[]): void {
@@ -127,7 +126,7 @@ async function conclude(
   context: Context,
   phase: string,
   steps: UndoStep[],
-  verdict: 'done' | 'dry-run' | 'stopped' | 'declined',
+  verdict: Verdict,
 ): Promise<number> {
   const words = {
     done: `${phase} is taken back; \`up\` brings the same rows with the same ids again`,
@@ -138,7 +137,9 @@ async function conclude(
     declined: 'nothing was changed',
   };
   if (context.has('json')) sayJson({ verdict, phase, entities: steps });
-  else if (verdict === 'stopped') complain(words.stopped);
+  if (verdict === 'not agreed') throw notAgreed();
+  if (context.has('json')) return verdict === 'stopped' ? 1 : 0;
+  if (verdict === 'stopped') complain(words.stopped);
   else say(words[verdict]);
   return verdict === 'stopped' ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 import type { Problem } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
-import { type Session, transaction } from '../database.ts';
+import { type Session, throughLink, transaction } from '../database.ts';
 import { install } from '../ledger.ts';
 import { login } from '../link.ts';
 import { prepare } from '../prepare.ts';
@@ -45,39 +45,41 @@ async function runCommand(context: Context): Promise<number> {
   let lines: Line[] = [];
   let found: Problem[] = [];
   let sql: string | undefined;
-  await transaction(
-    session,
-    async () => {
-      await install(session, catalog, (make) => make());
-      if (pending) await previewChanges(session, context.root);
-      const options = runOptions({
-        catalog,
-        config,
-        full: context.has('full'),
-        jobs: config.jobs,
-        policy: 'source',
-        removeMany: false,
-      });
-      await session.query(`select set_config('migration.options', $1, true)`, [
-        JSON.stringify(options),
-      ]);
-      const { problems: findings } = await prepare(session, {
-        root: context.root,
-        catalog,
-        source: config.source,
-        run: 0,
-        remark: note,
-        refuse: () => {},
-      });
-      found = findings;
-      if (found.length > 0) return;
-      if (wanted === undefined) lines = await linesOf(session);
-      else {
-        const shape = (await readShapes(session, catalog)).get(wanted);
-        if (shape !== undefined) sql = render(mergeTemplate(context.root), shape);
-      }
-    },
-    { commit: false },
+  await throughLink(config.source, () =>
+    transaction(
+      session,
+      async () => {
+        await install(session, catalog, (make) => make());
+        if (pending) await previewChanges(session, context.root);
+        const options = runOptions({
+          catalog,
+          config,
+          full: context.has('full'),
+          jobs: config.jobs,
+          policy: 'source',
+          removeMany: false,
+        });
+        await session.query(`select set_config('migration.options', $1, true)`, [
+          JSON.stringify(options),
+        ]);
+        const { problems: findings } = await prepare(session, {
+          root: context.root,
+          catalog,
+          source: config.source,
+          run: 0,
+          remark: note,
+          refuse: () => {},
+        });
+        found = findings;
+        if (found.length > 0) return;
+        if (wanted === undefined) lines = await linesOf(session);
+        else {
+          const shape = (await readShapes(session, catalog)).get(wanted);
+          if (shape !== undefined) sql = render(mergeTemplate(context.root), shape);
+        }
+      },
+      { commit: false },
+    ),
   );
   if (wanted !== undefined && sql !== undefined) {
     say(sql);

@@ -1,6 +1,7 @@
-import { type Command, type Context, UsageError } from '../command.ts';
+import { type Command, type Context, showAfter, UsageError } from '../command.ts';
 import type { Endpoint } from '../config.ts';
-import { ConnectionLost, type Session, tlsOf } from '../database.ts';
+import { agreed, notAgreed } from '../consent.ts';
+import { ConnectionLost, CouldNotConnect, type Session, tlsOf } from '../database.ts';
 import { keepLock, RunnerBusy } from '../keeper.ts';
 import { install, installedHash } from '../ledger.ts';
 import { LAST_PHASE, readRemoval, unfinishedEntities } from '../removal.ts';
@@ -25,6 +26,7 @@ export const schema: Command = {
       text: 'removal, phase 4: drop in spite of writes or reads seen; goes to the audit trail',
       value: 'reason',
     },
+    yes: { text: 'down: do not ask; needed where there is no terminal' },
   },
   run: runCommand,
 };
@@ -47,9 +49,37 @@ async function runCommand(context: Context): Promise<number> {
   const { target } = await context.config();
   const keeper = await keepLock(target, () => {});
   context.onEnd(() => keeper.release());
-  return folder === 'removal' && verb === 'up'
-    ? removeColumns(context, reason)
-    : apply(context, folder ?? 'additive', verb, {});
+  if (folder === 'removal' && verb === 'up') return removeColumns(context, reason);
+  if (verb === 'up') return apply(context, folder ?? 'additive', verb, {});
+  return takeBack(context, folder ?? 'additive');
+}
+
+/** Files taken back drop columns and tables, with what is in them. */
+async function takeBack(context: Context, folder: Folder): Promise<number> {
+  const { applied } = await readStatus(context, folder);
+  const to = context.value('to');
+  const first =
+    to === undefined && folder === 'removal' ? applied.length - 1 : wholeNumber(to ?? '0');
+  // more than one phase of the removal is refused, whoever agrees
+  if (folder === 'removal' && first < applied.length - 1) return apply(context, folder, 'down', {});
+  const files = applied
+    .slice(Math.max(first, 0))
+    .map(({ name }) => ({ name, direction: 'down' as const }))
+    .toReversed();
+  if (files.length > 0) {
+    if (!context.has('json')) for (const { name } of files) say(`to be taken back: down  ${name}`);
+    const answer = await agreed(context, 'take these schema changes back?');
+    if (answer === undefined) {
+      const verdict = 'not agreed';
+      if (context.has('json')) sayJson({ verdict, folder, direction: 'down', files });
+      throw notAgreed();
+    }
+    if (!answer) {
+      say('nothing was changed');
+      return 0;
+    }
+  }
+  return apply(context, folder, 'down', {});
 }
 
 /** One phase of the removal, if nothing speaks against it. */
@@ -139,18 +169,18 @@ async function apply(
       },
     });
   } catch (error) {
-    const known = translated(error);
-    if (context.interrupt.requested && !(known instanceof ConnectionLost)) stop();
-    throw known;
+    if (context.interrupt.requested && isUndone(error)) stop();
+    throw translated(error);
   }
   if (context.has('json')) sayJson({ folder, direction, files: applied });
   else if (applied.length === 0) say(`${folder}: nothing to do`);
   else for (const { name, direction: way } of applied) say(`${way}  ${name}`);
-  if (folder === 'removal' && !context.has('json')) {
+  if (folder !== 'removal' || context.has('json')) return 0;
+  return showAfter('this is committed; `runner schema status` shows the rest', async () => {
     const session = await context.session('runner schema');
     showRemoval(await readRemoval(session), await readStatus(context, folder));
-  }
-  return 0;
+    return 0;
+  });
 }
 
 async function showStatus(context: Context, only: Folder | undefined): Promise<number> {
@@ -198,11 +228,19 @@ async function readStatus(context: Context, folder: Folder): Promise<SchemaStatu
   }
 }
 
+/** False when something is, or may be, there in spite of the error. */
+function isUndone(error: unknown): boolean {
+  return !(error instanceof SchemaChangeError && /^(unknown|lost|unseen)$/.test(error.code));
+}
+
 /** The error whose exit code says the same. */
 function translated(error: unknown): unknown {
   if (!(error instanceof SchemaChangeError)) return error;
   if (error.code === 'usage') return new UsageError(error.message);
   if (error.code === 'busy') return new RunnerBusy(error.message);
+  if (error.refusal !== undefined) {
+    return new CouldNotConnect('target', error.refusal, 'no schema change was made');
+  }
   if (error.code === 'unknown') return new ConnectionLost(error.message);
   return error;
 }

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
-import { createInterface } from 'node:readline/promises';
 
-import { type Command, type Context, UsageError } from '../command.ts';
+import { type Command, type Context } from '../command.ts';
+import { agreed, notAgreed } from '../consent.ts';
 import { transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
 import { installedHash } from '../ledger.ts';
-import { complain, say } from '../terminal.ts';
+import { complain, say, sayJson } from '../terminal.ts';
 
 export const uninstall: Command = {
   name: 'uninstall',
@@ -13,7 +13,7 @@ export const uninstall: Command = {
   usage: 'uninstall',
   options: {
     audit: { text: 'file for the audit trail (default: audit.jsonl)', value: 'file' },
-    yes: { text: 'do not ask' },
+    yes: { text: 'do not ask; needed where there is no terminal' },
   },
   run: runCommand,
 };
@@ -38,7 +38,15 @@ async function runCommand(context: Context): Promise<number> {
     );
     return 1;
   }
-  if (!(await agreed(context))) {
+  const answer = await agreed(
+    context,
+    'after this, incremental runs and `down` are no longer possible. Remove?',
+  );
+  if (answer === undefined) {
+    if (context.has('json')) sayJson({ verdict: 'not agreed' });
+    throw notAgreed();
+  }
+  if (!answer) {
     say('nothing was changed');
     return 0;
   }
@@ -53,20 +61,11 @@ async function runCommand(context: Context): Promise<number> {
       await session.query(`drop schema if exists ${schema} cascade`);
     }
   });
+  if (context.has('json')) {
+    sayJson({ verdict: 'done', events: events.length, audit: file });
+    return 0;
+  }
   say(`${events.length} events written to ${file}; link, views, id maps and ledger are removed`);
   say('the migrated rows and schema legacy_archive stay; a later `up` would adopt the rows');
   return 0;
-}
-
-async function agreed(context: Context): Promise<boolean> {
-  if (context.has('yes')) return true;
-  if (!process.stdin.isTTY) {
-    throw new UsageError('this cannot be taken back: say --yes where nobody can be asked');
-  }
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await prompt.question(
-    'after this, incremental runs and `down` are no longer possible. Remove? [y/N] ',
-  );
-  prompt.close();
-  return /^y(es)?$/i.test(answer.trim());
 }

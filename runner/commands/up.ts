@@ -1,5 +1,5 @@
 import { type Phase, phaseOf } from '../catalog.ts';
-import { type Command, type Context, UsageError } from '../command.ts';
+import { type Command, type Context, showAfter, UsageError } from '../command.ts';
 import type { ConflictPolicy } from '../render.ts';
 import { PhaseFailed } from '../phase.ts';
 import { PreflightFailed, runUp } from '../run.ts';
@@ -76,7 +76,9 @@ export async function migrate(
     say('dry run: everything above was rolled back, nothing is changed');
     return 0;
   }
-  return show(context, await summaryOf(context, run), 0);
+  return showAfter(`run ${run} is done; \`runner status\` shows what became of it`, async () =>
+    show(context, await summaryOf(context, run), 0),
+  );
 }
 
 /** Applies what is pending. */
@@ -105,8 +107,14 @@ async function failed(context: Context, error: unknown): Promise<number> {
   note(
     error.committed
       ? `ranges committed before stay; the phase is not complete and later phases did not start; ` +
-          'correct the cause and run `up` again, it goes on from there'
-      : 'the phase is rolled back, nothing of it is in the target; correct the cause and run `up` again',
+          'correct the cause and run `up` again, it goes on from there' +
+          // a data check, not an entity: what is wrong is stored, and its source has not changed
+          (error.entity === undefined
+            ? `; rows that are stored wrong stay so until \`down ${error.phase}\` and \`up\` ` +
+              'write them anew'
+            : '')
+      : 'the phase is rolled back, nothing that this run did in it is in the target; correct the ' +
+          'cause and run `up` again',
   );
   if (context.has('json')) sayJson(summaryJson(await summaryOf(context)));
   return 1;

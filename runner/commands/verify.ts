@@ -2,7 +2,7 @@ import { openSecret } from '../archive.ts';
 import type { ArchiveTable } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import type { Endpoint } from '../config.ts';
-import { type Session, transaction } from '../database.ts';
+import { type Session, throughLink, transaction } from '../database.ts';
 import { installedHash } from '../ledger.ts';
 import { login, openLink, pointLink } from '../link.ts';
 import { HASH_METHOD, quoted, type Shape } from '../render.ts';
@@ -32,10 +32,12 @@ async function runCommand(context: Context): Promise<number> {
     return 1;
   }
   await login(session, source);
-  const found = await transaction(session, () => verifyAll(context, session, source), {
-    commit: false,
-    lockTimeout: '1s',
-  });
+  const found = await throughLink(source, () =>
+    transaction(session, () => verifyAll(context, session, source), {
+      commit: false,
+      lockTimeout: '1s',
+    }),
+  );
   if (found.length === 0) {
     note('nothing is migrated yet');
     return 1;

@@ -401,27 +401,28 @@ declare
 begin
   select e.* into strict known from migration.entities as e where e.entity = name;
   for change in
-    select n.source_table, migration.lookup_width(n.source_table) as width,
+    select n.source_table, migration.lookup_width(n.source_table) as width, d.ranges, d.filled,
       (select count(*) from migration.contents as c
-       where (c.source_table, c.columns) = (n.source_table, n.columns)) as total,
-      array(
-        select coalesce(c.range, r.range)
-        from (
-          select * from migration.contents as c
-          where (c.source_table, c.columns) = (n.source_table, n.columns)
-        ) as c
-        full join (
-          select * from migration.lookup_ranges as r
-          where (r.entity, r.source_table) = (n.entity, n.source_table)
-        ) as r on r.range = c.range
-        where (c.row_count, c.sum_a, c.sum_b) is distinct from (r.row_count, r.sum_a, r.sum_b)
-        order by 1
-      ) as ranges
+       where (c.source_table, c.columns) = (n.source_table, n.columns)) as total
     from migration.seen as n
     join migration.lookups as l on (l.entity, l.source_table) = (n.entity, n.source_table)
+    cross join lateral (
+      select coalesce(array_agg(coalesce(c.range, r.range)), '{}') as ranges,
+        -- in which there are rows, or were when it was known
+        count(*) filter (where c.row_count > 0 or r.row_count > 0) as filled
+      from (
+        select * from migration.contents as c
+        where (c.source_table, c.columns) = (n.source_table, n.columns)
+      ) as c
+      full join (
+        select * from migration.lookup_ranges as r
+        where (r.entity, r.source_table) = (n.entity, n.source_table)
+      ) as r on r.range = c.range
+      where (c.row_count, c.sum_a, c.sum_b) is distinct from (r.row_count, r.sum_a, r.sum_b)
+    ) as d
     where n.entity = name and n.followed and l.reached <> n.content_digest
   loop
-    too_many := too_many or cardinality(change.ranges) > share * change.total + 4;
+    too_many := too_many or change.filled > share * change.total + 4;
     exit when too_many;
     select u.path into path from jsonb_to_recordset(known.lookups) as u ("table" text, path jsonb)
     where u."table" = change.source_table;
@@ -527,7 +528,7 @@ begin
   join migration.lookups as l on l.entity = name and l.source_table = m.source_table
   cross join migration.lookup_width(m.source_table) as w
   cross join generate_series(m.range * m.width / w, ((m.range + 1) * m.width - 1) / w) as c (range)
-  where l.reached is not null and c.range * w / m.width = m.range
+  where l.reached is not null
   on conflict (entity, source_table, range) do update set row_count = excluded.row_count;
 end
 $$;

@@ -335,7 +335,8 @@ language sql set search_path = pg_catalog, pg_temp as $$
     sum(r.rejected), sum(r.filtered), true, e.file_hash, clock_timestamp(), clock_timestamp()
   from migration.lease as l
   join migration.runs as o on o.run = l.run
-  join migration.entities as e on o.options -> 'phases' ? e.phase and e.position is not null
+  join migration.entities as e on o.options -> 'phases' ? e.phase
+    and (e.position is not null or e.phase = 'archive')
   join migration.ranges as r on r.entity = e.entity
   group by l.run, e.entity
   on conflict do nothing
@@ -362,10 +363,30 @@ language sql set search_path = pg_catalog, pg_temp as $$
   where e.entity = any (names) and e.status <> 'complete'
 $$;
 
--- An archive table begins: entered, its attempt noted. True: what decides about it has changed since it
--- was copied (file, comparison, place and definition of the source table, versions of its rows).
+-- Archive tables, [{name, source, hash}], that have to be called: what decides about them has changed
+-- since they were copied (file, comparison, place and definition of the source table, versions of its
+-- rows), or an attempt did not come to its end.
+create or replace function migration.changed_archive(defined jsonb) returns table (name text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select d.name
+  from jsonb_to_recordset(defined) as d (name text, source text, hash text)
+  where migration.run_option('full') = 'true' or to_regclass(d.name) is null
+    or not exists (
+      select from migration.entities as e
+      join migration.ranges as r on r.entity = e.entity
+      cross join lateral (
+        select coalesce(sum(s.row_count), 0) as rows, coalesce(sum(s.sum_a), 0) as a,
+          coalesce(sum(s.sum_b), 0) as b
+        from migration.sums as s where s.source_table = d.source
+      ) as s
+      where e.entity = d.name and e.status = 'complete'
+        and r.basis = migration.archive_basis(d.source, d.hash)
+        and (r.row_count, r.sum_a, r.sum_b) = (s.rows, s.a, s.b))
+$$;
+
+-- An archive table begins: entered, its attempt noted.
 create or replace function migration.start_archive(name text, source text, hash text)
-returns boolean
+returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 begin
@@ -376,10 +397,6 @@ begin
   insert into migration.control (run, entity, phase, status, file_hash, started_at)
   values (migration.current_run(), name, 'archive', 'running', hash, clock_timestamp())
   on conflict (run, entity) do update set status = excluded.status, finished_at = null, error = null;
-  return migration.run_option('full') = 'true' or not exists (
-    select from migration.ranges as r, migration.live_sums(source, 0) as s
-    where r.entity = name and r.basis = migration.archive_basis(source, hash)
-      and (r.row_count, r.sum_a, r.sum_b) = (s.row_count, s.sum_a, s.sum_b));
 end
 $$;
 
@@ -389,46 +406,37 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     migration.definitions(array[source])))
 $$;
 
--- An archive table is copied: checkpoint and counts. Without counts it was not read.
-create or replace function migration.finish_archive(name text, counts jsonb default null)
-returns jsonb
+-- An archive table is copied: checkpoint and counts.
+create or replace function migration.finish_archive(name text, counts jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
   this_run bigint := migration.current_run();
   known    migration.entities;
-  result   migration.control;
+  rows     bigint := counts ->> 'source';
+  inserts  bigint := counts ->> 'inserted';
+  updates  bigint := counts ->> 'updated';
 begin
   select e.* into strict known from migration.entities as e where e.entity = name;
-  if counts is not null then
-    insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
-      merged, rejected, filtered, run, method)
-    select name, 0, coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
-      coalesce(sum(s.sum_b), 0), migration.archive_basis(known.source, known.defined_hash),
-      (counts ->> 'source')::bigint, (counts ->> 'source')::bigint, 0, 0, this_run,
-      migration.run_option('hashMethod')::integer
-    from migration.sums as s where s.source_table = known.source
-    on conflict (entity, range) do update set row_count = excluded.row_count,
-      sum_a = excluded.sum_a, sum_b = excluded.sum_b, basis = excluded.basis,
-      source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run,
-      method = excluded.method;
-  end if;
+  insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
+    merged, rejected, filtered, run, method)
+  select name, 0, coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
+    coalesce(sum(s.sum_b), 0), migration.archive_basis(known.source, known.defined_hash),
+    rows, rows, 0, 0, this_run, migration.run_option('hashMethod')::integer
+  from migration.sums as s where s.source_table = known.source
+  on conflict (entity, range) do update set row_count = excluded.row_count,
+    sum_a = excluded.sum_a, sum_b = excluded.sum_b, basis = excluded.basis,
+    source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run,
+    method = excluded.method;
   update migration.control as c set
     status = 'done', finished_at = clock_timestamp(), balanced = true, error = null,
-    source = r.source_rows, inserted = coalesce((counts ->> 'inserted')::bigint, 0),
-    updated = coalesce((counts ->> 'updated')::bigint, 0),
-    unchanged = r.source_rows - coalesce((counts ->> 'inserted')::bigint, 0)
-      - coalesce((counts ->> 'updated')::bigint, 0),
-    gone = coalesce((counts ->> 'gone')::bigint, 0),
-    rows_read = case when counts is null then 0 else r.source_rows end, rejected = 0, filtered = 0
-  from migration.ranges as r
-  where r.entity = name and c.run = this_run and c.entity = name
-  returning c.* into result;
+    source = rows, inserted = inserts, updated = updates, unchanged = rows - inserts - updates,
+    gone = (counts ->> 'gone')::bigint, rows_read = rows, rejected = 0, filtered = 0
+  where c.run = this_run and c.entity = name;
   update migration.entities as e set
     status = 'complete', file_hash = known.defined_hash, completed_run = this_run
   where e.entity = name;
-  return jsonb_build_object('source', result.source, 'inserted', result.inserted,
-    'updated', result.updated, 'unchanged', result.unchanged, 'kept', 0, 'rejected', 0,
-    'filtered', 0, 'gone', result.gone, 'read', result.rows_read);
+  return counts || jsonb_build_object('unchanged', rows - inserts - updates, 'kept', 0,
+    'rejected', 0, 'filtered', 0, 'read', rows);
 end
 $$;

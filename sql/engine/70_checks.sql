@@ -19,17 +19,63 @@ drop function if exists
   migration.source_drift,
   migration.archive_differences;
 
--- The checks look at an entity when it is complete, readable through the link where it has a
--- source, and of the phase in the setting migration.phase, should a phase be named there.
-create or replace function migration.is_checked(entity text) returns boolean
+-- What the files define, {"entity": "phase"}, from the setting migration.entities; null without it.
+create or replace function migration.defined_entities() returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce((
-    select e.status = 'complete'
-      and coalesce(nullif(current_setting('migration.phase', true), ''), e.phase) = e.phase
-      and (e.source is null or (
-        to_regclass(format('legacy.%I', e.source)) is not null
-        and to_regclass(format('legacy_versions.%I', e.source)) is not null))
-    from migration.entities as e where e.entity = $1), false)
+  select nullif(current_setting('migration.entities', true), '')::jsonb
+$$;
+
+-- The checks look at an entity when it is complete, readable through the link where it has a
+-- source, and of the phase in the setting migration.phase, should a phase be named there: then an
+-- entity of it that cannot be looked at is an error, since a check that sees nothing would pass.
+-- What the ledger remembers of files that are no more is looked at where that is possible.
+create or replace function migration.is_looked_at(known migration.entities) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  of_phase text := nullif(current_setting('migration.phase', true), '');
+  fault    text := case
+    when known.status <> 'complete' then format('it is %s', known.status)
+    when known.source is not null and (
+      to_regclass(format('legacy.%I', known.source)) is null
+      or to_regclass(format('legacy_versions.%I', known.source)) is null)
+      then format('its source table %s is not in the link', known.source)
+    else null
+  end;
+begin
+  if of_phase <> known.phase then return false; end if;
+  if of_phase is not null and fault is not null
+    and coalesce(migration.defined_entities() ? known.entity, true)
+  then
+    raise exception '% cannot be checked: %', known.entity, fault
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  return fault is null;
+end
+$$;
+
+-- The same for an entity that a check names: there must be one. Without the setting
+-- migration.entities the ledger says which there are.
+create or replace function migration.is_checked(entity text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  defined jsonb := migration.defined_entities();
+  known   migration.entities;
+  is_new  boolean;
+begin
+  select e.* into known from migration.entities as e where e.entity = $1;
+  is_new := not found;
+  if not coalesce(defined ? $1, not is_new) then
+    raise exception 'there is no entity %', $1
+      using errcode = 'undefined_object',
+        hint = 'no file in the folders of sql/ defines it: correct its name in the check';
+  end if;
+  if not is_new then return migration.is_looked_at(known); end if;
+  if defined ->> $1 = current_setting('migration.phase', true) then
+    raise exception '% cannot be checked: it is not in the ledger', $1
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  return false;
+end
 $$;
 
 -- Amounts per group (status and year, say) that are not equal: source = target + rejected, where
@@ -235,7 +281,7 @@ begin
     where c.contype = 'f' and c.connamespace = 'public'::regnamespace
       and (coalesce(current_setting('migration.phase', true), '') = '' or exists (
         select from migration.entities as e
-        where migration.is_checked(e.entity)
+        where migration.is_looked_at(e)
           and to_regclass(e.target) in (c.conrelid, c.confrelid)))
     group by c.oid, c.conname, c.conrelid, c.confrelid, c.convalidated
     order by c.conrelid::regclass::text, c.conname
@@ -271,7 +317,7 @@ declare
 begin
   for known in
     select e.entity, e.target from migration.entities as e
-    where migration.is_checked(e.entity) and e.phase <> 'archive' order by e.entity
+    where migration.is_looked_at(e) and e.phase <> 'archive' order by e.entity
   loop
     return query execute format($q$
       with faulty as materialized (
@@ -299,7 +345,7 @@ begin
     for sibling in
       select e.entity from migration.entities as e
       where e.target = known.target and e.status = 'complete' and e.entity <> known.entity
-        and (e.entity > known.entity or not migration.is_checked(e.entity))
+        and (e.entity > known.entity or not migration.is_looked_at(e))
     loop
       return query execute format($q$
         select %1$L::text, %3$L::text, count(*), min(m.legacy_id)
@@ -319,7 +365,7 @@ declare
 begin
   for known in
     select e.entity, e.target, e.phase from migration.entities as e
-    where migration.is_checked(e.entity) order by e.entity
+    where migration.is_looked_at(e) order by e.entity
   loop
     if known.phase = 'archive' then
       return query execute format(
@@ -412,7 +458,7 @@ begin
     select e.source, min(t.width) as width
     from migration.entities as e
     join migration.source_tables as t on t.source_table = e.source
-    where migration.is_checked(e.entity) group by e.source order by e.source
+    where migration.is_looked_at(e) group by e.source order by e.source
   loop
     return query
     with sums as materialized (
@@ -421,7 +467,7 @@ begin
     ),
     entities as (
       select e.entity, e.width from migration.entities as e
-      where e.source = known.source and migration.is_checked(e.entity)
+      where e.source = known.source and migration.is_looked_at(e)
     ),
     live as (
       select e.entity, s.range, s.row_count, s.sum_a, s.sum_b
@@ -459,7 +505,7 @@ declare
 begin
   for known in
     select e.entity, e.target, e.source from migration.entities as e
-    where migration.is_checked(e.entity) and e.phase = 'archive'
+    where migration.is_looked_at(e) and e.phase = 'archive'
       and e.entity not in (select d.entity_name from migration.source_drift() as d)
     order by e.entity
   loop
@@ -486,8 +532,13 @@ $$;
 -- them at least is looked at.
 create or replace function migration.completed_together(variadic entities text[])
 returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select count(*) = cardinality($1) and count(distinct e.completed_run) = 1
-    and bool_or(migration.is_checked(e.entity))
-  from migration.entities as e where e.entity = any ($1) and e.status = 'complete'
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  -- all are asked: the name of none of them may be wrong
+  looked_at boolean[] := array(select migration.is_checked(n) from unnest($1) as n);
+begin
+  return true = any (looked_at) and (
+    select count(*) = cardinality($1) and count(distinct e.completed_run) = 1
+    from migration.entities as e where e.entity = any ($1) and e.status = 'complete');
+end
 $$;

@@ -6,7 +6,7 @@ import postgres from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-import { readCatalog } from '../../runner/catalog.ts';
+import { definedEntities, readCatalog } from '../../runner/catalog.ts';
 import { type CheckResult, readChecks, runChecks } from '../../runner/checks.ts';
 import { readConfig } from '../../runner/config.ts';
 import { connect, type Session, transaction } from '../../runner/database.ts';
@@ -28,6 +28,7 @@ interface Corruption {
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const CHECKS = readChecks(ROOT, 'checks');
+const DEFINED = definedEntities(readCatalog(ROOT));
 
 const first = (table: string, key: string, where = 'true') =>
   `(select min(x.${key}) from public.${table} as x where ${where})`;
@@ -355,6 +356,10 @@ test('after a phase only its own entities are looked at', async (context) => {
   const plant = CORRUPTIONS[0]?.plant;
   assert.equal(await findings(context, plant, '4-financial'), ['money']);
   assert.equal(await findings(context, plant, '5-clinical'), []);
+  const nowhere = CORRUPTIONS.find(({ name }) => name.endsWith('the plan of a discussion'))?.plant;
+  const found = ['references', 'undeclared_references'];
+  assert.equal(await findings(context, nowhere, '5-clinical'), found);
+  assert.equal(await findings(context, nowhere, '1-foundation'), []);
 });
 
 test('nothing of that was kept', async (context) => {
@@ -402,7 +407,7 @@ test('duplicates looks for the adoption keys of the entity files, and for no oth
 test('a check cannot write', async (context) => {
   const text = 'with gone as (delete from public.messages returning 1) select from gone';
   const [result] = await inTransaction(context, () =>
-    runChecks(context.target, [{ ...CHECKS[0]!, needsLink: false, text }]),
+    runChecks(context.target, [{ ...CHECKS[0]!, needsLink: false, text }], DEFINED),
   );
   assert.match(result?.problem?.message ?? '', /read-only transaction/);
 });
@@ -417,7 +422,7 @@ async function findings(context: Context, plant?: string, phase?: string): Promi
       await context.target.query(`set local search_path to public, extensions; ${plant}`);
       await context.target.query('set local search_path to pg_catalog, pg_temp');
     }
-    return runChecks(context.target, CHECKS, phase);
+    return runChecks(context.target, CHECKS, DEFINED, phase);
   });
   assert.equal(
     results.flatMap(({ check, problem }) =>

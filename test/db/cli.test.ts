@@ -37,7 +37,7 @@ test.after(async ({ pair, target }) => {
 test('the overview names every command and every exit code', async () => {
   const { stdout } = await succeed(null, ['--help']);
   for (const command of COMMANDS) assert.match(stdout, new RegExp(`^  ${command}\\b`, 'm'));
-  for (const code of [0, 1, 2, 3, 4, 130]) assert.match(stdout, new RegExp(`\\b${code} \\w`));
+  for (const code of [0, 1, 2, 3, 4, 5, 130]) assert.match(stdout, new RegExp(`\\b${code} \\w`));
   fitsScreen(stdout);
   const without = await runner(null, []);
   assert.is(without.code, 2);
@@ -94,10 +94,10 @@ test('missing and wrong settings: exit 2, all of them at once, no value', async 
   assert.not.match(stdout + stderr, /hunter|-17|reader/);
 });
 
-test('a database that does not answer: exit 4, without its password', async () => {
+test('a database that does not answer: exit 5, without its password', async () => {
   const url = 'postgresql://reader:hunter2@127.0.0.1:1/db';
   const { code, stdout, stderr } = await runner({ sourceUrl: url, targetUrl: url }, ['status']);
-  assert.is(code, 4, stderr);
+  assert.is(code, 5, stderr);
   assert.not.match(stdout + stderr, 'hunter2');
 });
 
@@ -148,7 +148,7 @@ test('schema up on a fresh target, and down again', async ({ pair, target }) => 
   const applied = lastLine<{ files: object[] }>(await succeed(pair, ['schema', 'up', '--json']));
   assert.ok(applied.files.length > 0);
   assert.match((await succeed(pair, ['schema', 'up'])).stdout, 'nothing to do');
-  await succeed(pair, ['schema', 'down', '--to', '0']);
+  await succeed(pair, ['schema', 'down', '--to', '0', '--yes']);
   sameDump(withoutNumbers(await dumpCatalog(target)), withoutNumbers(before));
 });
 

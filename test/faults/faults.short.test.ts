@@ -39,10 +39,32 @@ test('SIGINT while a batch is written: exit 130, rolled back', ({ stage }) =>
     await world.recovers();
   }));
 
-test('a target that is not there: ends at once, says so', ({ stage }) =>
+test('a target that is not there: exit 5 at once, says so', ({ stage }) =>
   stage.inWorld(async (world) => {
     const runner = world.start({ targetUrl: through(world.urls.targetUrl, 1) });
-    await endsWithin(20, runner, 4, /ECONNREFUSED/);
+    await endsWithin(20, runner, 5, /ECONNREFUSED.*nothing was sent/);
+  }));
+
+test('a worker cannot connect: exit 5, no row was changed', ({ stage }) =>
+  stage.inWorld(async (world) => {
+    const proxy = await world.proxy('target');
+    proxy.when(/runner worker 2\0/, 'request', (cut) => cut());
+    const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
+    await endsWithin(30, runner, 5, /closed the connection.*no row was changed/);
+    assert.is((await world.target`select from ids.offices`).length, 0);
+    await world.recovers();
+  }));
+
+test('the target is gone when the summary is read: exit 4, says that the run is done', ({
+  stage,
+}) =>
+  stage.inWorld(async (world) => {
+    const proxy = await world.proxy('target');
+    proxy.when(/runner status\0/, 'request', (cut) => cut());
+    const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
+    await endsWithin(60, runner, 4, /run 1 is done/);
+    assert.not.match((await runner.ended).stderr, /nothing was sent|not known/);
+    await world.recovers();
   }));
 
 test.run();
