@@ -363,6 +363,12 @@ language sql set search_path = pg_catalog, pg_temp as $$
   where e.entity = any (names) and e.status <> 'complete'
 $$;
 
+create or replace function migration.archive_basis(source text, hash text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select md5(concat_ws(e'\n', hash, migration.run_option('hashMethod'),
+    migration.definitions(array[source])))
+$$;
+
 -- Archive tables, [{name, source, hash}], that have to be called: what decides about them has changed
 -- since they were copied (file, comparison, place and definition of the source table, versions of its
 -- rows), or an attempt did not come to its end.
@@ -398,12 +404,6 @@ begin
   values (migration.current_run(), name, 'archive', 'running', hash, clock_timestamp())
   on conflict (run, entity) do update set status = excluded.status, finished_at = null, error = null;
 end
-$$;
-
-create or replace function migration.archive_basis(source text, hash text) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select md5(concat_ws(e'\n', hash, migration.run_option('hashMethod'),
-    migration.definitions(array[source])))
 $$;
 
 -- An archive table is copied: checkpoint and counts.
