@@ -86,6 +86,9 @@ export async function takeLookups(session: Session, catalog: Catalog, run: numbe
     from pg_temp.seen as n
     where (l.entity, l.source_table) = (n.entity, n.source_table) and not l.settled
       and (l.version_digest, l.columns) = (n.version_digest, n.columns::text)`);
+  // of the others nobody knows what that run read: there is nothing to follow from
+  await session.query(`
+    update migration.lookups set reached = null where not settled and version_digest <> ''`);
   await session.query(`
     insert into pg_temp.contents (source_table, columns, range, row_count, sum_a, sum_b)
     select d.source_table, d.columns, c.range, c.row_count, c.sum_a, c.sum_b

@@ -1,4 +1,4 @@
-// deadline 300
+// deadline 600
 /* What changes in tables that views look things up in: tests in this order. */
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
@@ -17,7 +17,7 @@ import {
   rowsWritten,
 } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { open, sameDump } from '../runner.ts';
+import { open, sameDump, waitFor } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -183,6 +183,59 @@ test('a look-up that changed back after a run that failed half way: every range 
   await source`update dispatch_instruction set patient_id = ${patient} where id = ${order}`;
   await migrate(pair, PHASES);
   sameDump(await liveRows(target), before);
+});
+
+test('a look-up that changed for a run that was killed, and changed back: every range is right', async ({
+  pair,
+  source,
+  target,
+}) => {
+  const { order, patient } = await busyOrder(source);
+  await source`update dispatch_file set name = 'read by a run that is killed'
+    where instruction_id = ${order}`;
+  // files have copies in another range: the first is committed, in the second the run is killed
+  await target.unsafe(`
+    create function public.halt() returns trigger language plpgsql as $$
+    begin
+      if exists (select from ids.files as f where f.id = new.file_id and f.legacy_id > 10000) then
+        perform pg_advisory_xact_lock(1, 1);
+      end if;
+      return new;
+    end $$;
+    create trigger halt before insert or update on public.case_files
+      for each row execute function public.halt()`);
+  const application = open(pair.targetAdminUrl);
+  await application`select pg_advisory_lock(1, 1)`;
+  await application`begin`;
+  await application`lock table migration.control in access exclusive mode`;
+  const killed = errorOf(migrate(pair, { ...PHASES, jobs: 1, pieceRows: 100 }));
+  // it has taken the sums and waits in the first phase
+  await blockedRunner(target);
+  await source`
+    update dispatch_instruction set patient_id = (
+      select min(id) from dispatch_patient where user_id is not null and id <> ${patient})
+    where id = ${order}`;
+  await application`commit`;
+  await waitFor(
+    'the run writes the second range',
+    () => target`
+      select from pg_stat_activity
+      where datname = current_database() and application_name like 'runner%'
+        and (wait_event_type, wait_event) = ('Lock', 'advisory')`,
+  );
+  await target`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name like 'runner%'`;
+  assert.match((await killed).message, 'connection');
+  await application.end();
+  await target.unsafe('drop function public.halt() cascade');
+  const committed = await target`
+    select range::integer from migration.ranges
+    where entity = 'case_files' and run = (select max(run) from migration.runs)`;
+  assert.equal([...committed], [{ range: 0 }]);
+  await source`update dispatch_instruction set patient_id = ${patient} where id = ${order}`;
+  await migrate(pair, PHASES);
+  await asNew(pair, target);
 });
 
 test('a row that came while the run read, and has gone before the next one, is listed as gone', async ({
