@@ -46,7 +46,8 @@ export async function takeLookups(session: Session, catalog: Catalog, run: numbe
     `drop table if exists pg_temp.seen, pg_temp.contents;
      create temporary table seen (
        entity text, source_table text, followed boolean, columns text[], version_digest text,
-       content_digest text, primary key (entity, source_table));
+       content_digest text, taken boolean not null default false,
+       primary key (entity, source_table));
      create temporary table contents (
        source_table text, columns text[], range bigint, row_count bigint, sum_a numeric,
        sum_b numeric, primary key (source_table, columns, range))`,
@@ -88,16 +89,19 @@ export async function takeLookups(session: Session, catalog: Catalog, run: numbe
     from pg_temp.seen as n
     where (l.entity, l.source_table) = (n.entity, n.source_table) and not l.settled
       and (l.version_digest, l.columns) = (n.version_digest, n.columns::text)`);
+  // of the others nobody knows what that run read: there is nothing to follow from
+  await session.query(`
+    update migration.lookups set reached = null where not settled and version_digest <> ''`);
+  await session.query(`
+    update pg_temp.seen as n set taken = true
+    where n.content_digest is null or n.followed and not exists (
+      select from migration.lookups as l
+      where (l.entity, l.source_table) = (n.entity, n.source_table)
+        and l.reached = n.content_digest)`);
   await session.query(`
     insert into pg_temp.contents (source_table, columns, range, row_count, sum_a, sum_b)
     select d.source_table, d.columns, c.range, c.row_count, c.sum_a, c.sum_b
-    from (
-      select distinct n.source_table, n.columns from pg_temp.seen as n
-      left join migration.lookups as l
-        on (l.entity, l.source_table) = (n.entity, n.source_table)
-      where n.content_digest is null
-        or n.followed and l.reached is distinct from n.content_digest
-    ) as d
+    from (select distinct source_table, columns from pg_temp.seen where taken) as d
     cross join lateral migration.content_sums(d.source_table, d.columns) as c`);
   await session.query(`
     update pg_temp.seen as n
@@ -190,10 +194,7 @@ export async function reachLookups(
   );
   await session.query(
     `delete from migration.lookup_ranges as r using pg_temp.seen as n
-     where r.entity = $1 and n.entity = $1 and n.source_table = r.source_table
-       and exists (
-         select from pg_temp.contents as c
-         where (c.source_table, c.columns) = (n.source_table, n.columns))`,
+     where r.entity = $1 and n.entity = $1 and n.source_table = r.source_table and n.taken`,
     [entity.name],
   );
   await session.query(
@@ -201,14 +202,16 @@ export async function reachLookups(
      select n.entity, n.source_table, c.range, c.row_count, c.sum_a, c.sum_b
      from pg_temp.seen as n
      join pg_temp.contents as c on (c.source_table, c.columns) = (n.source_table, n.columns)
-     where n.entity = $1 and n.followed`,
+     where n.entity = $1 and n.followed and n.taken`,
     [entity.name],
   );
 }
 
 /**
  * After an entity was read: settled where no row of the look-up has changed since the sums were
- * taken. What has changed may be back when the next run looks: it is a change all the same. Link open.
+ * taken. What has changed may be back when the next run looks: it is a change all the same, and
+ * ranges of its content are entered as unknown, also where they have no rows: a count of -1 is
+ * another than any the next run finds. Link open.
  */
 export async function settleLookups(session: Session, entity: Entity): Promise<void> {
   await session.query('drop table if exists pg_temp.moved');
@@ -220,7 +223,11 @@ export async function settleLookups(session: Session, entity: Entity): Promise<v
      cross join lateral (
        select coalesce(o.range, s.range) as range
        from (select * from pg_temp.sums as s where s.source_table = l.source_table) as s
-       full join migration.range_sums(l.source_table, t.width) as o on o.range = s.range
+       full join (
+         -- a range may come in two parts
+         select r.range, sum(r.row_count) as row_count, sum(r.sum_a) as sum_a, sum(r.sum_b) as sum_b
+         from migration.range_sums(l.source_table, t.width) as r group by r.range
+       ) as o on o.range = s.range
        where (o.row_count, o.sum_a, o.sum_b) is distinct from (s.row_count, s.sum_a, s.sum_b)
      ) as n
      where l.entity = ${literal(entity.name)}`,
@@ -237,9 +244,15 @@ export async function settleLookups(session: Session, entity: Entity): Promise<v
     [entity.name],
   );
   await session.query(
-    `delete from migration.lookup_ranges as r using pg_temp.moved as m
-     where r.entity = $1 and r.source_table = m.source_table
-       and r.range * migration.lookup_width(r.source_table) / m.width = m.range`,
+    `insert into migration.lookup_ranges (entity, source_table, range, row_count, sum_a, sum_b)
+     select distinct l.entity, l.source_table, c.range, -1, 0, 0
+     from pg_temp.moved as m
+     join migration.lookups as l on l.entity = $1 and l.source_table = m.source_table
+     cross join migration.lookup_width(m.source_table) as w
+     cross join generate_series(m.range * m.width / w, ((m.range + 1) * m.width - 1) / w)
+       as c (range)
+     where l.reached is not null
+     on conflict (entity, source_table, range) do update set row_count = excluded.row_count`,
     [entity.name],
   );
 }
@@ -308,30 +321,33 @@ async function follow(session: Session, entity: Entity): Promise<void> {
     width: number;
     total: number;
     ranges: number[];
+    /** Ranges in which there are rows, or were when it was known. */
+    filled: number;
   }>(
     `select n.source_table as "table", migration.lookup_width(n.source_table) as width,
        (select count(*) from pg_temp.contents as c
         where (c.source_table, c.columns) = (n.source_table, n.columns)) as total,
-       array(
-         select coalesce(c.range, r.range)
-         from (
-           select * from pg_temp.contents as c
-           where (c.source_table, c.columns) = (n.source_table, n.columns)
-         ) as c
-         full join (
-           select * from migration.lookup_ranges as r
-           where (r.entity, r.source_table) = (n.entity, n.source_table)
-         ) as r on r.range = c.range
-         where (c.row_count, c.sum_a, c.sum_b) is distinct from (r.row_count, r.sum_a, r.sum_b)
-         order by 1
-       ) as ranges
+       d.ranges, d.filled
      from pg_temp.seen as n
      join migration.lookups as l on (l.entity, l.source_table) = (n.entity, n.source_table)
+     cross join lateral (
+       select coalesce(array_agg(coalesce(c.range, r.range) order by coalesce(c.range, r.range)), '{}') as ranges,
+         count(*) filter (where c.row_count > 0 or r.row_count > 0) as filled
+       from (
+         select * from pg_temp.contents as c
+         where (c.source_table, c.columns) = (n.source_table, n.columns)
+       ) as c
+       full join (
+         select * from migration.lookup_ranges as r
+         where (r.entity, r.source_table) = (n.entity, n.source_table)
+       ) as r on r.range = c.range
+       where (c.row_count, c.sum_a, c.sum_b) is distinct from (r.row_count, r.sum_a, r.sum_b)
+     ) as d
      where n.entity = $1 and n.followed and l.reached <> n.content_digest`,
     [entity.name],
   );
   if (changes.length === 0) return;
-  let tooMany = changes.some(({ total, ranges }) => ranges.length > FOLLOWED_SHARE * total + 4);
+  let tooMany = changes.some(({ total, filled }) => filled > FOLLOWED_SHARE * total + 4);
   if (!tooMany) {
     for (const { table, width, ranges } of changes) {
       const path = paths.get(table);

@@ -104,7 +104,7 @@ create table if not exists migration.lookups (
 alter table migration.lookups add column if not exists reached text;
 
 -- that content by key ranges of the look-up table, where rows can be followed to the entity's own;
--- without ranges in which rows changed while the entity was read
+-- row_count -1 in ranges in which rows changed while the entity was read: what it saw is unknown
 create table if not exists migration.lookup_ranges (
   entity       text not null,
   source_table text not null,
