@@ -16,6 +16,14 @@ const OLDEST_TARGET = 150000;
 /** Oldest source: foreign tables, dblink and xmin work the same from here on. */
 const OLDEST_SOURCE = 90500;
 
+/** How a database sorts texts: provider (named from release 15 on), collation, version of it. */
+const COLLATION = `
+  select concat_ws(' ',
+    case to_jsonb(b) ->> 'datlocprovider' when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
+    coalesce(to_jsonb(b) ->> 'datlocale', to_jsonb(b) ->> 'daticulocale', b.datcollate),
+    to_jsonb(b) ->> 'datcollversion')
+  from pg_catalog.pg_database as b where b.datname = current_database()`;
+
 /** Looks at the target as the runner sees it: version, role, rights, logging of secrets. */
 export async function examineTarget(session: Session, schemas: string[]): Promise<Diagnosis[]> {
   const [facts] = await session.query<{
@@ -141,9 +149,12 @@ export async function examineSource(session: Session, tables: string[]): Promise
     unreadable: string[];
     writable: string[];
     hidden: string[];
+    source_collation: string;
+    target_collation: string;
     seconds_apart: number;
   }>(
-    `select d.version, d.role, d.superuser, d.unreadable, d.writable, d.hidden,
+    `select d.version, d.role, d.superuser, d.unreadable, d.writable, d.hidden, d.source_collation,
+       (${COLLATION}) as target_collation,
        extract(epoch from clock_timestamp() - d.clock)::float8 as seconds_apart
      from extensions.dblink('versions', format($q$
        with wanted as (select unnest(%L::text[]) as name),
@@ -159,10 +170,11 @@ export async function examineSource(session: Session, tables: string[]): Promise
                where has_table_privilege(t.oid, 'insert, update, delete, truncate')),
          array(select t.name from there as t join pg_catalog.pg_class as c on c.oid = t.oid
                where c.relrowsecurity and row_security_active(t.oid)),
+         (${COLLATION}),
          clock_timestamp()
      $q$, $1::text[])) as d (
        version integer, role text, superuser boolean, unreadable text[], writable text[],
-       hidden text[], clock timestamptz)`,
+       hidden text[], source_collation text, clock timestamptz)`,
     [tables],
   );
   if (facts === undefined) return [];
@@ -197,6 +209,15 @@ export async function examineSource(session: Session, tables: string[]): Promise
         ? `${facts.role} may only read`
         : `${facts.role} may write ${some(facts.writable)}`,
     'use an account made for the migration that has SELECT and nothing else',
+    'warning',
+  );
+  look(
+    'collations',
+    facts.source_collation === facts.target_collation,
+    facts.source_collation === facts.target_collation
+      ? facts.source_collation
+      : `source ${facts.source_collation}, target ${facts.target_collation}`,
+    'joins do not depend on it; where a view orders by a text, say `collate "C"`',
     'warning',
   );
   look(

@@ -19,6 +19,7 @@ import { numbering } from './numbering.ts';
 import { oneView } from './one-view.ts';
 import { ordered } from './ordered.ts';
 import { outputColumns } from './output-columns.ts';
+import { parallelUnsafe } from './parallel-unsafe.ts';
 import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
 import { schemaChange } from './schema-change.ts';
@@ -32,7 +33,7 @@ type Rule<F> = (file: F, order: readonly ViewFile[]) => Problem[];
 const ENTITY = /^sql\/([1-9]-[^/]+)\/(\d+)_([^/]+)\.sql$/;
 const ARCHIVE = /^sql\/archive\/([^/]+)\.sql$/;
 
-const EVERY_FILE: Rule<SqlFile>[] = [parses, transactionControl];
+const EVERY_FILE: Rule<SqlFile>[] = [parses, transactionControl, parallelUnsafe];
 const ENTITY_FILE: Rule<ViewFile>[] = [
   oneView,
   deterministic,

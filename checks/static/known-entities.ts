@@ -2,7 +2,7 @@ import type { Node, SelectStmt } from 'libpg-query';
 import type { Problem } from '../../runner/catalog.ts';
 import { all, offsetOf, problem, selectOf, words, type SqlFile } from './sql.ts';
 
-/** Functions of sql/0-setup whose first argument is the name of an entity. */
+/** Functions of sql/engine whose first argument is the name of an entity. */
 const FIRST = new Set(
   `differing_values is_checked money_differences unmapped_rows wrong_legacy_ids
    wrong_references`.split(/\s+/),

@@ -1,8 +1,9 @@
 -- Helper functions the views and the engine use.
 
--- NULL for what is not JSON, also for JSON that jsonb cannot hold (\u0000)
+-- NULL for what is not JSON, also for JSON that jsonb cannot hold (\u0000). Not parallel safe: before
+-- release 17 an exception block fails in a parallel plan.
 create or replace function migration.try_jsonb(t text) returns jsonb
-language plpgsql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable strict set search_path = pg_catalog, pg_temp as $$
 begin
   return t::jsonb;
 exception when data_exception or program_limit_exceeded then

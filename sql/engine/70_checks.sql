@@ -4,7 +4,8 @@
 -- Source and target are compared through the id maps, and only where the source row still has the
 -- version the ledger holds: what changed in the source since the last run is not an error of the
 -- migration (check source_drift lists it).
--- Nested loops are off: foreign tables have no statistics, and one on 700,000 rows never ends.
+-- Nested loops are off: foreign tables have no statistics, and one on 700,000 rows never ends. Merge
+-- joins are off: the source may sort texts another way, and partners would be lost.
 
 -- a function whose result has changed cannot be replaced
 drop function if exists
@@ -260,7 +261,7 @@ $$;
 create or replace function migration.foreign_key_faults()
 returns table (table_name text, constraint_name text, fault text, row_count bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   key   record;
   found bigint;
@@ -310,7 +311,7 @@ $$;
 create or replace function migration.id_map_faults()
 returns table (entity_name text, fault text, row_count bigint, first_legacy_id bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   known   record;
   sibling text;
@@ -390,7 +391,7 @@ $$;
 create or replace function migration.wrong_legacy_ids(entity text, legacy_column text)
 returns table (entity_name text, column_name text, row_count bigint, first_legacy_id bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 begin
   if not migration.is_checked($1) then return; end if;
   return query execute format($q$
@@ -408,7 +409,7 @@ $$;
 create or replace function migration.unmapped_rows(entity text, key_columns text[])
 returns table (entity_name text, claim text, row_count bigint, first_id uuid)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   known    migration.entities;
   unmapped text;
@@ -498,7 +499,7 @@ $$;
 create or replace function migration.archive_differences()
 returns table (table_name text, row_count bigint, first_id bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off as $$
+set enable_nestloop = off set enable_mergejoin = off as $$
 declare
   known  record;
   source regclass;

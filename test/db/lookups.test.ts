@@ -1,4 +1,4 @@
-// deadline 300
+// deadline 600
 /* What changes in tables that views look things up in: tests in this order. */
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
@@ -17,7 +17,7 @@ import {
   rowsWritten,
 } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { open, sameDump } from '../runner.ts';
+import { open, sameDump, waitFor } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -183,6 +183,151 @@ test('a look-up that changed back after a run that failed half way: every range 
   await source`update dispatch_instruction set patient_id = ${patient} where id = ${order}`;
   await migrate(pair, PHASES);
   sameDump(await liveRows(target), before);
+});
+
+test('a look-up that changed for a run that was killed, and changed back: every range is right', async ({
+  pair,
+  source,
+  target,
+}) => {
+  const { order, patient } = await busyOrder(source);
+  await source`update dispatch_file set name = 'read by a run that is killed'
+    where instruction_id = ${order}`;
+  // files have copies in another range: the first is committed, in the second the run is killed
+  await target.unsafe(`
+    create function public.halt() returns trigger language plpgsql as $$
+    begin
+      if exists (select from ids.files as f where f.id = new.file_id and f.legacy_id > 10000) then
+        perform pg_advisory_xact_lock(1, 1);
+      end if;
+      return new;
+    end $$;
+    create trigger halt before insert or update on public.case_files
+      for each row execute function public.halt()`);
+  const application = open(pair.targetAdminUrl);
+  await application`select pg_advisory_lock(1, 1)`;
+  await application`begin`;
+  await application`lock table migration.control in access exclusive mode`;
+  const killed = errorOf(migrate(pair, { ...PHASES, jobs: 1, pieceRows: 100 }));
+  // it has taken the sums and waits in the first phase
+  await blockedRunner(target);
+  await source`
+    update dispatch_instruction set patient_id = (
+      select min(id) from dispatch_patient where user_id is not null and id <> ${patient})
+    where id = ${order}`;
+  await application`commit`;
+  await waitFor(
+    'the run writes the second range',
+    () => target`
+      select from pg_stat_activity
+      where datname = current_database() and application_name like 'runner%'
+        and (wait_event_type, wait_event) = ('Lock', 'advisory')`,
+  );
+  await target`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name like 'runner%'`;
+  assert.match((await killed).message, 'connection');
+  await application.end();
+  await target.unsafe('drop function public.halt() cascade');
+  const committed = await target`
+    select range::integer from migration.ranges
+    where entity = 'case_files' and run = (select max(run) from migration.runs)`;
+  assert.equal([...committed], [{ range: 0 }]);
+  await source`update dispatch_instruction set patient_id = ${patient} where id = ${order}`;
+  await migrate(pair, PHASES);
+  await asNew(pair, target);
+});
+
+test('look-up rows that go while the run reads, or come, or change, and are back in their range', async ({
+  pair,
+  source,
+  target,
+}) => {
+  const { order, patient } = await busyOrder(source);
+  const addOrder = (id: number) =>
+    copyRows(source, 'dispatch_instruction', { where: `id = ${order}`, id: `${id}` });
+  // the last one lies in the same range of its content as a row of the range before
+  await target`
+    update migration.source_tables set width = 101 where source_table = 'dispatch_instruction'`;
+  const [going, coming, between] = [900000, 900500, 101 * 9001];
+  await addOrder(going);
+  await addOrder(between);
+  for (const id of [going, coming, between]) {
+    await copyRows(source, 'dispatch_file', {
+      where: `id = (select min(id) from dispatch_file where instruction_id = ${order})`,
+      id: `${id}`,
+      set: `instruction_id = ${id}, uid = md5('${id}')::uuid`,
+    });
+  }
+  await target`update migration.lookups set version_digest = '', reached = null`;
+  await migrate(pair, PHASES);
+  const rejects = async () => {
+    const rows = await target<{ id: number; reason: string }[]>`
+      select legacy_id::integer as id, reason from migration.rejects
+      where entity = 'case_files' and legacy_id >= ${going} and resolved_run is null order by 1`;
+    return rows.map(({ id, reason }) => `${id} ${reason}`);
+  };
+  assert.equal(await rejects(), [`${coming} orphan_order`]);
+
+  await source`update dispatch_file set name = 'read again' where id in (${coming}, ${between})`;
+  await during(pair, target, async () => {
+    await source`delete from dispatch_instruction where id = ${going}`;
+    await addOrder(coming);
+    await source`
+      update dispatch_instruction set patient_id = (
+        select min(id) from dispatch_patient where user_id is not null and id <> ${patient})
+      where id = ${between}`;
+  });
+  assert.equal(await rejects(), []);
+  await source`delete from dispatch_instruction where id = ${coming}`;
+  await source`update dispatch_instruction set patient_id = ${patient} where id = ${between}`;
+  await migrate(pair, PHASES);
+  assert.equal(await rejects(), [`${going} orphan_order`, `${coming} orphan_order`]);
+  const cases = await target<{ patient: number }[]>`
+    select c.legacy_id::integer as patient
+    from ids.case_files as m
+    join public.case_files as f on f.id = m.id
+    join ids.cases as c on c.id = f.case_id
+    where m.legacy_id = ${between}`;
+  assert.equal([...cases], [{ patient }]);
+  await addOrder(going);
+  await addOrder(coming);
+  await migrate(pair, PHASES);
+  await asNew(pair, target);
+});
+
+test('a look-up that is emptied, and filled again as it was', async ({ pair, source, target }) => {
+  const before = await liveRows(target);
+  await source`create table lost as select * from dispatch_plan`;
+  await source`truncate dispatch_plan`;
+  const some = { ...PHASES, tolerance: 1, removeMany: true };
+  await migrate(pair, some);
+  await source`insert into dispatch_plan select * from lost`;
+  await source`drop table lost`;
+  await migrate(pair, some);
+  sameDump(await liveRows(target), before);
+});
+
+test('a range that is summed in two steps is not taken for a changed one', async ({
+  pair,
+  source,
+  target,
+}) => {
+  const { order } = await busyOrder(source);
+  await target`
+    update migration.source_tables set width = 50 where source_table = 'dispatch_instruction'`;
+  // a step is 200 ranges, from the first key on
+  const [step] = await source<{ end: number }[]>`
+    select min(id)::integer + 10000 as end from dispatch_instruction`;
+  assert.ok(step !== undefined && step.end % 50 > 0);
+  for (const id of [step.end - 1, step.end]) {
+    await copyRows(source, 'dispatch_instruction', { where: `id = ${order}`, id: `${id}` });
+  }
+  await source`update dispatch_file set name = 'to be read' where instruction_id = ${order}`;
+  await migrate(pair, PHASES);
+  const unsettled = await target`
+    select source_table from migration.lookups where entity = 'case_files' and not settled`;
+  assert.equal([...unsettled], []);
 });
 
 test('a row that came while the run read, and has gone before the next one, is listed as gone', async ({

@@ -1,0 +1,135 @@
+// deadline 300
+/* A source that sorts texts another way than the target. */
+import { randomBytes } from 'node:crypto';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Sql } from 'postgres';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { grantReader, loadSource } from '../../runner/embedded.ts';
+import { dropPair, migrate, preparePair } from '../migrate.ts';
+import type { TestPair, Urls } from '../pair.ts';
+import { open, runner, type Scratch, scratch } from '../runner.ts';
+
+interface Context {
+  pair: TestPair;
+  source: Sql;
+  target: Sql;
+  /** The target, with a source in which `a` comes before `B`: in the target it does not. */
+  sorted: Pick<Urls, 'sourceUrl' | 'targetUrl'>;
+  /** One view, over tables that only this test has. */
+  project: Scratch;
+}
+
+const ROWS = 40_000;
+// narrow tables: the planner believes in more rows and sorts them for a merge join
+const TABLES = `
+  create table dispatch_code (id integer primary key, code text);
+  create table dispatch_thing (id integer primary key, code text);
+  insert into dispatch_code
+  select g, concat(substr('aBcD', g % 4 + 1, 1), g) from generate_series(1, ${ROWS}) as g;
+  insert into dispatch_thing select * from dispatch_code;
+  analyze`;
+const VIEW = `-- Offices: one per thing, with its code as it is found in the table of codes.
+--
+-- target   public.offices
+-- source   dispatch_thing
+-- adopt    none
+
+create view transform.offices as
+select
+  thing.id   as legacy_key,
+  thing.code as name,
+  code.code  as address
+from legacy.dispatch_thing as thing
+left join (
+  select distinct on (c.code)
+    c.code
+  from legacy.dispatch_code as c
+  order by c.code, c.id
+) as code on code.code = thing.code;
+`;
+
+const test = suite<Context>('collation');
+
+test.before(async (context) => {
+  Object.assign(
+    context,
+    await preparePair({ name: 'collation', source: 'empty', sourceMajor: 17 }),
+  );
+  const { pair, source } = context;
+  const name = `icu_${randomBytes(4).toString('hex')}`;
+  await source.unsafe(
+    `create database ${name} template template0 locale_provider icu icu_locale 'en'`,
+  );
+  const adminUrl = within(pair.sourceAdminUrl, name);
+  await loadSource(adminUrl, { scale: null, seed: '1' });
+  const icu = open(adminUrl);
+  await icu.unsafe(TABLES);
+  await icu.end();
+  await grantReader(adminUrl);
+  context.sorted = { sourceUrl: within(pair.sourceUrl, name), targetUrl: pair.targetUrl };
+  context.project = scratch();
+  const { root } = context.project;
+  for (const file of readdirSync(join(root, 'sql'), { recursive: true, encoding: 'utf8' })) {
+    if (/^([1-9]-|archive).*\.sql$/.test(file) && !file.endsWith('/10_offices.sql')) {
+      rmSync(join(root, 'sql', file));
+    }
+  }
+  rmSync(join(root, 'checks'), { recursive: true });
+  context.project.edit('sql/1-foundation/10_offices.sql', () => VIEW);
+});
+
+test.after(async (context) => {
+  context.project.remove();
+  const name = new URL(context.sorted.sourceUrl).pathname.slice(1);
+  await context.source`drop database ${context.source(name)} with (force)`;
+  await dropPair(context);
+});
+
+test('a join over texts that the source sorts its own way finds every partner', async ({
+  sorted,
+  target,
+  project: { root },
+}) => {
+  await migrate(sorted, { root, phases: 1 });
+  const lost =
+    await target`select count(*)::integer as rows from public.offices where address is null`;
+  assert.equal([...lost], [{ rows: 0 }]);
+  const found = await target`
+    select count(*)::integer as rows from public.offices where address = name`;
+  assert.equal([...found], [{ rows: ROWS }]);
+  const verified = await runner(sorted, ['verify'], { root });
+  assert.is(verified.code, 0, verified.stdout);
+});
+
+test('every function that keeps nested loops from the link keeps merge joins from it', async ({
+  target,
+}) => {
+  const rows = await target`
+    select p.proname from pg_proc as p
+    where p.pronamespace = 'migration'::regnamespace
+      and ('enable_nestloop=off' = any (p.proconfig)) is distinct from
+        ('enable_mergejoin=off' = any (p.proconfig))`;
+  assert.equal([...rows], []);
+});
+
+test('doctor notes that source and target sort texts in different ways', async ({
+  pair,
+  sorted,
+  project: { root },
+}) => {
+  const other = await runner(sorted, ['doctor'], { root });
+  assert.match(other.stdout, /^note +collations: source icu en [\d.]+, target libc C$/m);
+  assert.is(other.code, 0, other.stdout);
+  const same = await runner(pair, ['doctor']);
+  assert.match(same.stdout, /^ok +collations: libc C$/m);
+});
+
+test.run();
+
+function within(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}
