@@ -242,12 +242,23 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
 export async function transaction<T>(
   session: Session,
   body: () => Promise<T>,
-  options: { commit?: boolean; lockTimeout?: string } = {},
+  {
+    commit = true,
+    lockTimeout = '10s',
+    first = [],
+    last = [],
+  }: {
+    commit?: boolean;
+    lockTimeout?: string;
+    /** Calls sent in the message that begins it, and in the one that ends it. */
+    first?: string[];
+    last?: string[];
+  } = {},
 ): Promise<T> {
   try {
-    await session.batch(['begin', settings(options.lockTimeout ?? '10s')]);
+    await session.batch(['begin', settings(lockTimeout), ...first]);
     const result = await body();
-    await session.query(options.commit === false ? 'rollback' : 'commit');
+    await session.batch([...last, commit ? 'commit' : 'rollback']);
     return result;
   } catch (error) {
     if (!(error instanceof ConnectionLost)) await session.query('rollback').catch(() => {});

@@ -32,11 +32,12 @@ export async function keepLock(
 ): Promise<Keeper> {
   const session = await connect(target, 'runner keeper');
   try {
-    await session.query(
-      // it is asked every 5 s: after a minute of silence nobody is there who needs the lock
-      `begin; set local idle_in_transaction_session_timeout = '60s'; set local statement_timeout = 0`,
-    );
-    await waitForLock(session);
+    // it is asked every 5 s: after a minute of silence nobody is there who needs the lock
+    await waitForLock(session, [
+      'begin',
+      `set local idle_in_transaction_session_timeout = '60s'`,
+      'set local statement_timeout = 0',
+    ]);
   } catch (error) {
     await session.close();
     throw error;
@@ -81,16 +82,15 @@ export async function keepLock(
   };
 }
 
-async function waitForLock(session: Session): Promise<void> {
+async function waitForLock(session: Session, before: string[]): Promise<void> {
   const until = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const [row] = await session.query<{ held: boolean }>(
-      'select pg_catalog.pg_try_advisory_xact_lock(20250401, 1) as held',
-    );
-    if (row?.held === true) return;
+  const attempt = 'select pg_catalog.pg_try_advisory_xact_lock(20250401, 1) as held';
+  let rows = await session.batch([...before, attempt]);
+  while (!rows.some((row) => row['held'] === true)) {
     if (Date.now() > until) {
       throw new RunnerBusy('another runner is at work on this target; nothing was changed');
     }
     await sleep(300);
+    rows = await session.batch([attempt]);
   }
 }

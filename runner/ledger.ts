@@ -1,7 +1,7 @@
 import { type Catalog, hashOf } from './catalog.ts';
-import { type Session, transaction } from './database.ts';
+import { batch, type Session, transaction } from './database.ts';
 import { lookUpsOf } from './lookups.ts';
-import { HASH_METHOD } from './render.ts';
+import { HASH_METHOD, literal } from './render.ts';
 
 /** Counts of one entity after a run; source = all others but `gone` and `read` together. */
 export interface Counts {
@@ -122,17 +122,29 @@ export function definitionsOf(catalog: Catalog): object[] {
   );
 }
 
-/** Starts a run and takes the lease, in the caller's transaction; returns its number. */
+/** Starts a run and takes the lease; returns its number. `own`: in a transaction of its own. */
 export async function startRun(
   session: Session,
   command: string,
   options: Record<string, unknown>,
+  own = false,
 ): Promise<number> {
-  const [row] = await session.query<{ run: number }>(
-    'select migration.start_run($1, $2::text::jsonb) as run',
-    [command, JSON.stringify({ hashMethod: HASH_METHOD, ...options })],
+  const details = JSON.stringify({ hashMethod: HASH_METHOD, ...options });
+  const start = `select migration.start_run(${literal(command)}, ${literal(details)}) as run`;
+  const rows = await (own ? batch(session, [start]) : session.batch([start]));
+  const row = rows.find((each) => 'run' in each) as { run: number } | undefined;
+  if (row === undefined) throw new Error('the target did not number the run');
+  return row.run;
+}
+
+/** The way to the target that the last finished run took: no pooler is in it. */
+export async function knownWay(session: Session): Promise<string | undefined> {
+  if ((await installedHash(session)) === undefined) return undefined;
+  const [row] = await session.query<{ way: string | null }>(
+    `select options ->> 'way' as way from migration.runs where status = 'done'
+     order by run desc limit 1`,
   );
-  return row?.run ?? 0;
+  return row?.way ?? undefined;
 }
 
 /** Ends a run, in the caller's transaction. */

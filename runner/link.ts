@@ -1,5 +1,6 @@
 import type { Endpoint } from './config.ts';
 import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from './database.ts';
+import { literal } from './render.ts';
 
 /**
  * What every session in the source runs with: read only, values printed one way, limits on every
@@ -48,12 +49,11 @@ export async function buildLink(
 ): Promise<LinkReport> {
   const server = serverOptions(source);
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
-  await firstContact(session, source, () =>
-    session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
-      JSON.stringify(server),
-      settings,
-      tables,
-    ]),
+  await firstContact(
+    session,
+    source,
+    `select migration.build_link(${literal(JSON.stringify(server))}, ${literal(settings)},
+       ${literal(listOf(tables))})`,
   );
   const [report] = await session.query<{ missing: string[]; version: number }>(
     `select migration.source_version() as version, coalesce((
@@ -83,33 +83,41 @@ export async function openPrepared(
   source: Endpoint,
   { files, tables, targets }: { files: string; tables: string[]; targets: string[] },
 ): Promise<boolean> {
-  const [row] = await firstContact(session, source, () =>
-    session.query<{ ready: boolean }>(
-      'select migration.open_prepared($1::text::jsonb, $2, $3, $4) as ready',
-      [JSON.stringify(serverOptions(source)), files, tables, targets],
-    ),
+  const rows = await firstContact(
+    session,
+    source,
+    `select migration.open_prepared(${literal(JSON.stringify(serverOptions(source)))},
+       ${literal(files)}, ${literal(listOf(tables))}, ${literal(listOf(targets))}) as ready`,
   );
-  return row?.ready ?? false;
+  return rows.some((row) => row['ready'] === true);
+}
+
+/** Names as the text of an array. */
+function listOf(names: string[]): string {
+  return `{${names.map((name) => JSON.stringify(name)).join(',')}}`;
 }
 
 /**
  * A source that accepts and says nothing: connect_timeout has no effect in dblink of release 17, so
  * the target waits a minute. Throws CouldNotConnect.
  */
-async function firstContact<T>(
+async function firstContact(
   session: Session,
   source: Endpoint,
-  body: () => Promise<T>,
-): Promise<T> {
-  await session.query(`set local statement_timeout = '60s'`);
+  call: string,
+): Promise<Record<string, unknown>[]> {
   try {
-    return await throughLink(source, body);
+    return await throughLink(source, () =>
+      session.batch([
+        `set local statement_timeout = '60s'`,
+        call,
+        `set local statement_timeout = '30min'`,
+      ]),
+    );
   } catch (error) {
     const { code, message } = failureOf(error) ?? {};
     if (code !== '57014') throw error;
     throw new CouldNotConnect('source', { place: placeOf(source), code, said: message ?? '' });
-  } finally {
-    await session.query(`set local statement_timeout = '30min'`).catch(() => {});
   }
 }
 

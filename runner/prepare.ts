@@ -6,7 +6,7 @@ import { type Diagnosis, examineSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
 import { buildLink, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
-import { mergeTemplate, render } from './render.ts';
+import { literal, mergeTemplate, render } from './render.ts';
 
 /** What a run has to do for one entity. */
 export interface EntityPlan {
@@ -25,6 +25,8 @@ export interface EntityPlan {
 export interface Prepared {
   problems: Problem[];
   entities: EntityPlan[];
+  /** Names of archive tables that have to be copied or compared. */
+  archive: string[];
 }
 
 /**
@@ -67,10 +69,23 @@ export async function prepare(
     );
   }
   problems.push(...(await runBeforeChecks(session, root, remark)));
-  if (problems.length > 0) return { problems, entities: [] };
-  await session.query('select migration.take_lookups($1)', [run]);
-  const entities = await session.query<EntityPlan>('select * from migration.plan_entities()');
-  return { problems, entities };
+  if (problems.length > 0) return { problems, entities: [], archive: [] };
+  const defined = catalog.archive.map(({ name, source: from, hash }) => ({
+    name,
+    source: from,
+    hash,
+  }));
+  const rows = await session.batch([
+    `select migration.take_lookups(${run})`,
+    'select * from migration.plan_entities()',
+    `select c.name as archive
+     from migration.changed_archive(${literal(JSON.stringify(defined))}) as c`,
+  ]);
+  return {
+    problems,
+    entities: rows.filter((row) => 'entity' in row) as unknown as EntityPlan[],
+    archive: rows.flatMap((row) => ('archive' in row ? [String(row['archive'])] : [])),
+  };
 }
 
 /** Enters the entities, creates their views, compares them with both sides, renders their functions. */

@@ -2,14 +2,16 @@ import {
   type Catalog,
   definedEntities,
   functionsHash,
+  hashOf,
   type Phase,
   type Problem,
   targetSchemas,
 } from './catalog.ts';
 import { runArchive } from './archive.ts';
 import { readChecks } from './checks.ts';
-import type { Config } from './config.ts';
+import type { Config, Endpoint } from './config.ts';
 import {
+  batch,
   connect,
   ConnectionLost,
   CouldNotConnect,
@@ -23,7 +25,7 @@ import { keepLock } from './keeper.ts';
 import * as ledger from './ledger.ts';
 import { closeLink, login } from './link.ts';
 import { type Progress, type RunContext, runPhase } from './phase.ts';
-import { prepare } from './prepare.ts';
+import { type Prepared, prepare } from './prepare.ts';
 import { type ConflictPolicy, HASH_METHOD } from './render.ts';
 import { previewChanges } from './schema-pending.ts';
 
@@ -46,7 +48,7 @@ export interface UpOptions {
   /** Rows read and written at once; default 60,000. */
   pieceRows?: number;
   /** Applies pending additive schema changes; returns their names. */
-  applySchema: () => Promise<string[]>;
+  applySchema: (session: Session) => Promise<string[]>;
   report: (progress: Progress) => void;
   remark: (line: string) => void;
   interrupt: Interrupt;
@@ -142,14 +144,16 @@ async function runWith(
   const { config, catalog } = options;
   const session = await connect(config.target, 'runner');
   sessions.push(session);
-  refuseIfNotReady([
-    ...(await examineTarget(session, targetSchemas(catalog))),
-    await examinePooler(config.target),
-  ]);
+  refuseIfNotReady(await examineTarget(session, targetSchemas(catalog)));
+  // once per way to the target: it takes two more connections
+  const way = wayTo(config.target);
+  if ((await ledger.knownWay(session)) !== way) {
+    refuseIfNotReady([await examinePooler(config.target)]);
+  }
   const body = () => prepareAndRun(options, sessions as [Session, ...Session[]], checkpoint);
   if (!options.dryRun) {
     await ledger.install(session, catalog);
-    for (const name of await options.applySchema()) options.remark(`schema change ${name}`);
+    for (const name of await options.applySchema(session)) options.remark(`schema change ${name}`);
     return body();
   }
   let run = 0;
@@ -172,25 +176,26 @@ async function prepareAndRun(
 ): Promise<number> {
   const { catalog, config, dryRun } = options;
   const [session] = sessions;
-  const inOwn = dryRun
-    ? <T>(body: () => Promise<T>) => body()
-    : <T>(body: () => Promise<T>) => transaction(session, body);
-  const run = await inOwn(() =>
-    ledger.startRun(session, options.retry ? 'retry' : dryRun ? 'up --dry-run' : 'up', {
+  const run = await ledger.startRun(
+    session,
+    options.retry ? 'retry' : dryRun ? 'up --dry-run' : 'up',
+    {
       phases: [...options.phases.map(({ name }) => name), ...(options.archive ? ['archive'] : [])],
+      way: wayTo(config.target),
       ...runOptions(options),
-    }),
+    },
+    !dryRun,
   );
   try {
     await login(session, config.source);
-    const plans = await throughLink(config.source, () =>
-      inOwn(() => prepareRun(options, session, run)),
+    const { entities, archive } = await throughLink(config.source, () =>
+      prepareRun(options, session, run),
     );
     checkpoint();
     const context: RunContext = {
       run,
       catalog,
-      plans: new Map(plans.map((plan) => [plan.entity, plan])),
+      plans: new Map(entities.map((plan) => [plan.entity, plan])),
       grown: new Set(),
       full: options.full,
       removeMany: options.removeMany,
@@ -202,13 +207,13 @@ async function prepareAndRun(
       report: options.report,
       checkpoint,
     };
-    await hireWorkers(options, sessions);
+    await hireWorkers(options, context);
     for (const phase of options.phases) await runPhase(context, phase);
-    if (options.archive) await runArchive(context, catalog.archive);
-    await inOwn(async () => {
-      await session.query('select migration.enter_idle()');
-      await ledger.finishRun(session, run, 'done');
-    });
+    if (options.archive && archive.length > 0) {
+      await runArchive(context, catalog.archive);
+    }
+    const ends = ['select migration.enter_idle()', `select migration.finish_run(${run}, 'done')`];
+    await (dryRun ? session.batch(ends) : batch(session, ends));
     return run;
   } catch (error) {
     if (dryRun || error instanceof ConnectionLost) throw error;
@@ -221,11 +226,15 @@ async function prepareAndRun(
   }
 }
 
-/** Further sessions, where phases commit range by range and reads and writes can overlap. */
-async function hireWorkers(options: UpOptions, sessions: Session[]): Promise<void> {
+/** Further sessions, where several chunks are committed one by one and reads and writes can overlap. */
+async function hireWorkers(options: UpOptions, { plans, sessions }: RunContext): Promise<void> {
   const { config, dryRun, jobs, phases } = options;
-  const byRange = phases.some(({ entities }) => entities.some((entity) => entity.commitBatch));
-  if (!byRange || dryRun) return;
+  const several = phases.some(
+    ({ entities }) =>
+      entities.some(({ commitBatch }) => commitBatch) &&
+      entities.some(({ name }) => (plans.get(name)?.chunks ?? 0) > 1),
+  );
+  if (!several || dryRun) return;
   for (let number = sessions.length + 1; number <= jobs; number += 1) {
     const worker = await connect(config.target, `runner worker ${number}`);
     sessions.push(worker);
@@ -234,17 +243,31 @@ async function hireWorkers(options: UpOptions, sessions: Session[]): Promise<voi
 }
 
 /** Link, views, functions, findings and plan: one transaction. Throws NotReady, PreflightFailed. */
-async function prepareRun(options: UpOptions, session: Session, run: number) {
-  await ledger.holdLease(session, run);
-  const { problems, entities } = await prepare(session, {
-    ...options,
-    source: options.config.source,
-    run,
-    refuse: refuseIfNotReady,
-  });
-  if (problems.length > 0) throw new PreflightFailed(problems);
+async function prepareRun(options: UpOptions, session: Session, run: number): Promise<Prepared> {
+  const body = async (): Promise<Prepared> => {
+    const prepared = await prepare(session, {
+      ...options,
+      source: options.config.source,
+      run,
+      refuse: refuseIfNotReady,
+    });
+    if (prepared.problems.length > 0) throw new PreflightFailed(prepared.problems);
+    return prepared;
+  };
+  if (!options.dryRun) {
+    return transaction(session, body, {
+      first: [`select migration.hold_lease(${run})`],
+      last: ['select migration.close_link()'],
+    });
+  }
+  const prepared = await body();
   await closeLink(session);
-  return entities;
+  return prepared;
+}
+
+/** One word for the way to a database: what was found out about it holds as long as it is the same. */
+function wayTo({ host, port, database, user }: Endpoint): string {
+  return hashOf([host, port, database, user].join('\n')).slice(0, 32);
 }
 
 /** What the engine in the target has to know of a run. */

@@ -1,6 +1,7 @@
 import { type Phase, phaseOf } from '../catalog.ts';
 import { type Command, type Context, showAfter, UsageError } from '../command.ts';
 import type { ConflictPolicy } from '../render.ts';
+import type { Session } from '../database.ts';
 import { PhaseFailed } from '../phase.ts';
 import { PreflightFailed, runUp } from '../run.ts';
 import { applyInChild } from '../schema-child.ts';
@@ -64,7 +65,7 @@ export async function migrate(
       jobs: jobsOf(context.value('jobs'), config.jobs),
       policy: policyOf(context.value('on-conflict')),
       removeMany: context.has('yes'),
-      applySchema: () => applySchema(context),
+      applySchema: (session) => applySchema(context, session),
       report: progressOf(),
       remark: note,
       interrupt: context.interrupt,
@@ -82,9 +83,8 @@ export async function migrate(
 }
 
 /** Applies what is pending. */
-async function applySchema(context: Context): Promise<string[]> {
+async function applySchema(context: Context, session: Session): Promise<string[]> {
   const { target } = await context.config();
-  const session = await context.session('runner schema');
   if (!(await pendingChanges(session, context.root, 'additive'))) return [];
   return applyInChild({ connection: connectionOf(target), root: context.root });
 }

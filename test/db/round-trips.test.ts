@@ -1,0 +1,75 @@
+// deadline 300
+/* The runner is on a laptop, the target in a data centre: how often it asks, and what distance costs. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Proxy, startProxy } from '../faults/proxy.ts';
+import { through } from '../faults/world.ts';
+import { testPair, type TestPair } from '../pair.ts';
+import { note, open, succeed, up } from '../runner.ts';
+
+interface Context {
+  pair: TestPair;
+  proxy: Proxy;
+}
+
+/** Milliseconds each way. */
+const LATENCY = 25;
+
+const test = suite<Context>('round trips');
+
+test.before(async (context) => {
+  context.pair = await testPair({ name: 'trips', source: 'sample' });
+  context.proxy = await startProxy({ port: Number(new URL(context.pair.targetUrl).port) });
+});
+
+test.after(async ({ pair, proxy }) => {
+  await proxy.stop();
+  await pair.drop();
+});
+
+test('a first run, one with nothing to do, one with changes, and status', async ({
+  pair,
+  proxy,
+}) => {
+  const first = await counted(proxy, pair, ['up', '--json']);
+  const nothing = await counted(proxy, pair, ['up', '--json']);
+  const source = open(pair.sourceAdminUrl);
+  await source`update dispatch_task set text = concat(text, '!') where id % 100 = 7`;
+  await source`update dispatch_file set name = concat(name, '!') where id % 100 = 7`;
+  await source.end();
+  const changed = await counted(proxy, pair, ['up', '--json']);
+  const status = await counted(proxy, pair, ['status', '--json']);
+  note(`round trips: ${first} first, ${nothing} nothing, ${changed} changed, ${status} status`);
+  assert.ok(nothing <= 40, `${nothing} round trips for a run with nothing to do`);
+});
+
+test('with 25 ms each way a run with nothing to do takes at most 3 s longer', async ({
+  pair,
+  proxy,
+}) => {
+  const near = await seconds(() => up(pair));
+  proxy.delay(LATENCY);
+  const far = await seconds(() => up(behind(pair, proxy)));
+  proxy.pass();
+  note(`nothing to do: ${near.toFixed(1)} s beside the target, ${far.toFixed(1)} s at 50 ms`);
+  assert.ok(far - near <= 3, `${far.toFixed(1)} s instead of ${near.toFixed(1)} s`);
+});
+
+test.run();
+
+/** Requests that a command sends to the target, those that open connections included. */
+async function counted(proxy: Proxy, pair: TestPair, args: string[]): Promise<number> {
+  proxy.pass();
+  await succeed(behind(pair, proxy), args);
+  return proxy.counts().requests;
+}
+
+function behind({ sourceUrl, targetUrl }: TestPair, { port }: Proxy) {
+  return { sourceUrl, targetUrl: through(targetUrl, port) };
+}
+
+async function seconds(body: () => Promise<unknown>): Promise<number> {
+  const began = Date.now();
+  await body();
+  return (Date.now() - began) / 1000;
+}
