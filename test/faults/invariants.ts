@@ -15,16 +15,16 @@ export interface Expected {
   omitted: Map<string, string[]>;
 }
 
-/** In the ledger: columns that differ between equal migrations. */
+/** In the ledger: columns that differ between equal migrations, of other copies of a source too. */
 const LEDGER: Record<string, string[]> = {
-  ranges: ['run'],
+  ranges: ['run', 'basis'],
   rejects: ['first_run', 'last_run', 'resolved_run'],
   filtered: [],
   gone: ['run'],
   before_images: ['image_id', 'run', 'taken_at'],
   conflicts: ['conflict_id', 'run', 'found_at'],
   entities: ['completed_run', 'horizon'],
-  lookups: [],
+  lookups: ['version_digest'],
   lookup_ranges: [],
 };
 
@@ -99,6 +99,9 @@ export async function ledgerHolds(target: Sql, what: string): Promise<void> {
   assert.equal([...open], [], `${what}: a run is not closed`);
   const partial = await target`select entity from migration.entities where status <> 'complete'`;
   assert.equal([...partial], [], `${what}: entities are not complete`);
+  const mixed = await target`
+    select entity from migration.ranges group by entity having count(distinct basis) > 1`;
+  assert.equal([...mixed], [], `${what}: ranges of an entity differ in what decided about them`);
 }
 
 /**

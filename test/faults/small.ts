@@ -52,7 +52,7 @@ export type State = 'first' | 'again';
 /** Databases to start from. */
 export interface Templates {
   root: string;
-  /** Copies a source database: the row versions are those of the others. */
+  /** A source database: a copy of its own for a first run, the one and only for a later one. */
   source(state: State): Promise<Pick<Urls, 'sourceUrl' | 'sourceAdminUrl'>>;
   /** Makes a target database. */
   target(state: State): Promise<Pick<Urls, 'targetUrl' | 'targetAdminUrl'>>;
@@ -115,23 +115,23 @@ export async function prepare(): Promise<Templates> {
   }
   await session.close();
 
-  const changed = await copyDatabase(pair.sourceAdminUrl, pair.sourceAdminUrl, 'small_changed');
-  await grantReader(changed);
+  const unchanged = await copyDatabase(pair.sourceAdminUrl, pair.sourceAdminUrl, 'small_first');
   const edited = await copyDatabase(pair.targetAdminUrl, pair.targetAdminUrl, 'small_again');
   const editedUrl = within(pair.targetUrl, edited);
   await upSmall({ root, sourceUrl: pair.sourceUrl, targetUrl: editedUrl, jobs: 1 });
-  const [source, target] = [open(changed), open(edited)];
+  // changed where it stands: versions of a copy count for nothing
+  const [source, target] = [open(pair.sourceAdminUrl), open(edited)];
   await source.unsafe(CHANGES);
   await target.unsafe(EDITS);
   await source.end();
   await target.end();
 
-  const sources = { first: pair.sourceAdminUrl, again: changed };
   const targets = { first: pair.targetAdminUrl, again: edited };
   return {
     root,
     source: async (state) => {
-      const sourceAdminUrl = await copyDatabase(pair.sourceAdminUrl, sources[state], 'small');
+      if (state === 'again') return pair;
+      const sourceAdminUrl = await copyDatabase(pair.sourceAdminUrl, unchanged, 'small');
       await grantReader(sourceAdminUrl);
       return { sourceAdminUrl, sourceUrl: within(pair.sourceUrl, sourceAdminUrl) };
     },
@@ -139,9 +139,11 @@ export async function prepare(): Promise<Templates> {
       const targetAdminUrl = await copyDatabase(pair.targetAdminUrl, targets[state], 'small');
       return { targetAdminUrl, targetUrl: within(pair.targetUrl, targetAdminUrl) };
     },
-    drop: (url) => dropDatabase(url),
+    drop: async (url) => {
+      if (url !== pair.sourceAdminUrl) await dropDatabase(url);
+    },
     remove: async () => {
-      await dropDatabase(changed);
+      await dropDatabase(unchanged);
       await dropDatabase(edited);
       await pair.drop();
       rmSync(root, { recursive: true });
