@@ -193,7 +193,6 @@ async function prepareAndRun(
       plans: new Map(plans.map((plan) => [plan.entity, plan])),
       grown: new Set(),
       full: options.full,
-      removeMany: options.removeMany,
       dryRun,
       sessions,
       checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
