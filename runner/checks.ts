@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { type Problem, positionAt } from './catalog.ts';
 import { failureOf, savepoint, type Session } from './database.ts';
-import { openLink, reading } from './link.ts';
+import { literal } from './render.ts';
 
 /** A query that returns offending rows; none = pass. */
 export interface Check {
@@ -32,8 +32,6 @@ export interface CheckResult {
   unreadable: boolean;
 }
 
-const SAMPLE = 5;
-
 /** Reads `checks/*.sql` or another folder of checks, in the order of their names. */
 export function readChecks(root: string, folder: string): Check[] {
   if (!existsSync(join(root, folder))) return [];
@@ -56,62 +54,67 @@ export function readChecks(root: string, folder: string): Check[] {
 }
 
 /**
- * Runs checks inside the caller's transaction, in which nothing is changed but that the link is
- * open afterwards, if one of them reads the source. Those that do not come first: one of them looks
- * for logins of the source that are left behind. The session has its login (`login`). With a phase
- * they look at its entities only: what follows from earlier phases has been looked at before. A
- * check fails that names an entity no file defines (`definedEntities`), or that asks about an
- * entity of the phase that cannot be looked at.
+ * Runs checks inside the caller's transaction, in which nothing is changed, in one call: those that
+ * do not read the source come first. Opens the link where one of them reads the source, and closes
+ * what it opened. The session has its login (`login`). With a phase they look at its entities only:
+ * what follows from earlier phases has been looked at before. A check fails that names an entity no
+ * file defines (`definedEntities`), or that asks about an entity of the phase that cannot be looked
+ * at. Throws where the source is out of reach, and where a check is cancelled.
  */
 export async function runChecks(
   session: Session,
   checks: Check[],
-  defined: Record<string, string>,
+  defined: Record<string, string> | undefined,
   phase = '',
 ): Promise<CheckResult[]> {
-  await session.query(
-    `select set_config('migration.phase', $1, true), set_config('migration.entities', $2, true)`,
-    [phase, JSON.stringify(defined)],
+  const texts = checks.map(({ name, text, needsLink }) => ({
+    name,
+    text,
+    through_link: needsLink,
+  }));
+  const known = defined === undefined ? 'null' : `${literal(JSON.stringify(defined))}::jsonb`;
+  const rows = await session.query<Ran>(
+    `select * from migration.run_checks(${literal(JSON.stringify(texts))}::jsonb, ` +
+      `${literal(phase)}, ${known})`,
   );
   const results: CheckResult[] = [];
-  const [atHome, throughLink] = [false, true].map((needsLink) =>
-    checks.filter((each) => each.needsLink === needsLink),
-  ) as [Check[], Check[]];
-  for (const each of atHome) results.push(await runCheck(session, each));
-  if (throughLink.length > 0) await openLink(session);
-  for (const each of throughLink) results.push(await runCheck(session, each));
+  for (const row of rows) {
+    const check = checks.find(({ name }) => name === row.name);
+    if (check === undefined) continue;
+    const { findings, sample, code } = row;
+    const problem = code === null ? undefined : await problemOf(session, check, row);
+    results.push({ check, findings, sample, problem, unreadable: code?.startsWith('22') ?? false });
+  }
   return results;
 }
 
-/** Runs one check, read only, in the caller's transaction; an error of the query is a finding. */
-export async function runCheck(session: Session, check: Check): Promise<CheckResult> {
+/** A row of `migration.run_checks`. */
+interface Ran {
+  name: string;
+  findings: number;
+  sample: string[];
+  /** SQLSTATE, message and hint where the check failed. */
+  code: string | null;
+  message: string | null;
+  hint: string | null;
+}
+
+/** Why a check failed and where in its file: the server says where only if the error is not caught. */
+async function problemOf(session: Session, check: Check, { message, hint }: Ran): Promise<Problem> {
+  let position = 1;
   try {
-    const rows = await savepoint(session, async () => {
-      // ends with the savepoint
-      await session.query('set transaction read only');
-      return reading(session, () =>
-        session.query<Record<string, unknown>>(check.text.trim().replace(/;$/, '')),
-      );
-    });
-    const sample = rows.slice(0, SAMPLE).map((row) =>
-      Object.entries(row)
-        .map(([name, value]) => `${name}=${String(value)}`)
-        .join(' '),
-    );
-    return { check, findings: rows.length, sample, problem: undefined, unreadable: false };
+    const text = literal(check.text);
+    await savepoint(session, () => session.query(`select migration.parse_check(${text})`));
   } catch (error) {
-    const failure = failureOf(error);
-    // a source out of reach says nothing of the data
-    if (failure === undefined || failure.code === '08001') throw error;
-    const problem: Problem = {
-      rule: 'check',
-      file: check.file,
-      ...positionAt(check.text, Math.max((failure.position ?? 1) - 1, 0)),
-      message: failure.message,
-      fix: failure.hint ?? 'correct the check, or the column it reads',
-    };
-    return { check, findings: 1, sample: [], problem, unreadable: failure.code.startsWith('22') };
+    position = failureOf(error)?.innerPosition ?? 1;
   }
+  return {
+    rule: 'check',
+    file: check.file,
+    ...positionAt(check.text, position - 1),
+    message: message ?? '',
+    fix: hint ?? 'correct the check, or the column it reads',
+  };
 }
 
 /**
@@ -124,8 +127,9 @@ export async function runBeforeChecks(
   remark: (line: string) => void,
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
-  for (const check of readChecks(root, 'checks/before')) {
-    const result = await runCheck(session, check);
+  const results = await runChecks(session, readChecks(root, 'checks/before'), undefined);
+  for (const result of results) {
+    const { check } = result;
     if (result.problem !== undefined) problems.push(result.problem);
     else if (result.findings > 0 && check.severity === 'warning') {
       remark(`warning: ${check.file}: not so: ${check.title} (${result.sample.join('; ')})`);

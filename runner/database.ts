@@ -62,6 +62,8 @@ export interface DatabaseFailure {
   hint: string | undefined;
   /** Offset into the statement, from 1; in characters. */
   position: number | undefined;
+  /** The same where a function ran a text: the offset into that text. */
+  innerPosition: number | undefined;
   constraint: string | undefined;
   column: string | undefined;
   table: string | undefined;
@@ -70,6 +72,7 @@ export interface DatabaseFailure {
 /** The failure of a statement, or undefined when the error is of another kind. */
 export function failureOf(error: unknown): DatabaseFailure | undefined {
   if (!(error instanceof postgres.PostgresError)) return undefined;
+  const { internal_position: inner } = error;
   return {
     code: error.code,
     // of class 08 the detail is what libpq said of host and login: no row values
@@ -79,6 +82,7 @@ export function failureOf(error: unknown): DatabaseFailure | undefined {
         : error.message,
     hint: error.hint,
     position: error.position === undefined ? undefined : Number(error.position),
+    innerPosition: inner === undefined ? undefined : Number(inner),
     constraint: error.constraint_name,
     column: error.column_name,
     table: error.table_name,

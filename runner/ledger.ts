@@ -45,36 +45,17 @@ export class OtherEdition extends Error {
   }
 }
 
-/** A function cannot be replaced by one with other columns; those that views stand on stay. */
-const DROP_FUNCTIONS = `
-do $drop$
-declare
-  known regprocedure;
-begin
-  for known in
-    select p.oid::regprocedure from pg_proc as p where p.pronamespace = to_regnamespace('migration')
-  loop
-    begin
-      execute format('drop function %s', known);
-    exception when dependent_objects_still_exist then
-      null;
-    end;
-  end loop;
-end
-$drop$`;
-
 /** Creates or renews schema migration when the files of sql/engine changed. Throws OtherEdition. */
 export async function install(
   session: Session,
   catalog: Catalog,
   inOwn: (body: () => Promise<void>) => Promise<void> = (body) => transaction(session, body),
 ): Promise<void> {
-  const hash = hashOf(catalog.setup.map((file) => file.hash).join());
+  const hash = setupHash(catalog);
   if ((await installedHash(session)) === hash) return;
   await inOwn(async () => {
     await session.query(
       [
-        DROP_FUNCTIONS,
         ...catalog.setup.map(({ text }) => text),
         `insert into migration.installed (edition, hash) values (${EDITION}, '${hash}')
          on conflict (one_row) do update set hash = excluded.hash, prepared = null,
@@ -84,22 +65,62 @@ export async function install(
   });
 }
 
+function setupHash({ setup }: Catalog): string {
+  return hashOf(setup.map((file) => file.hash).join());
+}
+
+/**
+ * Runs `body`, which reads the ledger by functions of sql/engine/90_status.sql; changes nothing.
+ * undefined where nothing is installed. Throws OtherEdition.
+ */
+export async function consult<T>(
+  session: Session,
+  catalog: Catalog,
+  body: () => Promise<T>,
+): Promise<T | undefined> {
+  const hash = await installedHash(session);
+  if (hash === undefined) return undefined;
+  if (hash === setupHash(catalog)) return body();
+  return transaction(
+    session,
+    async () => {
+      await lendFunctions(session, catalog);
+      return body();
+    },
+    { commit: false },
+  );
+}
+
+/** Functions of this release for a target that has those of another, until the transaction ends. */
+export async function lendFunctions(session: Session, { setup }: Catalog): Promise<void> {
+  const lent = setup.filter(({ file }) => file.endsWith('status.sql'));
+  await session.batch(lent.map(({ text }) => text));
+}
+
+/** Asked of targets that may know nothing of us, in one message. */
+const FOUND = `
+do $found$
+begin
+  perform pg_catalog.set_config('migration.found', '', true);
+  if pg_catalog.to_regclass('migration.installed') is not null then
+    perform pg_catalog.set_config('migration.found', pg_catalog.to_jsonb(i)::text, true)
+    from migration.installed as i;
+  end if;
+end
+$found$`;
+
 /** Hash of the installed setup files; undefined before the first run. Throws OtherEdition. */
 export async function installedHash(session: Session): Promise<string | undefined> {
-  const [there] = await session.query<{ there: boolean; edition: boolean }>(
-    `select pg_catalog.to_regclass('migration.installed') is not null as there,
-       exists (
-         select from pg_catalog.pg_attribute as a
-         where a.attrelid = pg_catalog.to_regclass('migration.installed')
-           and a.attname = 'edition') as edition`,
-  );
-  if (there?.there !== true) return undefined;
-  if (!there.edition) throw new OtherEdition(1);
-  const [row] = await session.query<{ hash: string; edition: number }>(
-    'select hash, edition from migration.installed',
-  );
-  if (row !== undefined && row.edition !== EDITION) throw new OtherEdition(row.edition);
-  return row?.hash;
+  const [row] = await session.batch([
+    FOUND,
+    `select nullif(pg_catalog.current_setting('migration.found'), '')::jsonb as found`,
+  ]);
+  const found = row?.['found'] as { hash: string; edition?: number } | null | undefined;
+  if (found === null || found === undefined) return undefined;
+  // the first edition did not say
+  const { hash, edition = 1 } = found;
+  if (edition !== EDITION) throw new OtherEdition(edition);
+  return hash;
 }
 
 /** What `migration.enter_entities` takes: everything the files say that the engine has to know. */

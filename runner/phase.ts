@@ -19,8 +19,6 @@ export interface RunContext {
   grown: Set<string>;
   /** Compare every row, whatever the versions say. */
   full: boolean;
-  /** Removals beyond 5 % of an entity are wanted. */
-  removeMany: boolean;
   /** Everything is rolled back in the end: no transaction of its own for a phase. */
   dryRun: boolean;
   /** The first works alone, the others help where chunks are committed one by one. */
@@ -97,44 +95,11 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
     return;
   }
   const byChunk = !context.dryRun && phase.entities.some(({ commitBatch }) => commitBatch);
-  const at: { entity: Entity | undefined; started: Date } = {
-    entity: undefined,
-    started: new Date(),
-  };
-  const begin = (entity: Entity) => {
-    context.checkpoint();
-    Object.assign(at, { entity, started: new Date() });
-  };
-  const [session] = context.sessions;
-  try {
-    if (byChunk) {
-      const unproven = await isUnproven(session, phase.name);
-      const done: Progress[] = [];
-      for (const entity of phase.entities) {
-        if (!hasWork(context, entity)) continue;
-        begin(entity);
-        done.push(await runByChunk(context, entity, unproven));
-      }
-      at.entity = undefined;
-      await transaction(session, async () => {
-        await holdLease(session, context.run);
-        // the checks look at what is complete, and it is complete only if they pass
-        await session.query('select migration.complete_entities($1)', [namesOf(phase)]);
-        await checkPhase(context, session, phase, done, unproven);
-      });
-    } else {
-      await again(context, () => runWhole(context, phase, begin));
-    }
-  } catch (error) {
-    if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
-    context.checkpoint();
-    const message = error instanceof Error ? error.message : String(error);
-    const { entity, started } = at;
-    // a data check blames the phase: all of it is open again
-    const blamed = entity === undefined ? namesOf(phase) : [entity.name];
-    if (!context.dryRun) await noteFailure(context, blamed, started, message);
-    throw new PhaseFailed(phase.name, entity?.name, message, byChunk, error);
-  }
+  await attemptPhase(context, phase, byChunk, (begin) =>
+    byChunk
+      ? runByChunks(context, phase, begin)
+      : inOne(context, (session) => runWhole(context, session, phase, begin)),
+  );
   for (const entity of phase.entities) {
     if (!hasWork(context, entity)) reportIdle(context, entity);
   }
@@ -149,12 +114,53 @@ function reportIdle(context: RunContext, { name, phase }: Entity): void {
   context.report({ entity: name, phase, state: 'done', done: 0, total: 0 });
 }
 
-function namesOf({ entities }: Phase): string[] {
-  return entities.map(({ name }) => name);
+/** Says what is worked at: what is blamed when that fails. Nothing = the phase as a whole. */
+export type Begin = (name?: string) => void;
+
+/**
+ * Runs a phase, or the archive. A law or a statement that fails is entered in the ledger, in a
+ * transaction of its own, unless it is a dry run: what is blamed is open again. Throws PhaseFailed.
+ */
+export async function attemptPhase(
+  context: RunContext,
+  { name, entities }: Checked,
+  committed: boolean,
+  body: (begin: Begin) => Promise<void>,
+): Promise<void> {
+  let at: string | undefined;
+  let started = new Date();
+  const begin = (entity?: string) => {
+    context.checkpoint();
+    at = entity;
+    started = new Date();
+  };
+  try {
+    await body(begin);
+  } catch (error) {
+    if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
+    context.checkpoint();
+    const message = error instanceof Error ? error.message : String(error);
+    const blamed = at === undefined ? entities.map((entity) => entity.name) : [at];
+    if (!context.dryRun) await noteFailure(context, blamed, started, message);
+    throw new PhaseFailed(name, at, message, committed, error);
+  }
 }
 
-/** The failed attempt in the ledger, in a transaction of its own: what is blamed is open again. */
-export async function noteFailure(
+/** One transaction of the run, tried again where time may heal; part of the one of a dry run. */
+export async function inOne(
+  context: RunContext,
+  body: (session: Session) => Promise<Progress[]>,
+): Promise<void> {
+  const [session] = context.sessions;
+  const held = async () => {
+    await holdLease(session, context.run);
+    return body(session);
+  };
+  const done = await again(context, () => (context.dryRun ? held() : transaction(session, held)));
+  for (const progress of done) context.report(progress);
+}
+
+async function noteFailure(
   { run, sessions: [session] }: RunContext,
   blamed: string[],
   started: Date,
@@ -170,45 +176,62 @@ export async function noteFailure(
   });
 }
 
-/** One transaction: a savepoint per entity and per chunk, the link open as long as it is read. */
+/** A savepoint per entity and per chunk, the link open as long as it is read. */
 async function runWhole(
   context: RunContext,
+  session: Session,
   phase: Phase,
-  begin: (entity: Entity) => void,
-): Promise<void> {
-  const [session] = context.sessions;
+  begin: Begin,
+): Promise<Progress[]> {
   const done: Progress[] = [];
-  const body = async (): Promise<void> => {
-    await holdLease(session, context.run);
-    const unproven = await isUnproven(session, phase.name);
-    for (const entity of phase.entities) {
-      if (!hasWork(context, entity)) continue;
-      begin(entity);
-      const work = await startEntity(context, entity, (calls) =>
-        session.batch(['savepoint entity', ...calls]),
-      );
-      for (const chunk of work.chunks) {
-        context.checkpoint();
-        await session.batch([
-          'savepoint chunk',
-          'select migration.await_link()',
-          ...reading(entity, chunk),
-          ...writing(entity, chunk),
-          'release savepoint chunk',
-        ]);
-        advance(context, work, chunk);
-      }
-      done.push(
-        await endEntity(context, work, true, (calls) =>
-          session.batch(['select migration.await_link()', ...calls, 'release savepoint entity']),
-        ),
-      );
+  const unproven = await isUnproven(session, phase.name);
+  for (const entity of phase.entities) {
+    if (!hasWork(context, entity)) continue;
+    begin(entity.name);
+    const work = await startEntity(context, entity, (calls) =>
+      session.batch(['savepoint entity', ...calls]),
+    );
+    for (const chunk of work.chunks) {
+      context.checkpoint();
+      await session.batch([
+        'savepoint chunk',
+        'select migration.await_link()',
+        ...reading(entity, chunk),
+        ...writing(entity, chunk),
+        'release savepoint chunk',
+      ]);
+      advance(context, work, chunk);
     }
-    await closeLink(session);
+    done.push(
+      await endEntity(context, work, true, (calls) =>
+        session.batch(['select migration.await_link()', ...calls, 'release savepoint entity']),
+      ),
+    );
+  }
+  begin();
+  await closeLink(session);
+  await checkPhase(context, session, phase, done, unproven);
+  return done;
+}
+
+/** Every entity chunk by chunk; the checks look at what is complete, and it is only if they pass. */
+async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Promise<void> {
+  const [session] = context.sessions;
+  const unproven = await isUnproven(session, phase.name);
+  const done: Progress[] = [];
+  for (const entity of phase.entities) {
+    if (!hasWork(context, entity)) continue;
+    begin(entity.name);
+    done.push(await runByChunk(context, entity, unproven));
+  }
+  begin();
+  await transaction(session, async () => {
+    await holdLease(session, context.run);
+    await session.query('select migration.complete_entities($1)', [
+      phase.entities.map(({ name }) => name),
+    ]);
     await checkPhase(context, session, phase, done, unproven);
-  };
-  await (context.dryRun ? body() : transaction(session, body));
-  for (const progress of done) context.report(progress);
+  });
 }
 
 /** Chunk by chunk: a transaction that reads, a transaction that writes. */
@@ -319,7 +342,7 @@ function advance(context: RunContext, work: Work, { rows }: Chunk): void {
 }
 
 /** What data checks look at: a phase, or the archive. */
-interface Checked {
+export interface Checked {
   name: string;
   entities: readonly { name: string }[];
 }
@@ -343,8 +366,8 @@ export async function checkPhase(
   const much = total('read') > 0 && total('read') >= CHECKED_SHARE * total('source');
   if (!much && !unproven) return;
   const results = await runChecks(session, context.checks, context.defined, phase.name);
-  await closeLink(session);
   const found = results.filter(({ findings }) => findings > 0);
+  if (found.length === 0) return;
   // rows nobody can read are rejects already; the checks that meet them say nothing of the others
   const unreadable = await hasUnreadable(session, phase);
   const bad = found.filter((result) => !(unreadable && result.unreadable));
@@ -372,22 +395,18 @@ function lineOf({ check, sample, problem }: CheckResult): string {
 
 /** An attempt before this one was interrupted or failed: the checks have yet to pass. */
 export async function isUnproven(session: Session, phase: string): Promise<boolean> {
-  const rows = await session.query(
-    `select from migration.entities where phase = $1 and status = 'partial' limit 1`,
-    [phase],
+  const [row] = await session.query<{ unproven: boolean }>(
+    `select migration.is_unproven(${literal(phase)}) as unproven`,
   );
-  return rows.length > 0;
+  return row?.unproven ?? false;
 }
 
 /** Rows of the phase that could not be read are among its rejects. */
 async function hasUnreadable(session: Session, phase: Checked): Promise<boolean> {
-  const rows = await session.query(
-    `select from migration.rejects as r join migration.entities as e on e.entity = r.entity
-     where e.phase = $1 and r.resolved_run is null and r.sqlstate like '22%'
-       and r.source_row is null limit 1`,
-    [phase.name],
+  const [row] = await session.query<{ unreadable: boolean }>(
+    `select migration.has_unreadable(${literal(phase.name)}) as unreadable`,
   );
-  return rows.length > 0;
+  return row?.unreadable ?? false;
 }
 
 async function touchedRows(context: RunContext, session: Session, phase: Checked): Promise<number> {
@@ -403,7 +422,7 @@ async function touchedRows(context: RunContext, session: Session, phase: Checked
 }
 
 /** Tries again, with growing pauses, what a lock, a deadlock or a serialization failure stopped. */
-export async function again<T>(context: RunContext, body: () => Promise<T>): Promise<T> {
+async function again<T>(context: RunContext, body: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await body();

@@ -198,7 +198,6 @@ async function prepareAndRun(
       plans: new Map(entities.map((plan) => [plan.entity, plan])),
       grown: new Set(),
       full: options.full,
-      removeMany: options.removeMany,
       dryRun,
       sessions,
       checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),

@@ -43,44 +43,35 @@ export interface Summary {
   } | null;
 }
 
+/** What `migration.summary` says of the ledger. */
+interface Known {
+  entities: (Omit<EntitySummary, 'phase' | 'target' | 'changed'> & { file_hash: string | null })[];
+  rejects: Summary['rejects'];
+  lastRun: Summary['lastRun'];
+}
+
 /** Reads the ledger; with a run, the counts of that run only. */
 export async function readSummary(
   session: Session,
   catalog: Catalog,
   run?: number,
 ): Promise<Summary> {
-  const rows = await session.query<Omit<EntitySummary, 'changed'> & { file_hash: string | null }>(
-    `select
-       e.entity, e.phase, e.target, e.file_hash,
-       case when last.status = 'failed' then 'failed' else e.status end as status,
-       d.source, d.inserted, d.updated, d.unchanged, d.kept, d.rejected, d.filtered, d.rows_read as read, d.balanced,
-       extract(epoch from d.finished_at - d.started_at)::float8 as seconds,
-       (select count(*) from migration.gone as g where g.entity = e.entity) as gone,
-       case when last.status = 'failed' then last.error end as error
-     from migration.entities as e
-     left join lateral (
-       select c.status, c.error from migration.control as c
-       where c.entity = e.entity order by c.run desc limit 1
-     ) as last on true
-     left join lateral (
-       select * from migration.control as c
-       where c.entity = e.entity and c.status = 'done' and ($1::bigint is null or c.run = $1)
-       order by c.run desc limit 1
-     ) as d on e.status <> 'new'`,
-    [run ?? null],
+  const [row] = await session.query<{ summary: Known }>(
+    `select migration.summary(${run ?? 'null'}) as summary`,
   );
-  const byName = new Map(rows.map((row) => [row.entity, row]));
+  if (row === undefined) throw new Error('the target answered without a summary');
+  const { entities: known, rejects, lastRun } = row.summary;
+  const byName = new Map(known.map((each) => [each.entity, each]));
   const entities: EntitySummary[] = [];
   const phasesOf = [...catalog.phases, { name: 'archive', entities: catalog.archive }].filter(
     (phase) => phase.entities.length > 0,
   );
   for (const { name: phase, entities: inPhase } of phasesOf) {
     for (const entity of inPhase) {
-      const row = byName.get(entity.name);
-      const { file_hash: fileHash = null, ...known } = row ?? {};
+      const { file_hash: fileHash = null, ...counts } = byName.get(entity.name) ?? {};
       entities.push({
         ...EMPTY,
-        ...known,
+        ...counts,
         entity: entity.name,
         phase,
         target: `${entity.target.schema}.${entity.target.table}`,
@@ -88,15 +79,6 @@ export async function readSummary(
       });
     }
   }
-  const rejects = await session.query<{ entity: string; reason: string; count: number }>(
-    `select r.entity, r.reason, count(*) as count from migration.rejects as r
-     where r.resolved_run is null group by 1, 2 order by 1, 2`,
-  );
-  const [lastRun] = await session.query<NonNullable<Summary['lastRun']>>(
-    `select run, command, status, started_at::text as started,
-       extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at)::float8 as seconds
-     from migration.runs order by run desc limit 1`,
-  );
   const phases = phasesOf.map(({ name }) => ({
     phase: name,
     status: statusOf(entities.filter(({ phase }) => phase === name)),
@@ -108,13 +90,13 @@ export async function readSummary(
   const success = done.length === 0 ? null : wanted === 0 ? 1 : 1 - rowsOf('rejected') / wanted;
   const ok = phases.every(({ status }) => status === 'complete');
   return {
-    verdict: verdictOf(phases, entities, lastRun ?? null),
+    verdict: verdictOf(phases, entities, lastRun),
     ok,
     phases,
     entities,
     rejects,
     success,
-    lastRun: lastRun ?? null,
+    lastRun,
   };
 }
 

@@ -5,7 +5,7 @@ import { type CheckResult, readChecks, runChecks } from '../checks.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { drawLineage, proveCoverage } from '../coverage.ts';
 import { throughLink, transaction } from '../database.ts';
-import { installedHash } from '../ledger.ts';
+import { install, installedHash } from '../ledger.ts';
 import { login, pointLink } from '../link.ts';
 import { note, problems, say, sayJson, words } from '../terminal.ts';
 
@@ -106,6 +106,7 @@ async function dataChecks(
   context: Context,
   checks: ReturnType<typeof readChecks>,
 ): Promise<CheckResult[]> {
+  const catalog = context.catalog();
   const { source } = await context.config();
   const session = await context.session('runner check');
   if ((await installedHash(session)) === undefined) {
@@ -114,10 +115,11 @@ async function dataChecks(
   }
   await login(session, source);
   const body = async () => {
+    await install(session, catalog, (make) => make());
     await pointLink(session, source);
-    const results = await runChecks(session, checks, definedEntities(context.catalog()));
+    const results = await runChecks(session, checks, definedEntities(catalog));
     const open = await session.query<{ entity: string }>(
-      `select entity from migration.entities where status = 'partial' order by phase, entity`,
+      'select entity from migration.incomplete_entities()',
     );
     if (open.length > 0) {
       note(`not looked at, for it is not complete: ${open.map((row) => row.entity).join(', ')}`);

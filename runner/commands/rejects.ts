@@ -1,5 +1,5 @@
 import { type Command, type Context, UsageError } from '../command.ts';
-import { installedHash } from '../ledger.ts';
+import { consult } from '../ledger.ts';
 import { say, sayJson, table } from '../terminal.ts';
 
 export const rejects: Command = {
@@ -14,57 +14,66 @@ export const rejects: Command = {
   run: runCommand,
 };
 
+interface Counted {
+  entity: string;
+  reason: string;
+  kind: string;
+  count: number;
+}
+
+interface Rejected {
+  entity: string;
+  legacy_id: number;
+  reason: string;
+  sqlstate: string | null;
+  constraint_name: string | null;
+  column_name: string | null;
+  first_run: number;
+  source_row: string | null;
+}
+
 async function runCommand(context: Context): Promise<number> {
-  const [entity] = context.positionals;
-  const known = context.catalog().phases.flatMap(({ entities }) => entities);
-  if (entity !== undefined && !known.some(({ name }) => name === entity)) {
+  const [entity = null] = context.positionals;
+  const catalog = context.catalog();
+  const known = catalog.phases.flatMap(({ entities }) => entities);
+  if (entity !== null && !known.some(({ name }) => name === entity)) {
     throw new UsageError(`there is no entity ${entity}`);
   }
+  const limit = limitOf(context.value('limit'));
   const session = await context.session('runner rejects');
-  if ((await installedHash(session)) === undefined) {
-    say('nothing is migrated yet');
-    return 0;
-  }
-  if (!context.has('rows')) {
-    const counts = await session.query<{
-      entity: string;
-      reason: string;
-      kind: string;
-      count: number;
-    }>(
-      `select r.entity, r.reason, r.kind, count(*) as count from migration.rejects as r
-       where r.resolved_run is null and ($1::text is null or r.entity = $1)
-       group by 1, 2, 3 order by 1, 2`,
-      [entity ?? null],
-    );
-    if (context.has('json')) sayJson({ rejects: counts });
-    else if (counts.length === 0) say('no open rejects');
+  const found = await consult(session, catalog, async () =>
+    context.has('rows')
+      ? rowsOf(
+          await session.query<Rejected>('select * from migration.reject_rows($1, $2, $3)', [
+            entity,
+            context.has('show-data'),
+            limit,
+          ]),
+        )
+      : countsOf(
+          await session.query<Counted>('select * from migration.reject_counts($1)', [entity]),
+        ),
+  );
+  if (found === undefined) say('nothing is migrated yet');
+  else if (context.has('json')) sayJson({ rejects: found.rejects });
+  else found.show();
+  return 0;
+}
+
+function countsOf(counts: Counted[]) {
+  const show = () => {
+    if (counts.length === 0) say('no open rejects');
     else
       table(
         ['entity', 'reason', 'by', 'rows'],
         counts.map((r) => [r.entity, r.reason, r.kind, r.count]),
       );
-    return 0;
-  }
-  const rows = await session.query<{
-    entity: string;
-    legacy_id: number;
-    reason: string;
-    sqlstate: string | null;
-    constraint_name: string | null;
-    column_name: string | null;
-    first_run: number;
-    source_row: string | null;
-  }>(
-    `select r.entity, r.legacy_id, r.reason, r.sqlstate, r.constraint_name, r.column_name,
-       r.first_run, case when $2 then r.source_row::text end as source_row
-     from migration.rejects as r
-     where r.resolved_run is null and ($1::text is null or r.entity = $1)
-     order by 1, 2 limit $3`,
-    [entity ?? null, context.has('show-data'), limitOf(context.value('limit'))],
-  );
-  if (context.has('json')) sayJson({ rejects: rows });
-  else {
+  };
+  return { rejects: counts, show };
+}
+
+function rowsOf(rows: Rejected[]) {
+  const show = () => {
     table(
       ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column', 'since run', 'source row'],
       rows.map((r) => [
@@ -78,8 +87,8 @@ async function runCommand(context: Context): Promise<number> {
         r.source_row,
       ]),
     );
-  }
-  return 0;
+  };
+  return { rejects: rows, show };
 }
 
 function limitOf(text: string | undefined): number {

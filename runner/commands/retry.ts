@@ -1,5 +1,5 @@
 import { type Command, type Context, UsageError } from '../command.ts';
-import { installedHash } from '../ledger.ts';
+import { consult } from '../ledger.ts';
 import { say } from '../terminal.ts';
 import { migrate } from './up.ts';
 
@@ -12,22 +12,20 @@ export const retry: Command = {
 };
 
 async function runCommand(context: Context): Promise<number> {
-  const { phases } = context.catalog();
+  const catalog = context.catalog();
+  const { phases } = catalog;
   const [wanted] = context.positionals;
   const known = phases.flatMap(({ entities }) => entities.map(({ name }) => name));
   if (wanted !== undefined && !known.includes(wanted)) {
     throw new UsageError(`there is no entity ${wanted}`);
   }
   const session = await context.session('runner retry');
-  const open =
-    (await installedHash(session)) === undefined
-      ? []
-      : await session.query<{ entity: string }>(
-          'select distinct entity from migration.rejects where resolved_run is null',
-        );
-  const names = open
-    .map(({ entity }) => entity)
-    .filter((name) => [name, undefined].includes(wanted));
+  const open = await consult(session, catalog, () =>
+    session.query<{ entity: string }>('select entity from migration.reject_counts($1)', [
+      wanted ?? null,
+    ]),
+  );
+  const names = (open ?? []).map(({ entity }) => entity);
   if (names.length === 0) {
     say('no open rejects');
     return 0;

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { installedHash } from '../ledger.ts';
+import { consult } from '../ledger.ts';
 import { readSummary, type Summary, summaryJson } from '../summary.ts';
 import { say, sayJson, table, words } from '../terminal.ts';
 
@@ -10,13 +10,14 @@ export const status: Command = {
   options: {},
   run: async (context) => {
     const session = await context.session('runner status');
-    if ((await installedHash(session)) === undefined) {
+    const catalog = context.catalog();
+    const summary = await consult(session, catalog, () => readSummary(session, catalog));
+    if (summary === undefined) {
       const verdict = 'Nothing is migrated yet.';
       if (context.has('json')) sayJson({ verdict, phases: [], entities: [], rejects: [] });
       else say(verdict);
       return 0;
     }
-    const summary = await readSummary(session, context.catalog());
     if (context.has('json')) sayJson(summaryJson(summary));
     else showSummary(summary);
     return 0;

@@ -4,7 +4,7 @@ import { type Command, type Context } from '../command.ts';
 import { agreed, notAgreed } from '../consent.ts';
 import { transaction } from '../database.ts';
 import { keepLock } from '../keeper.ts';
-import { installedHash } from '../ledger.ts';
+import { consult, lendFunctions } from '../ledger.ts';
 import { complain, say, sayJson } from '../terminal.ts';
 
 export const uninstall: Command = {
@@ -23,15 +23,15 @@ async function runCommand(context: Context): Promise<number> {
   const keeper = await keepLock(target, () => {});
   context.onEnd(() => keeper.release());
   const session = await context.session('runner uninstall');
-  if ((await installedHash(session)) === undefined) {
+  const catalog = context.catalog();
+  const removal = await consult(session, catalog, () =>
+    session.query<{ begun: boolean }>('select migration.removal_has_begun() as begun'),
+  );
+  if (removal === undefined) {
     say('nothing is installed');
     return 0;
   }
-  const [removal] = await session.query<{ begun: boolean }>(
-    `select exists (
-       select from migration.schema_change_hashes where folder = 'removal') as begun`,
-  );
-  if (removal?.begun === true) {
+  if (removal[0]?.begun === true) {
     complain(
       'the column removal has begun and its backups are in schema migration; nothing was changed\n' +
         'take it back with `runner schema down --folder removal` first, or keep the ledger',
@@ -51,15 +51,12 @@ async function runCommand(context: Context): Promise<number> {
     return 0;
   }
   const file = context.value('audit') ?? 'audit.jsonl';
-  const events = await session.query<{ line: string }>(
-    'select to_json(e)::text as line from migration.events as e order by e.event',
-  );
-  writeFileSync(file, events.map(({ line }) => `${line}\n`).join(''), { mode: 0o600 });
-  await transaction(session, async () => {
-    await session.query('drop server if exists legacy_source cascade');
-    for (const schema of ['transform', 'legacy', 'legacy_versions', 'ids', 'migration']) {
-      await session.query(`drop schema if exists ${schema} cascade`);
-    }
+  const events = await transaction(session, async () => {
+    await lendFunctions(session, catalog);
+    const lines = await session.query<{ line: string }>('select line from migration.audit_lines()');
+    writeFileSync(file, lines.map(({ line }) => `${line}\n`).join(''), { mode: 0o600 });
+    await session.query('select migration.uninstall()');
+    return lines;
   });
   if (context.has('json')) {
     sayJson({ verdict: 'done', events: events.length, audit: file });

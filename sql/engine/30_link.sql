@@ -28,17 +28,19 @@ begin
 end
 $$;
 
+create or replace function migration.is_link_open() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from pg_user_mappings as m
+    where m.srvname = 'legacy_source' and m.usename = current_user)
+$$;
+
 -- Opens the link where this transaction has not done so yet; waits for it up to lock_timeout.
 create or replace function migration.await_link() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_advisory_xact_lock(20250401, 2);
-  if not exists (
-    select from pg_user_mappings as m
-    where m.srvname = 'legacy_source' and m.usename = current_user)
-  then
-    perform migration.open_link();
-  end if;
+  if not migration.is_link_open() then perform migration.open_link(); end if;
 end
 $$;
 

@@ -363,80 +363,19 @@ language sql set search_path = pg_catalog, pg_temp as $$
   where e.entity = any (names) and e.status <> 'complete'
 $$;
 
-create or replace function migration.archive_basis(source text, hash text) returns text
+-- An attempt before this one was interrupted or failed: the data checks have yet to pass.
+create or replace function migration.is_unproven(of_phase text) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select md5(concat_ws(e'\n', hash, migration.run_option('hashMethod'),
-    migration.definitions(array[source])))
+  select exists (
+    select from migration.entities as e where e.phase = of_phase and e.status = 'partial')
 $$;
 
--- Archive tables, [{name, source, hash}], that have to be called: what decides about them has changed
--- since they were copied (file, comparison, place and definition of the source table, versions of its
--- rows), or an attempt did not come to its end.
-create or replace function migration.changed_archive(defined jsonb) returns table (name text)
+-- Rows of the phase that could not be read are among its rejects.
+create or replace function migration.has_unreadable(of_phase text) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select d.name
-  from jsonb_to_recordset(defined) as d (name text, source text, hash text)
-  where migration.run_option('full') = 'true' or to_regclass(d.name) is null
-    or not exists (
-      select from migration.entities as e
-      join migration.ranges as r on r.entity = e.entity
-      cross join lateral (
-        select coalesce(sum(s.row_count), 0) as rows, coalesce(sum(s.sum_a), 0) as a,
-          coalesce(sum(s.sum_b), 0) as b
-        from migration.sums as s where s.source_table = d.source
-      ) as s
-      where e.entity = d.name and e.status = 'complete'
-        and r.basis = migration.archive_basis(d.source, d.hash)
-        and (r.row_count, r.sum_a, r.sum_b) = (s.rows, s.a, s.b))
-$$;
-
--- An archive table begins: entered, its attempt noted.
-create or replace function migration.start_archive(name text, source text, hash text)
-returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
-begin
-  insert into migration.entities as e (entity, phase, target, source, width, defined_hash)
-  values (name, 'archive', name, source, 0, hash)
-  on conflict (entity) do update set source = excluded.source, defined_hash = excluded.defined_hash
-  where (e.source, e.defined_hash) is distinct from (excluded.source, excluded.defined_hash);
-  insert into migration.control (run, entity, phase, status, file_hash, started_at)
-  values (migration.current_run(), name, 'archive', 'running', hash, clock_timestamp())
-  on conflict (run, entity) do update set status = excluded.status, finished_at = null, error = null;
-end
-$$;
-
--- An archive table is copied: checkpoint and counts.
-create or replace function migration.finish_archive(name text, counts jsonb) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
-declare
-  this_run bigint := migration.current_run();
-  known    migration.entities;
-  rows     bigint := counts ->> 'source';
-  inserts  bigint := counts ->> 'inserted';
-  updates  bigint := counts ->> 'updated';
-begin
-  select e.* into strict known from migration.entities as e where e.entity = name;
-  insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
-    merged, rejected, filtered, run, method)
-  select name, 0, coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
-    coalesce(sum(s.sum_b), 0), migration.archive_basis(known.source, known.defined_hash),
-    rows, rows, 0, 0, this_run, migration.run_option('hashMethod')::integer
-  from migration.sums as s where s.source_table = known.source
-  on conflict (entity, range) do update set row_count = excluded.row_count,
-    sum_a = excluded.sum_a, sum_b = excluded.sum_b, basis = excluded.basis,
-    source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run,
-    method = excluded.method;
-  update migration.control as c set
-    status = 'done', finished_at = clock_timestamp(), balanced = true, error = null,
-    source = rows, inserted = inserts, updated = updates, unchanged = rows - inserts - updates,
-    gone = (counts ->> 'gone')::bigint, rows_read = rows, rejected = 0, filtered = 0
-  where c.run = this_run and c.entity = name;
-  update migration.entities as e set
-    status = 'complete', file_hash = known.defined_hash, completed_run = this_run
-  where e.entity = name;
-  return counts || jsonb_build_object('unchanged', rows - inserts - updates, 'kept', 0,
-    'rejected', 0, 'filtered', 0, 'read', rows);
-end
+  select exists (
+    select from migration.rejects as r
+    join migration.entities as e on e.entity = r.entity
+    where e.phase = of_phase and r.resolved_run is null and r.sqlstate like '22%'
+      and r.source_row is null)
 $$;

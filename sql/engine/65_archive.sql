@@ -1,0 +1,242 @@
+-- The archive: typed, verbatim copies of source tables, keyed by the source's own id. Rows that are
+-- gone from the source go from the copy, too. Rows are compared as text; some of the values are
+-- secrets, so none of them is hashed, rejected, or shown by an error.
+
+-- What decides about a copy but the versions of its rows: its file, the way rows are compared, place
+-- and definition of the source table.
+create or replace function migration.archive_basis(source text, hash text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select md5(concat_ws(e'\n', hash, migration.run_option('hashMethod'),
+    migration.definitions(array[source])))
+$$;
+
+-- Archive tables, [{name, source, hash}], that have to be called: what decides about them has changed
+-- since they were copied, or an attempt did not come to its end.
+create or replace function migration.changed_archive(defined jsonb) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(d.name), '{}')
+  from jsonb_to_recordset(defined) as d (name text, source text, hash text)
+  where migration.run_option('full') = 'true' or to_regclass(d.name) is null
+    or not exists (
+      select from migration.entities as e
+      join migration.ranges as r on r.entity = e.entity
+      cross join lateral (
+        select coalesce(sum(s.row_count), 0) as rows, coalesce(sum(s.sum_a), 0) as a,
+          coalesce(sum(s.sum_b), 0) as b
+        from migration.sums as s where s.source_table = d.source
+      ) as s
+      where e.entity = d.name and e.status = 'complete'
+        and r.basis = migration.archive_basis(d.source, d.hash)
+        and (r.row_count, r.sum_a, r.sum_b) = (s.rows, s.a, s.b))
+$$;
+
+-- Copies a table: creates it as its file says, brings it to what the source has, enters it. The file is
+-- {name, source, hash, file, text, secret}; returns its counts. Leaves the link open.
+create or replace function migration.copy_archive(file jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_nestloop = off set enable_mergejoin = off as $$
+#variable_conflict use_variable
+declare
+  name    text := file ->> 'name';
+  secret  text := file ->> 'secret';
+  source  text := format('legacy.%I', file ->> 'source');
+  columns text[];
+  counts  jsonb;
+begin
+  perform migration.start_archive(name, file ->> 'source', file ->> 'hash');
+  execute file ->> 'text';
+  columns := migration.archive_columns(name);
+  if secret is null then
+    perform migration.refuse_lacking(file ->> 'file', source, columns);
+  else
+    source := migration.open_secret(name, file ->> 'source', secret);
+  end if;
+  perform migration.await_link();
+  counts := migration.refresh_archive(name, source, columns);
+  if secret is not null then
+    perform migration.compare_secret(name, source, columns);
+    execute format('drop foreign table %s', source);
+  end if;
+  return migration.finish_archive(name, counts);
+end
+$$;
+
+-- Its attempt is noted.
+create or replace function migration.start_archive(name text, source text, hash text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into migration.entities as e (entity, phase, target, source, width, defined_hash)
+  values (name, 'archive', name, start_archive.source, 0, hash)
+  on conflict (entity) do update set source = excluded.source, defined_hash = excluded.defined_hash
+  where (e.source, e.defined_hash) is distinct from (excluded.source, excluded.defined_hash);
+  insert into migration.control (run, entity, phase, status, file_hash, started_at)
+  values (migration.current_run(), name, 'archive', 'running', hash, clock_timestamp())
+  on conflict (run, entity) do update set status = excluded.status, finished_at = null, error = null;
+$$;
+
+create or replace function migration.archive_columns(name text) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select array_agg(a.attname::text order by a.attnum)
+  from pg_attribute as a
+  where a.attrelid = to_regclass(name) and a.attnum > 0 and not a.attisdropped
+$$;
+
+-- A copy that has fewer columns than its source is none.
+create or replace function migration.refuse_lacking(file text, source text, columns text[])
+returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  lacking text;
+begin
+  select string_agg(s.name, ', ' order by s.position) into lacking
+  from unnest(migration.archive_columns(source)) with ordinality as s (name, position)
+  where s.name <> all (columns);
+  if lacking is not null then
+    raise exception '%: the source table has %, the copy has not; add the columns to the file, take the archive down and run `up` again',
+      file, lacking using errcode = 'MIG01';
+  end if;
+end
+$$;
+
+-- A foreign table with the key and the one secret column; dropped before the transaction ends.
+create or replace function migration.open_secret(name text, source text, secret text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  opened text := format('legacy.%I', concat(split_part(name, '.', 2), '_secret'));
+begin
+  execute format(
+    'create foreign table %s (id bigint, %I text) server legacy_source'
+    ' options (schema_name ''public'', table_name %L)', opened, secret, source);
+  return opened;
+end
+$$;
+
+-- Removes, updates and inserts what differs; counts what was done. The link is open.
+create or replace function migration.refresh_archive(name text, source text, columns text[])
+returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  list     text;
+  assigned text;
+  before   bigint;
+  gone     bigint;
+  inserted bigint;
+  updated  bigint;
+  rows     bigint;
+  copied   bigint;
+begin
+  select string_agg(format('%I', c.name), ', ' order by c.position),
+    string_agg(format('%1$I = excluded.%1$I', c.name), ', ' order by c.position)
+  into list, assigned
+  from unnest(columns) with ordinality as c (name, position);
+
+  execute format('select count(*) from %s', name) into before;
+  execute format(
+    'delete from %s as a where not exists (select from %s as s where s.id = a.id)', name, source);
+  get diagnostics gone = row_count;
+  perform migration.cap_removals(name, gone, before);
+  execute format($q$
+    with written as (
+      insert into %1$s as a (%3$s) select %3$s from %2$s as s
+      on conflict (id) do update set %4$s where row(%5$s)::text <> row(%6$s)::text
+      returning a.xmax = 0 as new)
+    select count(*) filter (where w.new), count(*) filter (where not w.new) from written as w
+  $q$, name, source, list, assigned, migration.prefixed('a', columns),
+    migration.prefixed('excluded', columns))
+  into inserted, updated;
+
+  execute format('select count(*) from %s', source) into rows;
+  execute format('select count(*) from %s', name) into copied;
+  if copied <> rows then
+    raise exception '% does not balance: % source rows, % kept', name, rows, copied
+      using errcode = 'MIG01';
+  end if;
+  return jsonb_build_object('source', rows, 'inserted', inserted, 'updated', updated, 'gone', gone);
+end
+$$;
+
+-- The data checks cannot reach a secret: it is compared here.
+create or replace function migration.compare_secret(name text, source text, columns text[])
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  other bigint;
+begin
+  execute format($q$
+    select count(*) from %s as s left join %s as a on a.id = s.id
+    where row(%s)::text is distinct from row(%s)::text
+  $q$, source, name, migration.prefixed('a', columns), migration.prefixed('s', columns))
+  into other;
+  if other > 0 then
+    raise exception '%: % rows are not stored as the source has them: a trigger or rule of the table changes them',
+      name, other using errcode = 'MIG01';
+  end if;
+end
+$$;
+
+-- a.id, a.name ...
+create or replace function migration.prefixed(alias text, columns text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(format('%I.%I', alias, c.name), ', ' order by c.position)
+  from unnest(columns) with ordinality as c (name, position)
+$$;
+
+-- The table is copied: checkpoint and counts.
+create or replace function migration.finish_archive(name text, counts jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  this_run bigint := migration.current_run();
+  known    migration.entities;
+  rows     bigint := counts ->> 'source';
+  inserts  bigint := counts ->> 'inserted';
+  updates  bigint := counts ->> 'updated';
+begin
+  select e.* into strict known from migration.entities as e where e.entity = name;
+  insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
+    merged, rejected, filtered, run, method)
+  select name, 0, coalesce(sum(s.row_count), 0), coalesce(sum(s.sum_a), 0),
+    coalesce(sum(s.sum_b), 0), migration.archive_basis(known.source, known.defined_hash),
+    rows, rows, 0, 0, this_run, migration.run_option('hashMethod')::integer
+  from migration.sums as s where s.source_table = known.source
+  on conflict (entity, range) do update set row_count = excluded.row_count,
+    sum_a = excluded.sum_a, sum_b = excluded.sum_b, basis = excluded.basis,
+    source_rows = excluded.source_rows, merged = excluded.merged, run = excluded.run,
+    method = excluded.method;
+  update migration.control as c set
+    status = 'done', finished_at = clock_timestamp(), balanced = true, error = null,
+    source = rows, inserted = inserts, updated = updates, unchanged = rows - inserts - updates,
+    gone = (counts ->> 'gone')::bigint, rows_read = rows, rejected = 0, filtered = 0
+  where c.run = this_run and c.entity = name;
+  update migration.entities as e set
+    status = 'complete', file_hash = known.defined_hash, completed_run = this_run, removed = 0
+  where e.entity = name;
+  return counts || jsonb_build_object('unchanged', rows - inserts - updates, 'kept', 0,
+    'rejected', 0, 'filtered', 0, 'read', rows);
+end
+$$;
+
+-- Drops copies and what the ledger knows of them; returns the number of rows that went.
+create or replace function migration.drop_archive(names text[]) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  name  text;
+  rows  bigint;
+  total bigint := 0;
+begin
+  foreach name in array names loop
+    if to_regclass(name) is not null then
+      execute format('select count(*) from %s', name) into rows;
+      total := total + rows;
+      execute format('drop table %s', name);
+    end if;
+  end loop;
+  delete from migration.ranges as r where r.entity = any (names);
+  delete from migration.entities as e where e.entity = any (names);
+  return total;
+end
+$$;

@@ -1,0 +1,84 @@
+-- The checks are run here: texts of checks/, each a query that returns the rows that offend.
+
+-- Runs checks, [{name, text, through_link}], one after the other and read only, first those that do
+-- not read the source: one of them looks for logins of the source that are left behind. Opens the link
+-- where one reads the source, and closes what it opened. With a phase they look at its entities only
+-- (migration.is_looked_at). An error of a check is its result; no result is a cancelled statement, or
+-- a source that is out of reach: that says nothing of the data.
+-- sample: the first offending rows, as column=value. Checks select keys and counts, no data.
+create or replace function migration.run_checks(
+  checks jsonb, phase text default '', defined jsonb default null)
+returns table (
+  name text, findings bigint, sample text[], code text, message text, hint text)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  each     record;
+  was_open boolean := migration.is_link_open();
+begin
+  perform set_config('migration.phase', phase, true);
+  perform set_config('migration.entities', coalesce(defined::text, ''), true);
+  for each in
+    select c.value ->> 'name' as name, c.value ->> 'text' as text,
+      (c.value -> 'through_link')::boolean as through_link
+    from jsonb_array_elements(checks) with ordinality as c (value, position)
+    order by 3, c.position
+  loop
+    if each.through_link then perform migration.await_link(); end if;
+    return query select each.name, r.* from migration.run_check(each.name, each.text) as r;
+  end loop;
+  if not was_open and migration.is_link_open() then perform migration.close_link(); end if;
+end
+$$;
+
+-- Nested loops over foreign tables, which have no statistics, never end; merge joins take the source's
+-- word for the order of texts, and lose partners.
+create or replace function migration.run_check(
+  name text, query text, out findings bigint, out sample text[], out code text, out message text,
+  out hint text)
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_nestloop = off set enable_mergejoin = off as $$
+#variable_conflict use_variable
+declare
+  found_row record;
+begin
+  findings := 0;
+  sample := '{}';
+  -- both end with this block
+  begin
+    perform set_config('transaction_read_only', 'on', true);
+    for found_row in execute query loop
+      findings := findings + 1;
+      if findings <= 5 then sample := sample || migration.row_text(to_json(found_row)); end if;
+    end loop;
+  exception
+    when sqlclient_unable_to_establish_sqlconnection then raise;
+    when query_canceled then
+      raise exception 'check %: %', name, sqlerrm using errcode = 'query_canceled';
+    when others then
+      findings := 1;
+      sample := '{}';
+      get stacked diagnostics code = returned_sqlstate, message = message_text,
+        hint = pg_exception_hint;
+  end;
+end
+$$;
+
+create or replace function migration.row_text(found json) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(string_agg(concat(c.key, '=', coalesce(c.value, 'null')), ' '
+    order by c.position), '')
+  from json_each_text(found) with ordinality as c (key, value, position)
+$$;
+
+-- Fails where the text of a check does, with the position that an error loses when it is caught.
+-- Reads no row: a cursor that is opened has not been executed.
+create or replace function migration.parse_check(query text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  opened refcursor;
+begin
+  open opened for execute query;
+  close opened;
+end
+$$;

@@ -1,0 +1,119 @@
+-- What a person asks: how things stand, what was refused, what was done. None of this writes but the
+-- last function. Commands that meet the functions of other files in the target lend this file to it,
+-- in a transaction that is rolled back: it needs nothing but the tables of the ledger.
+
+-- a function whose result has changed cannot be replaced
+drop function if exists
+  migration.summary,
+  migration.entity_summaries,
+  migration.reject_counts,
+  migration.reject_rows,
+  migration.incomplete_entities,
+  migration.removal_has_begun,
+  migration.audit_lines,
+  migration.uninstall;
+
+-- What is true of each entity of the ledger: its last attempt, and the counts of the last one that
+-- came to its end, of the one in a run where one is named.
+create or replace function migration.entity_summaries(of_run bigint)
+returns table (
+  entity text, file_hash text, status text, source bigint, inserted bigint, updated bigint,
+  unchanged bigint, kept bigint, rejected bigint, filtered bigint, read bigint, balanced boolean,
+  seconds float8, gone bigint, error text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select e.entity, e.file_hash,
+    case when last.status = 'failed' then 'failed' else e.status end,
+    done.source, done.inserted, done.updated, done.unchanged, done.kept, done.rejected,
+    done.filtered, done.rows_read, done.balanced,
+    extract(epoch from done.finished_at - done.started_at)::float8,
+    (select count(*) from migration.gone as g where g.entity = e.entity),
+    case when last.status = 'failed' then last.error end
+  from migration.entities as e
+  left join lateral (
+    select c.status, c.error from migration.control as c
+    where c.entity = e.entity
+    order by c.run desc limit 1
+  ) as last on true
+  left join lateral (
+    select c.* from migration.control as c
+    where c.entity = e.entity and c.status = 'done' and (of_run is null or c.run = of_run)
+    order by c.run desc limit 1
+  ) as done on e.status <> 'new'
+$$;
+
+-- Open rejects, of one entity or of all.
+create or replace function migration.reject_counts(of_entity text default null)
+returns table (entity text, reason text, kind text, count bigint)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select r.entity, r.reason, r.kind, count(*)
+  from migration.rejects as r
+  where r.resolved_run is null and (of_entity is null or r.entity = of_entity)
+  group by 1, 2, 3
+  order by 1, 2
+$$;
+
+-- The rows themselves; what the source row says only where that is wanted.
+create or replace function migration.reject_rows(of_entity text, with_data boolean, most bigint)
+returns table (
+  entity text, legacy_id bigint, reason text, sqlstate text, constraint_name text,
+  column_name text, first_run bigint, source_row text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select r.entity, r.legacy_id, r.reason, r.sqlstate, r.constraint_name, r.column_name,
+    r.first_run, case when with_data then r.source_row::text end
+  from migration.rejects as r
+  where r.resolved_run is null and (of_entity is null or r.entity = of_entity)
+  order by 1, 2
+  limit most
+$$;
+
+-- All of it: {entities, rejects, lastRun}.
+create or replace function migration.summary(of_run bigint default null) returns json
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select json_build_object(
+    'entities', (
+      select coalesce(json_agg(s), '[]') from migration.entity_summaries(of_run) as s),
+    'rejects', (
+      select coalesce(json_agg(r), '[]')
+      from (
+        select c.entity, c.reason, sum(c.count) as count
+        from migration.reject_counts() as c
+        group by 1, 2
+        order by 1, 2
+      ) as r),
+    'lastRun', (
+      select json_build_object('run', r.run, 'command', r.command, 'status', r.status,
+        'started', r.started_at::text, 'seconds', extract(epoch from
+          coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8)
+      from migration.runs as r
+      order by r.run desc limit 1))
+$$;
+
+-- Entities whose last attempt did not come to its end.
+create or replace function migration.incomplete_entities() returns table (entity text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select e.entity from migration.entities as e where e.status = 'partial' order by e.phase, e.entity
+$$;
+
+-- The column removal keeps its backups in schema migration.
+create or replace function migration.removal_has_begun() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('migration.schema_change_hashes') is null then return false; end if;
+  return exists (select from migration.schema_change_hashes as s where s.folder = 'removal');
+end
+$$;
+
+create or replace function migration.audit_lines() returns table (line text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select to_json(e)::text from migration.events as e order by e.event
+$$;
+
+-- Removes link, views, functions, id maps and ledger, and itself with them. The rows stay, and so does
+-- schema legacy_archive.
+create or replace function migration.uninstall() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  drop server if exists legacy_source cascade;
+  drop schema if exists merge, transform, legacy, legacy_versions, ids, migration cascade;
+end
+$$;
