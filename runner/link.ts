@@ -141,6 +141,11 @@ export async function openLink(session: Session): Promise<void> {
   await session.query('select migration.open_link()');
 }
 
+/** Waits until no other session reads through the link, up to the lock_timeout of the transaction. */
+export async function awaitTurn(session: Session): Promise<void> {
+  await session.query('select migration.await_turn()');
+}
+
 /** Takes the user mapping out again, before the transaction commits. */
 export async function closeLink(session: Session): Promise<void> {
   await session.query('select migration.close_link()');

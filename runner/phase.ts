@@ -6,8 +6,7 @@ import { batch, failureOf, mayRetry, type Session, transaction } from './databas
 import { type Counts, holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
 import type { EntityPlan } from './prepare.ts';
-import { readShapes } from './preflight.ts';
-import { countTouched, isSelfMapped, literal } from './render.ts';
+import { isSelfMapped, literal } from './render.ts';
 
 /** What a run decided before its first phase. */
 export interface RunContext {
@@ -375,7 +374,7 @@ export async function checkPhase(
     context.remark(`${check.file} could not be run: a rejected row cannot be read`);
   }
   if (bad.length === 0) return;
-  const touched = await touchedRows(context, session, phase);
+  const touched = await touchedRows(session, phase);
   // a check that could not be run has found nothing that edits explain
   const fatal = bad.filter(
     ({ check, problem }) => touched === 0 || problem !== undefined || !check.explainedByEdits,
@@ -409,16 +408,11 @@ async function hasUnreadable(session: Session, phase: Checked): Promise<boolean>
   return row?.unreadable ?? false;
 }
 
-async function touchedRows(context: RunContext, session: Session, phase: Checked): Promise<number> {
-  const shapes = await readShapes(session, context.catalog);
-  let touched = 0;
-  for (const { name } of phase.entities) {
-    const shape = shapes.get(name);
-    if (shape === undefined) continue;
-    const [row] = await session.query<{ count: number }>(countTouched(shape));
-    touched += row?.count ?? 0;
-  }
-  return touched;
+async function touchedRows(session: Session, phase: Checked): Promise<number> {
+  const [row] = await session.query<{ rows: number }>('select migration.touched_rows($1) as rows', [
+    phase.name,
+  ]);
+  return row?.rows ?? 0;
 }
 
 /** Tries again, with growing pauses, what a lock, a deadlock or a serialization failure stopped. */

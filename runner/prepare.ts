@@ -4,9 +4,9 @@ import type { Endpoint } from './config.ts';
 import type { Session } from './database.ts';
 import { type Diagnosis, examineSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
-import { buildLink, openPrepared } from './link.ts';
+import { awaitTurn, buildLink, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
-import { literal, mergeTemplate, render } from './render.ts';
+import { literal, render, templatesOf } from './render.ts';
 
 /** What a run has to do for one entity. */
 export interface EntityPlan {
@@ -53,10 +53,9 @@ export async function prepare(
     refuse: (diagnoses: Diagnosis[]) => void;
   },
 ): Promise<Prepared> {
-  const tables = sourceTables(catalog);
-  const files = filesHash(root, catalog);
-  const targets = targetsOf(catalog);
-  const ready = await openPrepared(session, source, { files, tables, targets });
+  const basis = basisOf(root, catalog);
+  const { files, tables, targets } = basis;
+  const ready = await openPrepared(session, source, basis);
   const missing = ready ? [] : (await buildLink(session, source, tables)).missing;
   refuse(await examineSource(session, tables));
   const there = tables.filter((table) => !missing.includes(table));
@@ -88,6 +87,21 @@ export async function prepare(
   };
 }
 
+/**
+ * Opens the link and has views and functions as the files say, for a command that only reads: in
+ * the transaction of the caller, who rolls it back. Returns what does not fit.
+ */
+export async function prepareReading(
+  session: Session,
+  { root, catalog, source }: { root: string; catalog: Catalog; source: Endpoint },
+): Promise<Problem[]> {
+  const basis = basisOf(root, catalog);
+  await awaitTurn(session);
+  if (await openPrepared(session, source, basis)) return catalog.problems;
+  await buildLink(session, source, basis.tables);
+  return build(session, root, catalog);
+}
+
 /** Enters the entities, creates their views, compares them with both sides, renders their functions. */
 async function build(session: Session, root: string, catalog: Catalog): Promise<Problem[]> {
   await session.query('select migration.enter_entities($1::text::jsonb)', [
@@ -95,8 +109,8 @@ async function build(session: Session, root: string, catalog: Catalog): Promise<
   ]);
   const { shapes, problems } = await preflight(session, catalog);
   if (problems.length > 0) return problems;
-  const template = mergeTemplate(root);
-  const functions = [...shapes.values()].map((shape) => render(template, shape));
+  const templates = templatesOf(root);
+  const functions = [...shapes.values()].map((shape) => render(templates, shape));
   await session.query(
     [
       'drop schema merge cascade',
@@ -130,13 +144,22 @@ async function takeSums(session: Session, tables: string[], run: number): Promis
   );
 }
 
+/** What decides whether link, views and functions have to be built. */
+function basisOf(root: string, catalog: Catalog) {
+  return {
+    files: filesHash(root, catalog),
+    tables: sourceTables(catalog),
+    targets: targetsOf(catalog),
+  };
+}
+
 /** Hash of everything in files that link, views and functions are built of. */
 function filesHash(root: string, catalog: Catalog): string {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   return hashOf(
     [
       functionsHash(catalog),
-      mergeTemplate(root),
+      ...templatesOf(root).map(({ text }) => text),
       JSON.stringify(definitionsOf(catalog)),
       ...entities.map(({ hash }) => hash),
       ...catalog.archive.map(({ source }) => source),

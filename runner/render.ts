@@ -30,9 +30,6 @@ export interface Shape {
   width: number;
 }
 
-/** Which keys a statement is about. */
-export type Scope = { kind: 'all' } | { kind: 'range'; from: number; end: number };
-
 /** Who wins when the application changed a row whose source changed too. */
 export type ConflictPolicy = 'source' | 'target';
 
@@ -43,7 +40,7 @@ export type ConflictPolicy = 'source' | 'target';
 export const HASH_METHOD = 2;
 
 /** True when one range holds the whole entity. */
-export function isWhole(shape: Shape): boolean {
+function isWhole(shape: Shape): boolean {
   return shape.entity.source === null || shape.entity.readWhole;
 }
 
@@ -52,34 +49,49 @@ export function isSelfMapped({ name, idMaps }: Entity): boolean {
   return idMaps.includes(name);
 }
 
-const TEMPLATE = 'sql/engine/templates/merge.sql';
+/** A file of `sql/engine/templates`. */
+export interface Template {
+  file: string;
+  text: string;
+}
 
-/** The template, read once per process and root. */
-export function mergeTemplate(root: string): string {
-  return readFileSync(join(root, TEMPLATE), 'utf8');
+/** The templates whose functions every entity has, in the order in which they are made. */
+export function templatesOf(root: string): Template[] {
+  return ['merge.sql', 'verify.sql'].map((name) => {
+    const file = `sql/engine/templates/${name}`;
+    return { file, text: readFileSync(join(root, file), 'utf8') };
+  });
 }
 
 /**
- * The functions `merge.<entity>_*` as they run: the template with the names and column lists of one
- * entity. Throws where the template holds a word that is not in the list of placeholders.
+ * The functions `merge.<entity>_*` as they run: the templates with the names and column lists of one
+ * entity. Throws where one holds a word that is not in the list of placeholders.
  */
-export function render(template: string, shape: Shape): string {
+export function render(templates: Template[], shape: Shape): string {
   const flags = flagsOf(shape);
   const words = wordsOf(shape);
+  return templates.map((template) => renderOne(template, flags, words)).join('\n');
+}
+
+function renderOne(
+  { file, text }: Template,
+  flags: Record<string, boolean>,
+  words: (word: string) => string | undefined,
+): string {
   const kept: string[] = [];
   const open: boolean[] = [];
-  for (const line of template.split('\n')) {
+  for (const line of text.split('\n')) {
     const [, word, flag] = /^\s*-- (if|end if)(?: (.+))?$/.exec(line) ?? [];
     if (word === 'if' && flag !== undefined) {
       const value = flags[flag];
-      if (value === undefined) throw new Error(`${TEMPLATE}: unknown condition ${flag}`);
+      if (value === undefined) throw new Error(`${file}: unknown condition ${flag}`);
       open.push(value);
     } else if (word === 'end if') open.pop();
     else if (open.every(Boolean)) kept.push(line);
   }
   return kept.join('\n').replace(/\{\{([^{}]+)\}\}/g, (_, word: string) => {
     const found = words(word);
-    if (found === undefined) throw new Error(`${TEMPLATE}: unknown placeholder ${word}`);
+    if (found === undefined) throw new Error(`${file}: unknown placeholder ${word}`);
     return found;
   });
 }
@@ -133,6 +145,14 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
     types: () => columns.map((c) => `    ${quoted(c.name)} ${stagedType(c)},`).join('\n'),
     'set from b': () => columns.map((c) => `${quoted(c.name)} = b.${quoted(c.name)}`).join(', '),
     'differs t b': () => differs(shape, 't', 'b'),
+    // each column: its place and name, what the view says, what is stored
+    'pairs v t': () =>
+      columns
+        .map(({ name }, index) => {
+          const text = (from: string) => `${from}.${quoted(name)}::text collate "C"`;
+          return `    (${index}, ${literal(name)}, ${text('v')}, ${text('t')})`;
+        })
+        .join(',\n'),
     'unfiltered e': () => (has.filter ? ' and e.filter is null' : ''),
     adoption: () => equal(entity.adopt),
     // a row that has another unique key of the new one, too, would be in its way
@@ -156,6 +176,10 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
   };
   const parts: [RegExp, (from: string) => string][] = [
     [/^columns of (\w+)$/, (from) => list(`${from}.`)],
+    [
+      /^adopted of (\w+)$/,
+      (from) => entity.adopt.map((name) => `, ${from}.${quoted(name)}`).join(''),
+    ],
     [/^hash of (\w+)$/, (from) => hash(shape, from)],
     [/^missing of (\w+)$/, (from) => optional(has.missing, 'missing', from)],
     [/^reject of (\w+)$/, (from) => optional(has.reject, 'reject', from)],
@@ -177,33 +201,8 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
 }
 
 /** The table of (id, version) of the driving table. */
-export function versionsOf(entity: Entity): string {
+function versionsOf(entity: Entity): string {
   return `legacy_versions.${quoted(entity.source ?? '')}`;
-}
-
-/**
- * The rows of a scope that are not filtered, as a sub-select: legacy_key, the columns, missing,
- * reject. The barrier (offset 0) keeps the planner from computing every expression twice.
- */
-export function viewRows(shape: Shape, scope: Scope): string {
-  const { entity } = shape;
-  return `(
-  select e.legacy_key, ${shape.columns.map((c) => `e.${quoted(c.name)}`).join(', ')},
-    ${shape.has.missing ? 'e.missing' : 'null::text as missing'},
-    ${shape.has.reject ? 'e.reject' : 'null::text as reject'}
-  from transform.${quoted(entity.name)} as e
-  where ${within(scope, 'e.legacy_key')}${shape.has.filter ? ' and e.filter is null' : ''}
-  offset 0
-)`;
-}
-
-/** Rows the application changed or deleted since we wrote them. */
-export function countTouched(shape: Shape): string {
-  return `
-select count(*) as count
-from ids.${quoted(shape.entity.name)} as m
-left join ${targetOf(shape.entity)} as t on t.id = m.id
-where t.id is null or ${hash(shape, 't')} is distinct from m.written_hash`;
 }
 
 /** A name as an identifier. */
@@ -216,11 +215,6 @@ export function literal(text: string): string {
   return text.includes('\\')
     ? `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
     : `'${text.replaceAll("'", "''")}'`;
-}
-
-/** A condition that restricts a key column to the scope. */
-export function within(scope: Scope, column: string): string {
-  return scope.kind === 'all' ? 'true' : `${column} >= ${scope.from} and ${column} < ${scope.end}`;
 }
 
 /** The target table, qualified. */
@@ -239,7 +233,7 @@ export function isText(type: string): boolean {
 }
 
 /** Hash method 2: the columns in the order of the view, each as `comparable` has it. */
-export function hash(shape: Shape, from: string): string {
+function hash(shape: Shape, from: string): string {
   const values = shape.columns.map((column) => comparable(column, from));
   return `hash_record_extended(row(${values.join(', ')}), 0)`;
 }
@@ -250,7 +244,7 @@ function differs(shape: Shape, left: string, right: string): string {
 }
 
 /** A column as it is compared and hashed: two values are equal where their texts are. */
-export function comparable(column: Column, from: string): string {
+function comparable(column: Column, from: string): string {
   const value = `${from}.${quoted(column.name)}`;
   return column.native ? value : `${value}::text collate "C"`;
 }

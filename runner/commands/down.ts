@@ -30,7 +30,7 @@ async function runCommand(context: Context): Promise<number> {
   const [word, ...more] = context.positionals;
   const phase =
     word === 'archive'
-      ? { name: word, entities: [] }
+      ? { name: word }
       : word === undefined
         ? undefined
         : phaseOf(catalog.phases, word);
@@ -51,15 +51,14 @@ async function runCommand(context: Context): Promise<number> {
     return 0;
   }
   await install(session, catalog);
-  const onTop = await phasesOnTop(session, catalog, phase);
+  const onTop = await phasesOnTop(session, phase.name);
   if (onTop.length > 0 && !context.has('cascade')) {
     complain(
-      `${phase.name} carries ${onTop.map(({ name }) => name).join(', ')}; nothing was changed\n` +
+      `${phase.name} carries ${onTop.join(', ')}; nothing was changed\n` +
         'take those down first, or all of them with --cascade',
     );
     return 1;
   }
-  const entities = [phase, ...onTop].flatMap((each) => each.entities);
   let steps: UndoStep[] = [];
   let verdict: Verdict = 'done';
   try {
@@ -69,7 +68,7 @@ async function runCommand(context: Context): Promise<number> {
       steps =
         word === 'archive'
           ? [await undoArchive(session, catalog.archive, run)]
-          : await undo(session, entities, run);
+          : await undo(session, [phase.name, ...onTop]);
       if (!context.has('json')) showSteps(steps);
       verdict = await decide(context, steps);
       if (verdict !== 'done') throw new NotDone();

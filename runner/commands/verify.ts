@@ -1,15 +1,12 @@
-import { openSecret } from '../archive.ts';
-import type { ArchiveTable } from '../catalog.ts';
+import type { Problem } from '../catalog.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
-import type { Endpoint } from '../config.ts';
-import { type Session, throughLink, transaction } from '../database.ts';
-import { installedHash } from '../ledger.ts';
-import { login, openLink, pointLink } from '../link.ts';
-import { HASH_METHOD, quoted, type Shape } from '../render.ts';
-import { readShapes } from '../preflight.ts';
+import { throughLink, transaction } from '../database.ts';
+import { install, installedHash } from '../ledger.ts';
+import { login } from '../link.ts';
+import { prepareReading } from '../prepare.ts';
 import { Interrupted } from '../run.ts';
-import { note, say, sayJson, table, words } from '../terminal.ts';
-import { differences, type EntityFindings, verifyArchive, verifyEntity } from '../verify.ts';
+import { note, problems, say, sayJson, table, words } from '../terminal.ts';
+import { differences, type EntityFindings, verifyAll } from '../verify.ts';
 
 export const verify: Command = {
   name: 'verify',
@@ -22,6 +19,12 @@ export const verify: Command = {
 };
 
 async function runCommand(context: Context): Promise<number> {
+  const catalog = context.catalog();
+  const entities = catalog.phases.flatMap((phase) => phase.entities);
+  const names = context.positionals;
+  const known = [...entities, ...catalog.archive].map(({ name }) => name);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new UsageError(`there is no entity ${unknown.join(', ')}`);
   const { source } = await context.config();
   const session = await context.session('runner verify');
   context.interrupt.cancel = () => {
@@ -32,12 +35,26 @@ async function runCommand(context: Context): Promise<number> {
     return 1;
   }
   await login(session, source);
-  const found = await throughLink(source, () =>
-    transaction(session, () => verifyAll(context, session, source), {
-      commit: false,
-      lockTimeout: '1s',
-    }),
-  );
+  let wrong: Problem[] = [];
+  let found: EntityFindings[] = [];
+  const body = async () => {
+    await install(session, catalog, (make) => make());
+    wrong = await prepareReading(session, { root: context.root, catalog, source });
+    if (wrong.length > 0) return;
+    found = await verifyAll(session, catalog, {
+      names,
+      showData: context.has('show-data'),
+      checkpoint: () => {
+        if (context.interrupt.requested) throw new Interrupted('interrupted');
+      },
+    });
+  };
+  await throughLink(source, () => transaction(session, body, { commit: false, lockTimeout: '1s' }));
+  if (wrong.length > 0) {
+    if (context.has('json')) sayJson({ problems: wrong });
+    else problems(wrong, (file) => entities.find((entity) => entity.file === file)?.text);
+    return 1;
+  }
   if (found.length === 0) {
     note('nothing is migrated yet');
     return 1;
@@ -46,68 +63,6 @@ async function runCommand(context: Context): Promise<number> {
   if (context.has('json')) sayJson({ differences: total, entities: found });
   else show(found, total);
   return total === 0 ? 0 : 1;
-}
-
-async function verifyAll(
-  context: Context,
-  session: Session,
-  source: Endpoint,
-): Promise<EntityFindings[]> {
-  const catalog = context.catalog();
-  const wanted = context.positionals;
-  const done = new Set(
-    (
-      await session.query<{ entity: string }>(
-        `select entity from migration.entities where status <> 'new'`,
-      )
-    ).map(({ entity }) => entity),
-  );
-  await refuseOtherHashes(session);
-  const shapes = await readShapes(session, catalog);
-  const known = [...shapes.keys(), ...catalog.archive.map(({ name }) => name)];
-  const unknown = wanted.filter((name) => !known.includes(name));
-  if (unknown.length > 0) throw new UsageError(`there is no entity ${unknown.join(', ')}`);
-  const isWanted = (name: string) => (wanted.length === 0 ? done.has(name) : wanted.includes(name));
-  const archive = catalog.archive.filter(({ name }) => isWanted(name));
-
-  await pointLink(session, source);
-  await openLink(session);
-  const sources = new Map<ArchiveTable, string>();
-  for (const each of archive) {
-    sources.set(
-      each,
-      each.secret === null ? `legacy.${quoted(each.source)}` : await openSecret(session, each),
-    );
-  }
-  await session.query('set transaction read only');
-  const found: EntityFindings[] = [];
-  for (const [name, shape] of shapes) {
-    if (isWanted(name)) found.push(await verifyOne(context, session, shape));
-  }
-  for (const [each, from] of sources) found.push(await verifyArchive(session, each, from));
-  return found;
-}
-
-/** Hashes of another method say nothing; a ledger of an older release has no column for it. */
-async function refuseOtherHashes(session: Session): Promise<void> {
-  const others = await session.query(
-    `select from migration.ranges as r
-     where coalesce(to_jsonb(r) ->> 'method', '1') <> '${HASH_METHOD}' limit 1`,
-  );
-  if (others.length === 0) return;
-  throw new Error(
-    'the rows were written by another release, which compared them in another way; ' +
-      'run `runner up` first: it compares everything once',
-  );
-}
-
-function verifyOne(context: Context, session: Session, shape: Shape): Promise<EntityFindings> {
-  return verifyEntity(session, shape, {
-    showData: context.has('show-data'),
-    checkpoint: () => {
-      if (context.interrupt.requested) throw new Interrupted('interrupted');
-    },
-  });
 }
 
 function show(found: EntityFindings[], total: number): void {

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import type postgres from 'postgres';
 
 import { testPair, type TestPair } from '../pair.ts';
-import { open, runner, up } from '../runner.ts';
+import { lastLine, open, runner, scratch, touches, up } from '../runner.ts';
 
 type Report = {
   differences: number;
@@ -159,6 +159,61 @@ test('a duplicate', async () => {
     ),
     [`case_messages ${key} duplicate`],
   );
+});
+
+test('the files as they are here are compared, not those of the last run; nothing of them stays', async () => {
+  const project = scratch();
+  const [unreadable, other] = (
+    await target<{ key: number }[]>`
+      select legacy_office_id as key from public.offices order by 1 limit 2`
+  ).map(({ key }) => key);
+  const file = 'sql/1-foundation/10_offices.sql';
+  project.edit(file, (text) =>
+    text
+      .replace(
+        "coalesce(btrim(o.name), '')",
+        `concat(btrim(o.name), left((1 / (o.id - ${unreadable}))::text, 0))`,
+      )
+      .replace(
+        'btrim(o.address) ',
+        `case when o.id = ${other} then 'moved' else btrim(o.address) end`,
+      ),
+  );
+  const before = await touches(target, ['public', 'ids', 'migration']);
+  const ended = await runner(pair, ['verify', '--json'], { root: project.root });
+  const { differences, entities } = reportOf(ended.stdout);
+  assert.is(differences, 2, ended.stderr);
+  assert.equal(
+    entities.flatMap(({ rows }) => rows.map((row) => [row.legacyKey, row.kind, row.columns])),
+    [
+      [unreadable, 'missing', []],
+      [other, 'differs', ['address']],
+    ],
+  );
+  const [merged] = await target<{ rows: number }[]>`
+    select sum(merged)::float8 as rows from migration.ranges where entity = 'offices'`;
+  assert.is(entities.find(({ entity }) => entity === 'offices')?.compared, merged?.rows);
+
+  project.edit(file, (text) => text.replace('o.apt', 'o.flat'));
+  const broken = await runner(pair, ['verify', '--json'], { root: project.root });
+  assert.is(broken.code, 1);
+  const { problems } = lastLine<{ problems: { file: string; message: string }[] }>(broken);
+  assert.equal(
+    problems.map((problem) => `${problem.file} ${problem.message}`),
+    [`${file} column o.flat does not exist`],
+  );
+  assert.equal(await touches(target, ['public', 'ids', 'migration']), before);
+  assert.equal(await found('offices'), []);
+  project.remove();
+});
+
+test('while another session reads through the link: exit 3', async () => {
+  await target.begin(async (sql) => {
+    await sql`select pg_advisory_xact_lock(20250401, 2)`;
+    const { code, stderr } = await runner(pair, ['verify', 'offices']);
+    assert.is(code, 3);
+    assert.match(stderr, 'the link is in use');
+  });
 });
 
 test('a source row that came, changed or went since the last run', async () => {

@@ -1,7 +1,7 @@
 import { parse } from 'libpg-query';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { literal, quoted, within } from '../../runner/render.ts';
+import { literal, quoted } from '../../runner/render.ts';
 
 const HARD = [
   'plain',
@@ -51,11 +51,6 @@ test('names and literals as a person would write them', () => {
   assert.is(quoted('a"b'), '"a""b"');
   assert.is(literal("o'clock"), "'o''clock'");
   assert.is(literal('a\\b'), "E'a\\\\b'");
-});
-
-test('a scope as a condition on a key', () => {
-  assert.is(within({ kind: 'all' }, 'v.id'), 'true');
-  assert.is(within({ kind: 'range', from: 10, end: 20 }, 'v.id'), 'v.id >= 10 and v.id < 20');
 });
 
 test.run();
