@@ -76,6 +76,8 @@ export interface SetupFile {
 export interface Catalog {
   phases: Phase[];
   setup: SetupFile[];
+  /** Files of `sql/engine/templates`: rendered once per entity. */
+  templates: SetupFile[];
   archive: ArchiveTable[];
   problems: Problem[];
 }
@@ -129,11 +131,12 @@ export function readCatalog(root: string): Catalog {
   const problems: Problem[] = [];
   const phases: Phase[] = [];
   const setup: SetupFile[] = [];
+  const templates: SetupFile[] = [];
   const archive: ArchiveTable[] = [];
   if (!existsSync(join(root, 'sql'))) {
     const fix = 'start the runner in the project root';
     problems.push(at('layout', 'sql', 1, 1, 'there is no folder sql', fix));
-    return { phases, setup, archive, problems };
+    return { phases, setup, templates, archive, problems };
   }
 
   const seen: { digits: Map<string, string>; names: Map<string, string> } = {
@@ -143,8 +146,10 @@ export function readCatalog(root: string): Catalog {
   for (const entry of entries(join(root, 'sql'))) {
     const path = `sql/${entry.name}`;
     if (entry.name === ARCHIVE) archive.push(...readArchive(root, problems));
-    else if (entry.name === SETUP) setup.push(...readSetup(root));
-    else if (!entry.isDirectory() || !/^[1-9]-[a-z][a-z0-9_]*$/.test(entry.name)) {
+    else if (entry.name === SETUP) {
+      setup.push(...readFiles(root, `sql/${SETUP}`));
+      templates.push(...readFiles(root, `sql/${SETUP}/templates`));
+    } else if (!entry.isDirectory() || !/^[1-9]-[a-z][a-z0-9_]*$/.test(entry.name)) {
       const fix = 'phases are folders like `2-core`; move it or rename it';
       problems.push(at('layout', path, 1, 1, `${path} is not a phase`, fix));
     } else {
@@ -161,7 +166,7 @@ export function readCatalog(root: string): Catalog {
       });
     }
   }
-  return { phases, setup, archive, problems };
+  return { phases, setup, templates, archive, problems };
 }
 
 /** The phase a person means by `2`, `core` or `2-core`; undefined if there is none. */
@@ -231,11 +236,13 @@ export function blanked(sql: string): string {
   return out + sql.slice(done);
 }
 
-function readSetup(root: string): SetupFile[] {
-  return entries(join(root, 'sql', SETUP))
+/** The SQL files of a folder, in the order of their names. */
+function readFiles(root: string, folder: string): SetupFile[] {
+  if (!existsSync(join(root, folder))) return [];
+  return entries(join(root, folder))
     .filter((entry) => entry.name.endsWith('.sql'))
     .map((entry) => {
-      const file = `sql/${SETUP}/${entry.name}`;
+      const file = `${folder}/${entry.name}`;
       const text = readFileSync(join(root, file), 'utf8');
       return { file, text, hash: hashOf(text) };
     });

@@ -50,9 +50,10 @@ export async function install(
   session: Session,
   catalog: Catalog,
   inOwn: (body: () => Promise<void>) => Promise<void> = (body) => transaction(session, body),
+  known?: Installed,
 ): Promise<void> {
   const hash = setupHash(catalog);
-  if ((await installedHash(session)) === hash) return;
+  if ((known ?? (await installed(session)))?.hash === hash) return;
   await inOwn(async () => {
     await session.query(
       [
@@ -109,18 +110,29 @@ begin
 end
 $found$`;
 
-/** Hash of the installed setup files; undefined before the first run. Throws OtherEdition. */
-export async function installedHash(session: Session): Promise<string | undefined> {
+/** What is installed: hash of its files, and the way to the target that is known to be free of poolers. */
+export interface Installed {
+  hash: string;
+  way: string | null;
+}
+
+/** What is installed; undefined before the first run. Throws OtherEdition. */
+export async function installed(session: Session): Promise<Installed | undefined> {
   const [row] = await session.batch([
     FOUND,
     `select nullif(pg_catalog.current_setting('migration.found'), '')::jsonb as found`,
   ]);
-  const found = row?.['found'] as { hash: string; edition?: number } | null | undefined;
+  const found = row?.['found'] as (Installed & { edition?: number }) | null | undefined;
   if (found === null || found === undefined) return undefined;
   // the first edition did not say
-  const { hash, edition = 1 } = found;
+  const { edition = 1 } = found;
   if (edition !== EDITION) throw new OtherEdition(edition);
-  return hash;
+  return found;
+}
+
+/** Hash of the installed setup files; undefined before the first run. Throws OtherEdition. */
+export async function installedHash(session: Session): Promise<string | undefined> {
+  return (await installed(session))?.hash;
 }
 
 /** What `migration.enter_entities` takes: everything the files say that the engine has to know. */
@@ -156,16 +168,6 @@ export async function startRun(
   const row = rows.find((each) => 'run' in each) as { run: number } | undefined;
   if (row === undefined) throw new Error('the target did not number the run');
   return row.run;
-}
-
-/** The way to the target that the last finished run took: no pooler is in it. */
-export async function knownWay(session: Session): Promise<string | undefined> {
-  if ((await installedHash(session)) === undefined) return undefined;
-  const [row] = await session.query<{ way: string | null }>(
-    `select options ->> 'way' as way from migration.runs where status = 'done'
-     order by run desc limit 1`,
-  );
-  return row?.way ?? undefined;
 }
 
 /** Ends a run, in the caller's transaction. */

@@ -6,7 +6,7 @@ import { type Diagnosis, examineSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
 import { awaitTurn, buildLink, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
-import { literal, render, templatesOf } from './render.ts';
+import { literal, render } from './render.ts';
 
 /** What a run has to do for one entity. */
 export interface EntityPlan {
@@ -53,14 +53,14 @@ export async function prepare(
     refuse: (diagnoses: Diagnosis[]) => void;
   },
 ): Promise<Prepared> {
-  const basis = basisOf(root, catalog);
+  const basis = basisOf(catalog);
   const { files, tables, targets } = basis;
   const ready = await openPrepared(session, source, basis);
   const missing = ready ? [] : (await buildLink(session, source, tables)).missing;
   refuse(await examineSource(session, tables));
   const there = tables.filter((table) => !missing.includes(table));
   for (const line of await takeSums(session, there, run)) remark(line);
-  const problems = ready ? [...catalog.problems] : await build(session, root, catalog);
+  const problems = ready ? [...catalog.problems] : await build(session, catalog);
   if (!ready && problems.length === 0) {
     await session.query(
       `update migration.installed set prepared = migration.prepared_digest($1, $2, $3)`,
@@ -93,24 +93,23 @@ export async function prepare(
  */
 export async function prepareReading(
   session: Session,
-  { root, catalog, source }: { root: string; catalog: Catalog; source: Endpoint },
+  { catalog, source }: { catalog: Catalog; source: Endpoint },
 ): Promise<Problem[]> {
-  const basis = basisOf(root, catalog);
+  const basis = basisOf(catalog);
   await awaitTurn(session);
   if (await openPrepared(session, source, basis)) return catalog.problems;
   await buildLink(session, source, basis.tables);
-  return build(session, root, catalog);
+  return build(session, catalog);
 }
 
 /** Enters the entities, creates their views, compares them with both sides, renders their functions. */
-async function build(session: Session, root: string, catalog: Catalog): Promise<Problem[]> {
+async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
   await session.query('select migration.enter_entities($1::text::jsonb)', [
     JSON.stringify(definitionsOf(catalog)),
   ]);
   const { shapes, problems } = await preflight(session, catalog);
   if (problems.length > 0) return problems;
-  const templates = templatesOf(root);
-  const functions = [...shapes.values()].map((shape) => render(templates, shape));
+  const functions = [...shapes.values()].map((shape) => render(catalog.templates, shape));
   await session.query(
     [
       'drop schema merge cascade',
@@ -145,21 +144,21 @@ async function takeSums(session: Session, tables: string[], run: number): Promis
 }
 
 /** What decides whether link, views and functions have to be built. */
-function basisOf(root: string, catalog: Catalog) {
+function basisOf(catalog: Catalog) {
   return {
-    files: filesHash(root, catalog),
+    files: filesHash(catalog),
     tables: sourceTables(catalog),
     targets: targetsOf(catalog),
   };
 }
 
 /** Hash of everything in files that link, views and functions are built of. */
-function filesHash(root: string, catalog: Catalog): string {
+function filesHash(catalog: Catalog): string {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   return hashOf(
     [
       functionsHash(catalog),
-      ...templatesOf(root).map(({ text }) => text),
+      ...catalog.templates.map(({ hash }) => hash),
       JSON.stringify(definitionsOf(catalog)),
       ...entities.map(({ hash }) => hash),
       ...catalog.archive.map(({ source }) => source),

@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-
-import type { Entity } from './catalog.ts';
+import type { Entity, SetupFile } from './catalog.ts';
 
 /** A target column the view supplies. */
 export interface Column {
@@ -50,18 +47,7 @@ export function isSelfMapped({ name, idMaps }: Entity): boolean {
 }
 
 /** A file of `sql/engine/templates`. */
-export interface Template {
-  file: string;
-  text: string;
-}
-
-/** The templates whose functions every entity has, in the order in which they are made. */
-export function templatesOf(root: string): Template[] {
-  return ['merge.sql', 'verify.sql'].map((name) => {
-    const file = `sql/engine/templates/${name}`;
-    return { file, text: readFileSync(join(root, file), 'utf8') };
-  });
-}
+export type Template = Pick<SetupFile, 'file' | 'text'>;
 
 /**
  * The functions `merge.<entity>_*` as they run: the templates with the names and column lists of one

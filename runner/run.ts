@@ -51,6 +51,8 @@ export interface UpOptions {
   applySchema: (session: Session) => Promise<string[]>;
   report: (progress: Progress) => void;
   remark: (line: string) => void;
+  /** Called when the run is done, with the session that did it. */
+  conclude?: (session: Session, run: number) => Promise<void>;
   interrupt: Interrupt;
 }
 
@@ -146,15 +148,17 @@ async function runWith(
   sessions.push(session);
   refuseIfNotReady(await examineTarget(session, targetSchemas(catalog)));
   // once per way to the target: it takes two more connections
-  const way = wayTo(config.target);
-  if ((await ledger.knownWay(session)) !== way) {
+  const installed = await ledger.installed(session);
+  if (installed?.way !== wayTo(config.target)) {
     refuseIfNotReady([await examinePooler(config.target)]);
   }
   const body = () => prepareAndRun(options, sessions as [Session, ...Session[]], checkpoint);
   if (!options.dryRun) {
-    await ledger.install(session, catalog);
+    await ledger.install(session, catalog, undefined, installed);
     for (const name of await options.applySchema(session)) options.remark(`schema change ${name}`);
-    return body();
+    const done = await body();
+    await options.conclude?.(session, done);
+    return done;
   }
   let run = 0;
   await transaction(

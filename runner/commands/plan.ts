@@ -5,7 +5,7 @@ import { install } from '../ledger.ts';
 import { login } from '../link.ts';
 import { prepare } from '../prepare.ts';
 import { readShapes } from '../preflight.ts';
-import { render, templatesOf } from '../render.ts';
+import { render } from '../render.ts';
 import { runOptions } from '../run.ts';
 import { pendingChanges, previewChanges } from '../schema-pending.ts';
 import { note, problems, say, sayJson, table } from '../terminal.ts';
@@ -75,7 +75,7 @@ async function runCommand(context: Context): Promise<number> {
         if (wanted === undefined) lines = await linesOf(session);
         else {
           const shape = (await readShapes(session, catalog)).get(wanted);
-          if (shape !== undefined) sql = render(templatesOf(context.root), shape);
+          if (shape !== undefined) sql = render(catalog.templates, shape);
         }
       },
       { commit: false },

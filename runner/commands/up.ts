@@ -53,9 +53,9 @@ export async function migrate(
 ): Promise<number> {
   const config = await context.config();
   const dryRun = context.has('dry-run');
-  let run: number;
+  let code = 0;
   try {
-    run = await runUp({
+    await runUp({
       ...what,
       root: context.root,
       config,
@@ -68,6 +68,12 @@ export async function migrate(
       applySchema: (session) => applySchema(context, session),
       report: progressOf(),
       remark: note,
+      conclude: async (session, run) => {
+        code = await showAfter(
+          `run ${run} is done; \`runner status\` shows what became of it`,
+          async () => show(context, await readSummary(session, context.catalog(), run), 0),
+        );
+      },
       interrupt: context.interrupt,
     });
   } catch (error) {
@@ -77,9 +83,7 @@ export async function migrate(
     say('dry run: everything above was rolled back, nothing is changed');
     return 0;
   }
-  return showAfter(`run ${run} is done; \`runner status\` shows what became of it`, async () =>
-    show(context, await summaryOf(context, run), 0),
-  );
+  return code;
 }
 
 /** Applies what is pending. */
@@ -116,13 +120,11 @@ async function failed(context: Context, error: unknown): Promise<number> {
       : 'the phase is rolled back, nothing that this run did in it is in the target; correct the ' +
           'cause and run `up` again',
   );
-  if (context.has('json')) sayJson(summaryJson(await summaryOf(context)));
+  if (context.has('json')) {
+    const session = await context.session('runner status');
+    sayJson(summaryJson(await readSummary(session, context.catalog())));
+  }
   return 1;
-}
-
-async function summaryOf(context: Context, run?: number): Promise<Summary> {
-  const session = await context.session('runner status');
-  return readSummary(session, context.catalog(), run);
 }
 
 function show(context: Context, summary: Summary, code: number): number {

@@ -39,7 +39,7 @@ async function runCommand(context: Context): Promise<number> {
   let found: EntityFindings[] = [];
   const body = async () => {
     await install(session, catalog, (make) => make());
-    wrong = await prepareReading(session, { root: context.root, catalog, source });
+    wrong = await prepareReading(session, { catalog, source });
     if (wrong.length > 0) return;
     found = await verifyAll(session, catalog, {
       names,

@@ -26,6 +26,8 @@ create table if not exists migration.installed (
   edition   integer not null,
   hash      text not null,
   prepared  text,
+  -- way to this database that the last finished run took: no pooler is in it
+  way       text,
   installed timestamptz not null default clock_timestamp()
 );
 

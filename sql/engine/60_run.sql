@@ -30,6 +30,11 @@ begin
   update migration.runs as r
   set status = finish_run.status, finished_at = clock_timestamp(), error = finish_run.error
   where r.run = finish_run.run;
+  if status = 'done' then
+    update migration.installed as i set way = r.options ->> 'way'
+    from migration.runs as r
+    where r.run = finish_run.run and i.way is distinct from r.options ->> 'way';
+  end if;
   perform migration.record_event(run, concat('run ', status),
     jsonb_strip_nulls(jsonb_build_object('error', error)));
 end

@@ -60,7 +60,7 @@ test('the target is gone when the summary is read: exit 4, says that the run is 
 }) =>
   stage.inWorld(async (world) => {
     const proxy = await world.proxy('target');
-    proxy.when(/runner status\0/, 'request', (cut) => cut());
+    proxy.when(/migration\.summary/, 'request', (cut) => cut());
     const runner = world.start({ targetUrl: through(world.urls.targetUrl, proxy.port) });
     await endsWithin(60, runner, 4, /run 1 is done/);
     assert.not.match((await runner.ended).stderr, /nothing was sent|not known/);
