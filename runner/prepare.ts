@@ -41,6 +41,7 @@ export async function prepare(
     catalog,
     source,
     run,
+    checks = true,
     remark,
     refuse,
   }: {
@@ -48,6 +49,8 @@ export async function prepare(
     catalog: Catalog;
     source: Endpoint;
     run: number;
+    /** Run `checks/before` as well. */
+    checks?: boolean;
     remark: (line: string) => void;
     /** Throws where source or target is not as it must be. */
     refuse: (diagnoses: Diagnosis[]) => void;
@@ -67,7 +70,7 @@ export async function prepare(
       [files, tables, targets],
     );
   }
-  problems.push(...(await runBeforeChecks(session, root, remark)));
+  if (checks) problems.push(...(await runBeforeChecks(session, root, remark)));
   if (problems.length > 0) return { problems, entities: [], archive: [] };
   const defined = catalog.archive.map(({ name, source: from, hash }) => ({
     name,

@@ -67,6 +67,7 @@ async function runCommand(context: Context): Promise<number> {
           catalog,
           source: config.source,
           run: 0,
+          checks: false,
           remark: note,
           refuse: () => {},
         });

@@ -331,20 +331,28 @@ begin
 end
 $$;
 
--- Entities of the run that did not have to be called: as they were.
+-- Entities of the run that did not have to be called: as they were, and as the source is now.
 create or replace function migration.enter_idle() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
-  insert into migration.control (run, entity, phase, status, source, unchanged, rejected, filtered,
-    balanced, file_hash, started_at, finished_at)
-  select l.run, e.entity, e.phase, 'done', sum(r.source_rows), sum(r.merged),
-    sum(r.rejected), sum(r.filtered), true, e.file_hash, clock_timestamp(), clock_timestamp()
-  from migration.lease as l
-  join migration.runs as o on o.run = l.run
-  join migration.entities as e on o.options -> 'phases' ? e.phase
-    and (e.position is not null or e.phase = 'archive')
-  join migration.ranges as r on r.entity = e.entity
-  group by l.run, e.entity
-  on conflict do nothing
+  with idle as (
+    insert into migration.control (run, entity, phase, status, source, unchanged, rejected,
+      filtered, balanced, file_hash, started_at, finished_at)
+    select l.run, e.entity, e.phase, 'done', coalesce(sum(r.source_rows), 0),
+      coalesce(sum(r.merged), 0), coalesce(sum(r.rejected), 0), coalesce(sum(r.filtered), 0), true,
+      e.file_hash, clock_timestamp(), clock_timestamp()
+    from migration.lease as l
+    join migration.runs as o on o.run = l.run
+    join migration.entities as e on o.options -> 'phases' ? e.phase
+      and (e.position is not null or e.phase = 'archive')
+    left join migration.ranges as r on r.entity = e.entity
+    where e.status = 'complete'
+    group by l.run, e.entity
+    on conflict do nothing
+    returning run, entity
+  )
+  update migration.entities as e set completed_run = i.run, horizon = r.horizon
+  from idle as i join migration.runs as r on r.run = i.run
+  where e.entity = i.entity
 $$;
 
 -- The failed attempt; what is blamed is open again.
