@@ -97,6 +97,8 @@ function sqlFiles(root: string): string[] {
         .filter((path) => path.endsWith('.sql'))
         .map((path) => `${folder}/${path.replaceAll('\\', '/')}`),
     )
+    // text with placeholders
+    .filter((path) => !path.startsWith('sql/engine/templates/'))
     .toSorted();
 }
 
