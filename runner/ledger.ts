@@ -18,14 +18,6 @@ export interface Counts {
   read: number;
 }
 
-/** The lease was taken by another run: this one must not write any more. */
-export class LeaseLost extends Error {
-  override readonly name = 'LeaseLost';
-  constructor() {
-    super('another runner has taken over; this one stopped before writing');
-  }
-}
-
 /** The ledger of this release. Another number in the target is refused, with the way out. */
 export const EDITION = 2;
 
@@ -63,13 +55,18 @@ begin
 end
 $drop$`;
 
-/** Creates or renews schema migration when the files of sql/engine changed. Throws OtherEdition. */
+/**
+ * Creates or renews schema migration when the files of sql/engine, or the project's own settings,
+ * changed. Throws OtherEdition.
+ */
 export async function install(
   session: Session,
   catalog: Catalog,
   inOwn: (body: () => Promise<void>) => Promise<void> = (body) => transaction(session, body),
 ): Promise<void> {
-  const hash = hashOf(catalog.setup.map((file) => file.hash).join());
+  const { settings, removal } = catalog;
+  const own = JSON.stringify({ sourceSchema: settings.sourceSchema, removal });
+  const hash = hashOf([...catalog.setup.map((file) => file.hash), own].join());
   if ((await installedHash(session)) === hash) return;
   await inOwn(async () => {
     await session.query(
@@ -81,6 +78,7 @@ export async function install(
            installed = clock_timestamp()`,
       ].join(';\n'),
     );
+    await session.query('select migration.enter_settings($1::text::jsonb)', [own]);
   });
 }
 
