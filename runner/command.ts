@@ -101,7 +101,7 @@ export function contextOf(
   const readOrStart = async (): Promise<Config> => {
     if (values['embedded'] !== true) return readConfig(root);
     // loaded on demand: nobody who has databases needs it
-    const { startPair } = await import('./embedded.ts');
+    const { startPair } = await import('./embedded/pair.ts');
     const pair = await startPair({ directory: join(root, '.embedded', 'pair') });
     actions.push(() => pair.stop());
     return readConfig(root, { source: pair.sourceUrl, target: pair.targetUrl });

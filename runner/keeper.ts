@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Endpoint } from './config.ts';
 import { connect, ConnectionLost, type Session } from './database.ts';
+import { question } from './question.ts';
 
 /** Another runner is at work on this target. */
 export class RunnerBusy extends Error {
@@ -84,7 +85,7 @@ export async function keepLock(
 
 async function waitForLock(session: Session, before: string[]): Promise<void> {
   const until = Date.now() + PATIENCE_MS;
-  const attempt = 'select pg_catalog.pg_try_advisory_xact_lock(20250401, 1) as held';
+  const attempt = question('runner_lock');
   let rows = await session.batch([...before, attempt]);
   while (!rows.some((row) => row['held'] === true)) {
     if (Date.now() > until) {

@@ -18,14 +18,6 @@ export interface Counts {
   read: number;
 }
 
-/** The lease was taken by another run: this one must not write any more. */
-export class LeaseLost extends Error {
-  override readonly name = 'LeaseLost';
-  constructor() {
-    super('another runner has taken over; this one stopped before writing');
-  }
-}
-
 /** The ledger of this release. Another number in the target is refused, with the way out. */
 export const EDITION = 2;
 
@@ -45,7 +37,10 @@ export class OtherEdition extends Error {
   }
 }
 
-/** Creates or renews schema migration when the files of sql/engine changed. Throws OtherEdition. */
+/**
+ * Creates or renews schema migration when the files of sql/engine, or the project's own settings,
+ * changed. Throws OtherEdition.
+ */
 export async function install(
   session: Session,
   catalog: Catalog,
@@ -63,11 +58,17 @@ export async function install(
            installed = clock_timestamp()`,
       ].join(';\n'),
     );
+    await session.query('select migration.enter_settings($1::text::jsonb)', [ownOf(catalog)]);
   });
 }
 
-function setupHash({ setup }: Catalog): string {
-  return hashOf(setup.map((file) => file.hash).join());
+function setupHash(catalog: Catalog): string {
+  return hashOf([...catalog.setup.map((file) => file.hash), ownOf(catalog)].join());
+}
+
+/** What is this project's own, as the engine keeps it. */
+function ownOf({ settings, removal }: Catalog): string {
+  return JSON.stringify({ sourceSchema: settings.sourceSchema, removal });
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Endpoint } from './config.ts';
 import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from './database.ts';
 import { literal } from './render.ts';
+import type { Settings } from './settings.ts';
 
 /**
  * What every session in the source runs with: read only, values printed one way, limits on every
@@ -46,6 +47,7 @@ export async function buildLink(
   session: Session,
   source: Endpoint,
   tables: string[],
+  secrets: Settings['secrets'],
 ): Promise<LinkReport> {
   const server = serverOptions(source);
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
@@ -53,7 +55,7 @@ export async function buildLink(
     session,
     source,
     `select migration.build_link(${literal(JSON.stringify(server))}, ${literal(settings)},
-       ${literal(listOf(tables))})`,
+       ${literal(listOf(tables))}, ${literal(JSON.stringify(secrets))})`,
   );
   const [report] = await session.query<{ missing: string[]; version: number }>(
     `select migration.source_version() as version, coalesce((
@@ -134,10 +136,10 @@ function serverOptions(source: Endpoint): Record<string, string> {
 
 /**
  * Opens the link in the transaction of the caller, waiting for it up to the lock_timeout of that
- * transaction. The password is in the catalog until `closeLink` or the end of the transaction.
+ * transaction (MIG03 if another session has it still). The password is in the catalog until `closeLink` or the end of the transaction.
  */
 export async function openLink(session: Session): Promise<void> {
-  await session.query('select pg_catalog.pg_advisory_xact_lock(20250401, 2)');
+  await session.query('select migration.take_link()');
   await session.query('select migration.open_link()');
 }
 

@@ -59,7 +59,9 @@ export async function prepare(
   const basis = basisOf(catalog);
   const { files, tables, targets } = basis;
   const ready = await openPrepared(session, source, basis);
-  const missing = ready ? [] : (await buildLink(session, source, tables)).missing;
+  const missing = ready
+    ? []
+    : (await buildLink(session, source, tables, catalog.settings.secrets)).missing;
   refuse(await examineSource(session, tables));
   const there = tables.filter((table) => !missing.includes(table));
   for (const line of await takeSums(session, there, run)) remark(line);
@@ -101,7 +103,7 @@ export async function prepareReading(
   const basis = basisOf(catalog);
   await awaitTurn(session);
   if (await openPrepared(session, source, basis)) return catalog.problems;
-  await buildLink(session, source, basis.tables);
+  await buildLink(session, source, basis.tables, catalog.settings.secrets);
   return build(session, catalog);
 }
 
@@ -161,6 +163,7 @@ function filesHash(catalog: Catalog): string {
   return hashOf(
     [
       functionsHash(catalog),
+      JSON.stringify(catalog.settings),
       ...catalog.templates.map(({ hash }) => hash),
       JSON.stringify(definitionsOf(catalog)),
       ...entities.map(({ hash }) => hash),

@@ -12,9 +12,9 @@ import {
   removePair,
   startPair,
   type Pair,
-} from '../runner/embedded.ts';
-import type { Major } from '../runner/embedded-binaries.ts';
-import { isAlive } from '../runner/embedded-server.ts';
+} from '../runner/embedded/pair.ts';
+import type { Major } from '../runner/embedded/binaries.ts';
+import { isAlive } from '../runner/embedded/server.ts';
 
 /** A source and a target database of one test's own. */
 export type TestPair = Urls & {

@@ -14,7 +14,7 @@ export const embedded: Command = {
     fresh: { text: 'throw the data of the pair away first' },
   },
   run: async (context) => {
-    const { removePair, startPair } = await import('../embedded.ts');
+    const { removePair, startPair } = await import('../embedded/pair.ts');
     const directory = join(context.root, '.embedded', 'pair');
     const scale = context.value('scale');
     if (scale !== undefined && scale !== 'full' && !(Number(scale) > 0)) {

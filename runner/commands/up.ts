@@ -2,6 +2,7 @@ import { type Phase, phaseOf } from '../catalog.ts';
 import { type Command, type Context, showAfter, UsageError } from '../command.ts';
 import type { ConflictPolicy } from '../render.ts';
 import type { Session } from '../database.ts';
+import { exitCodeOf } from '../outcome.ts';
 import { PhaseFailed } from '../phase.ts';
 import { PreflightFailed, runUp } from '../run.ts';
 import { applyInChild } from '../schema-child.ts';
@@ -124,7 +125,7 @@ async function failed(context: Context, error: unknown): Promise<number> {
     const session = await context.session('runner status');
     sayJson(summaryJson(await readSummary(session, context.catalog())));
   }
-  return 1;
+  return exitCodeOf(error);
 }
 
 function show(context: Context, summary: Summary, code: number): number {

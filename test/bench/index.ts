@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import postgres from 'postgres';
 
-import { removePair, startPair } from '../../runner/embedded.ts';
-import type { Major } from '../../runner/embedded-binaries.ts';
+import { removePair, startPair } from '../../runner/embedded/pair.ts';
+import type { Major } from '../../runner/embedded/binaries.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { values } = parseArgs({

@@ -33,7 +33,7 @@ import type { Context, uvu } from 'uvu';
 import { type Entity, type Phase, readCatalog } from '../../runner/catalog.ts';
 import { connectionOf } from '../../runner/commands/schema.ts';
 import { type Config, parseUrl } from '../../runner/config.ts';
-import { grantReader } from '../../runner/embedded.ts';
+import { grantReader } from '../../runner/embedded/pair.ts';
 import { PreflightFailed, runUp } from '../../runner/run.ts';
 import { applySchemaChanges } from '../../runner/schema.ts';
 import { testPair, type Urls } from '../pair.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { grantReader, loadSource } from '../../runner/embedded.ts';
+import { grantReader, loadSource } from '../../runner/embedded/pair.ts';
 import { dropPair, migrate, preparePair } from '../migrate.ts';
 import type { TestPair, Urls } from '../pair.ts';
 import { open, runner, type Scratch, scratch } from '../runner.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { removeServer, startServer } from '../../runner/embedded-server.ts';
+import { removeServer, startServer } from '../../runner/embedded/server.ts';
 import { startProxy } from '../faults/proxy.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import { type Databases, open, ROOT, runner, startRunner } from '../runner.ts';

@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { removePair, startPair, type Pair } from '../../runner/embedded.ts';
-import { binaries, restoreLinks } from '../../runner/embedded-binaries.ts';
-import { isAlive, removeServer, startServer, type Server } from '../../runner/embedded-server.ts';
+import { removePair, startPair, type Pair } from '../../runner/embedded/pair.ts';
+import { binaries, restoreLinks } from '../../runner/embedded/binaries.ts';
+import { isAlive, removeServer, startServer, type Server } from '../../runner/embedded/server.ts';
 import { testPair } from '../pair.ts';
 
-const EMBEDDED = new URL('../../runner/embedded.ts', import.meta.url).href;
+const EMBEDDED = new URL('../../runner/embedded/pair.ts', import.meta.url).href;
 const ROOT = fileURLToPath(new URL(`../../.embedded/test-${process.pid}/own/`, import.meta.url));
 const PAIR = join(ROOT, 'pair');
 
@@ -240,7 +240,7 @@ test('symbolic links that npm did not create are created, by several at once', a
   assert.is.not(spawnSync(initdb, ['--version']).status, 0);
 
   const code = `
-    import { restoreLinks } from ${JSON.stringify(EMBEDDED.replace('.ts', '-binaries.ts'))};
+    import { restoreLinks } from ${JSON.stringify(EMBEDDED.replace('pair.ts', 'binaries.ts'))};
     restoreLinks(${JSON.stringify(native)});`;
   const others = [1, 2].map(() =>
     once(

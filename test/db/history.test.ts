@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { removeServer, type Server, startServer } from '../../runner/embedded-server.ts';
+import { removeServer, type Server, startServer } from '../../runner/embedded/server.ts';
 import { errorOf, migrate, rowsRead } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import { open, ROOT, type Scratch, tinyProject } from '../runner.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { grantReader, loadSource } from '../../runner/embedded.ts';
+import { grantReader, loadSource } from '../../runner/embedded/pair.ts';
 import { copyRows, migrate, rowsRead } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import {

@@ -8,8 +8,13 @@ import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connect, type Session } from '../../runner/database.ts';
-import { grantReader, loadApplication, loadPlatform, loadSource } from '../../runner/embedded.ts';
-import { type Server, startServer } from '../../runner/embedded-server.ts';
+import {
+  grantReader,
+  loadApplication,
+  loadPlatform,
+  loadSource,
+} from '../../runner/embedded/pair.ts';
+import { type Server, startServer } from '../../runner/embedded/server.ts';
 import { login } from '../../runner/link.ts';
 import { configOf, errorOf } from '../migrate.ts';
 import {

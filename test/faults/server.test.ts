@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { serverAccount } from '../../runner/embedded-binaries.ts';
+import { serverAccount } from '../../runner/embedded/binaries.ts';
 import {
   blockedRunner,
   copyRows,

@@ -8,7 +8,7 @@ import { type Catalog, readCatalog } from '../../runner/catalog.ts';
 import { type Endpoint, parseUrl } from '../../runner/config.ts';
 import { install } from '../../runner/ledger.ts';
 import { connect } from '../../runner/database.ts';
-import { grantReader, loadSource } from '../../runner/embedded.ts';
+import { grantReader, loadSource } from '../../runner/embedded/pair.ts';
 import { runUp, type UpOptions } from '../../runner/run.ts';
 import { testPair, type Urls } from '../pair.ts';
 import { changeSchema, type Databases, open, ROOT } from '../runner.ts';

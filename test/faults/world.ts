@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import { removePair, startPair } from '../../runner/embedded.ts';
-import { labelOf, type Server, startServer } from '../../runner/embedded-server.ts';
+import { removePair, startPair } from '../../runner/embedded/pair.ts';
+import { labelOf, type Server, startServer } from '../../runner/embedded/server.ts';
 import {
   type Databases,
   type Ended,

@@ -104,15 +104,15 @@ test('the project is covered, and every source column is counted once', async ()
   assert.is(open, 0);
 });
 
-test('the reviewed lists are the schemas of the fixtures', async () => {
+test('the reviewed lists are the schemas of the sample', async () => {
   await loadModule();
   const lists = readLists(ROOT);
-  const columns = [...tablesOf('test/fixtures/source/schema.sql')].flatMap(([table, names]) =>
-    names.map((name) => `${table}.${name}`),
+  const columns = [...tablesOf('runner/embedded/sample/source/schema.sql')].flatMap(
+    ([table, names]) => names.map((name) => `${table}.${name}`),
   );
   assert.equal(lists.sourceColumns.map(({ name }) => name).toSorted(), columns.toSorted());
   const tables = [
-    'test/fixtures/target/schema.sql',
+    'runner/embedded/sample/target/schema.sql',
     'schema-changes/additive/20260101000000004_new-tables.sql',
   ].flatMap((file) => [...tablesOf(file).keys()]);
   assert.equal(

@@ -2,8 +2,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
-import { hasBinaries, type Major } from './embedded-binaries.ts';
-import { labelOf, removeServer, startServer, type Server } from './embedded-server.ts';
+import { hasBinaries, type Major } from './binaries.ts';
+import { labelOf, removeServer, startServer, type Server } from './server.ts';
 
 /** Two running servers: a legacy source and a stand-in for the platform. */
 export type Pair = {
@@ -35,7 +35,7 @@ export type PairOptions = {
 /** Which rows the source is filled with; `scale` null = no tables. The same seed, the same rows. */
 export type Sample = { scale: string | null; seed: string };
 
-const FIXTURES = fileURLToPath(new URL('../test/fixtures/', import.meta.url));
+const SAMPLE = fileURLToPath(new URL('sample/', import.meta.url));
 
 /**
  * Starts source and target at once, in `directory`; the first time they are made and filled with
@@ -81,12 +81,12 @@ export function removePair(directory: string): void {
 /** Creates the legacy tables in an empty database and, with a scale, their sample rows. */
 export async function loadSource(adminUrl: string, { scale, seed }: Sample): Promise<void> {
   await connected(adminUrl, async (sql) => {
-    await sql.file(join(FIXTURES, 'source', 'schema.sql'));
+    await sql.file(join(SAMPLE, 'source', 'schema.sql'));
     if (scale !== null) {
       await sql`select set_config('fixture.scale', ${scale}, false),
                        set_config('fixture.seed', ${seed}, false)`;
-      for (const file of readdirSync(join(FIXTURES, 'source', 'generate')).toSorted()) {
-        await sql.file(join(FIXTURES, 'source', 'generate', file));
+      for (const file of readdirSync(join(SAMPLE, 'source', 'generate')).toSorted()) {
+        await sql.file(join(SAMPLE, 'source', 'generate', file));
       }
     }
     await sql`analyze`;
@@ -95,12 +95,12 @@ export async function loadSource(adminUrl: string, { scale, seed }: Sample): Pro
 
 /** Creates what the platform brings (roles, schemas auth and extensions) in one database. */
 export async function loadPlatform(adminUrl: string): Promise<void> {
-  await connected(adminUrl, (sql) => sql.file(join(FIXTURES, 'target', 'supabase.sql')));
+  await connected(adminUrl, (sql) => sql.file(join(SAMPLE, 'target', 'supabase.sql')));
 }
 
 /** Creates the application's tables, as the role `postgres`. */
 export async function loadApplication(targetUrl: string): Promise<void> {
-  await connected(targetUrl, (sql) => sql.file(join(FIXTURES, 'target', 'schema.sql')));
+  await connected(targetUrl, (sql) => sql.file(join(SAMPLE, 'target', 'schema.sql')));
 }
 
 /** Lets `legacy_reader` read a source database, now and later, and do nothing else in it. */

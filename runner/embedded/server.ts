@@ -28,7 +28,7 @@ import {
   temporaryPlace,
   type Account,
   type Major,
-} from './embedded-binaries.ts';
+} from './binaries.ts';
 
 /** A running server on 127.0.0.1. `directory` holds its data, its log and its passwords. */
 export type Server = {
