@@ -22,33 +22,23 @@ const SETTINGS = [
   'tcp_keepalives_count=3',
 ];
 
-/** What the link found on the other side. */
-export interface LinkReport {
-  /** Tables asked for that the source does not have (or the reader may not see). */
-  missing: string[];
-  sourceVersion: number;
-}
-
 /** Gives this session what `open_link` needs; by COPY, so that no statement holds the secret. */
 export async function login(session: Session, source: Endpoint): Promise<void> {
-  await session.query(
-    `drop table if exists pg_temp.link_login;
-     create temporary table link_login (user_name text, secret text)`,
-  );
+  await session.query('select migration.begin_login()');
   await session.copyIn('pg_temp.link_login', [[source.user, source.password.reveal()]]);
 }
 
 /**
  * Makes server, foreign tables and version tables anew, in the transaction of the caller; leaves
  * the link open. Views of schema transform fall with the server and are made again by the caller.
- * Throws CouldNotConnect.
+ * Returns the tables that the source does not have, or the reader may not see. Throws CouldNotConnect.
  */
 export async function buildLink(
   session: Session,
   source: Endpoint,
   tables: string[],
   secrets: Settings['secrets'],
-): Promise<LinkReport> {
+): Promise<string[]> {
   const server = serverOptions(source);
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
   await firstContact(
@@ -57,13 +47,11 @@ export async function buildLink(
     `select migration.build_link(${literal(JSON.stringify(server))}, ${literal(settings)},
        ${literal(listOf(tables))}, ${literal(JSON.stringify(secrets))})`,
   );
-  const [report] = await session.query<{ missing: string[]; version: number }>(
-    `select migration.source_version() as version, coalesce((
-       select array_agg(t order by t) from unnest($1::text[]) as t
-       where to_regclass(concat('legacy.', quote_ident(t))) is null), '{}') as missing`,
+  const [row] = await session.query<{ missing: string[] }>(
+    'select migration.missing_tables($1) as missing',
     [tables],
   );
-  return { missing: report?.missing ?? [], sourceVersion: report?.version ?? 0 };
+  return row?.missing ?? [];
 }
 
 /**

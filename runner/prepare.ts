@@ -1,4 +1,11 @@
-import { type Catalog, functionsHash, hashOf, type Problem, sourceTables } from './catalog.ts';
+import {
+  type Catalog,
+  type Entity,
+  functionsHash,
+  hashOf,
+  type Problem,
+  sourceTables,
+} from './catalog.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Endpoint } from './config.ts';
 import type { Session } from './database.ts';
@@ -6,6 +13,8 @@ import { type Diagnosis, examineSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
 import { awaitTurn, buildLink, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
+import { readerHash, readInChild } from './reader-child.ts';
+import type { Reading } from './reader.ts';
 import { literal, render } from './render.ts';
 
 /** What a run has to do for one entity. */
@@ -59,18 +68,13 @@ export async function prepare(
   const basis = basisOf(catalog);
   const { files, tables, targets } = basis;
   const ready = await openPrepared(session, source, basis);
-  const missing = ready
-    ? []
-    : (await buildLink(session, source, tables, catalog.settings.secrets)).missing;
+  const missing = ready ? [] : await buildLink(session, source, tables, catalog.settings.secrets);
   refuse(await examineSource(session, tables));
   const there = tables.filter((table) => !missing.includes(table));
   for (const line of await takeSums(session, there, run)) remark(line);
   const problems = ready ? [...catalog.problems] : await build(session, catalog);
   if (!ready && problems.length === 0) {
-    await session.query(
-      `update migration.installed set prepared = migration.prepared_digest($1, $2, $3)`,
-      [files, tables, targets],
-    );
+    await session.query('select migration.mark_prepared($1, $2, $3)', [files, tables, targets]);
   }
   if (checks) problems.push(...(await runBeforeChecks(session, root, remark)));
   if (problems.length > 0) return { problems, entities: [], archive: [] };
@@ -82,13 +86,12 @@ export async function prepare(
   const rows = await session.batch([
     `select migration.take_lookups(${run})`,
     'select * from migration.plan_entities()',
-    `select c.name as archive
-     from migration.changed_archive(${literal(JSON.stringify(defined))}) as c`,
+    `select migration.changed_archive(${literal(JSON.stringify(defined))}) as archive`,
   ]);
   return {
     problems,
     entities: rows.filter((row) => 'entity' in row) as unknown as EntityPlan[],
-    archive: rows.flatMap((row) => ('archive' in row ? [String(row['archive'])] : [])),
+    archive: rows.flatMap((row) => ('archive' in row ? (row['archive'] as string[]) : [])),
   };
 }
 
@@ -109,20 +112,18 @@ export async function prepareReading(
 
 /** Enters the entities, creates their views, compares them with both sides, renders their functions. */
 async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
+  const entities = catalog.phases.flatMap((phase) => phase.entities);
+  const readings = await readInChild(entities);
+  const unseen = entities.flatMap((entity, index) => unseenNames(entity, readings[index]));
+  if (unseen.length > 0) return unseen;
   await session.query('select migration.enter_entities($1::text::jsonb)', [
-    JSON.stringify(definitionsOf(catalog)),
+    JSON.stringify(definitionsOf(catalog, readings)),
   ]);
   const { shapes, problems } = await preflight(session, catalog);
   if (problems.length > 0) return problems;
   const functions = [...shapes.values()].map((shape) => render(catalog.templates, shape));
   await session.query(
-    [
-      'drop schema merge cascade',
-      'create schema merge',
-      'revoke all on schema merge from public',
-      ...functions,
-      'revoke execute on all functions in schema merge from public',
-    ].join(';\n'),
+    ['select migration.empty_merge()', ...functions, 'select migration.close_merge()'].join(';\n'),
   );
   return [];
 }
@@ -132,9 +133,8 @@ async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
  * the last run, a sentence each.
  */
 async function takeSums(session: Session, tables: string[], run: number): Promise<string[]> {
-  const rows = await session.query<{ table: string; moved: boolean; redefined: boolean }>(
-    `select source_table as "table", moved, redefined
-     from migration.take_sums($1, $2) order by 1`,
+  const rows = await session.query<{ source_table: string; moved: boolean; redefined: boolean }>(
+    'select * from migration.take_sums($1, $2)',
     [tables, run],
   );
   if (rows.some(({ moved }) => moved)) {
@@ -143,7 +143,7 @@ async function takeSums(session: Session, tables: string[], run: number): Promis
     ];
   }
   return rows.map(
-    ({ table }) =>
+    ({ source_table: table }) =>
       `the source table ${table} is defined differently now: what reads it is compared whole`,
   );
 }
@@ -157,6 +157,29 @@ function basisOf(catalog: Catalog) {
   };
 }
 
+/**
+ * What is known of a file before it is read with the grammar (order, link, phases to take down) are
+ * the names as they are usually written: what the grammar sees has to be among them.
+ */
+function unseenNames(entity: Entity, reading: Reading | undefined): Problem[] {
+  const unseen = [
+    ...(reading?.reads ?? []).flatMap((table) =>
+      entity.reads.includes(table) ? [] : [`legacy.${table}`],
+    ),
+    ...(reading?.idMaps ?? []).flatMap((map) =>
+      entity.idMaps.includes(map) ? [] : [`ids.${map}`],
+    ),
+  ];
+  return unseen.map((name) => ({
+    rule: 'names',
+    file: entity.file,
+    line: 1,
+    column: 1,
+    message: `the view reads ${name}, written in a way that is not recognised`,
+    fix: `write ${name}, in lower case`,
+  }));
+}
+
 /** Hash of everything in files that link, views and functions are built of. */
 function filesHash(catalog: Catalog): string {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
@@ -165,7 +188,8 @@ function filesHash(catalog: Catalog): string {
       functionsHash(catalog),
       JSON.stringify(catalog.settings),
       ...catalog.templates.map(({ hash }) => hash),
-      JSON.stringify(definitionsOf(catalog)),
+      readerHash(),
+      JSON.stringify(definitionsOf(catalog, [])),
       ...entities.map(({ hash }) => hash),
       ...catalog.archive.map(({ source }) => source),
     ].join('\n'),

@@ -46,12 +46,15 @@ export function isSelfMapped({ name, idMaps }: Entity): boolean {
   return idMaps.includes(name);
 }
 
+const PLACEHOLDER = /\{\{([^{}]*)\}\}/g;
+
 /** A file of `sql/engine/templates`. */
 export type Template = Pick<SetupFile, 'file' | 'text'>;
 
 /**
  * The functions `merge.<entity>_*` as they run: the templates with the names and column lists of one
- * entity. Throws where one holds a word that is not in the list of placeholders.
+ * entity. Throws where one holds a word that is not in the list of placeholders, a condition that is
+ * not, or an `-- if` without its end.
  */
 export function render(templates: Template[], shape: Shape): string {
   const flags = flagsOf(shape);
@@ -66,18 +69,27 @@ function renderOne(
 ): string {
   const kept: string[] = [];
   const open: boolean[] = [];
-  for (const line of text.split('\n')) {
-    const [, word, flag] = /^\s*-- (if|end if)(?: (.+))?$/.exec(line) ?? [];
-    if (word === 'if' && flag !== undefined) {
-      const value = flags[flag];
-      if (value === undefined) throw new Error(`${file}: unknown condition ${flag}`);
+  for (const [index, line] of text.split('\n').entries()) {
+    const refuse = (what: string) => new Error(`${file}: line ${index + 1}: ${what}`);
+    const [, word, flag = ''] = /^\s*-- (if|end if)(?: (.+))?$/.exec(line) ?? [];
+    if (word === 'if') {
+      const value = Object.hasOwn(flags, flag) ? flags[flag] : undefined;
+      if (value === undefined) throw refuse(`unknown condition ${flag}`);
       open.push(value);
-    } else if (word === 'end if') open.pop();
-    else if (open.every(Boolean)) kept.push(line);
+    } else if (word === 'end if') {
+      if (open.pop() === undefined) throw refuse('`-- end if` without `-- if`');
+    } else if (open.every(Boolean)) kept.push(line);
   }
-  return kept.join('\n').replace(/\{\{([^{}]+)\}\}/g, (_, word: string) => {
+  if (open.length > 0) throw new Error(`${file}: \`-- if\` without \`-- end if\``);
+  const chosen = kept.join('\n');
+  if (/\{\{|\}\}/.test(chosen.replace(PLACEHOLDER, ''))) {
+    throw new Error(`${file}: two braces that are no placeholder`);
+  }
+  return chosen.replace(PLACEHOLDER, (_, word: string) => {
     const found = words(word);
     if (found === undefined) throw new Error(`${file}: unknown placeholder ${word}`);
+    // it would end the body of the function
+    if (found.includes('$$')) throw new Error(`${file}: a name of ${word} holds $$: ${found}`);
     return found;
   });
 }

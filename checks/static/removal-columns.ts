@@ -1,6 +1,7 @@
 import type { Problem } from '../../runner/catalog.ts';
 import type { RemovedColumn } from '../../runner/settings.ts';
-import { all, offsetOf, problem, type SqlFile } from './sql.ts';
+import { all } from '../../runner/grammar.ts';
+import { offsetOf, problem, type SqlFile } from './sql.ts';
 
 const FOLDER = 'schema-changes/removal/';
 

@@ -294,7 +294,8 @@ begin
       where s.source_table = range.source));
   end loop;
   analyze migration.newer;
-  return query select * from migration.note_definitions(tables);
+  return query
+  select n.source_table, n.moved, n.redefined from migration.note_definitions(tables) as n order by 1;
 end
 $$;
 

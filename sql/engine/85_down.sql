@@ -62,7 +62,7 @@ begin
       select string_agg(c.attname, ', ' order by k.place) as columns,
         string_agg(format('t.%I%s operator(%s.%s) c.%I', p.attname,
           case when p.attcollation <> c.attcollation
-            then concat(' collate ', p.attcollation::regcollation) end,
+            then concat(' collate ', p.attcollation::pg_catalog.regcollation) end,
           o.oprnamespace::regnamespace, o.oprname, c.attname), ' and ' order by k.place) as condition
       from unnest(f.conkey, f.confkey, f.conpfeqop) with ordinality
         as k (child, parent, operator, place)

@@ -156,7 +156,7 @@ test('plan --sql prints the statements of an entity, one after the other', async
   await changeSchema(pair);
   const { stdout } = await succeed(pair, ['plan', '--sql', 'patients']);
   for (const part of [
-    'create temporary table batch',
+    'create temporary table staged',
     'from transform."patients" as e',
     'insert into "public"."patients"',
     'update "public"."patients" as t',
