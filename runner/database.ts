@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import postgres from 'postgres';
 
 import type { Endpoint } from './config.ts';
-import { dial } from './dial.ts';
-import { explainRefusal, type Refusal, type Side } from './unreachable.ts';
+import { dial } from './connection/dial.ts';
+import { explainRefusal, type Refusal, type Side } from './connection/unreachable.ts';
 
 /** One connection of its own; never shared, never reconnected: a lost one stays lost. */
 export interface Session {

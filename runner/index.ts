@@ -12,10 +12,10 @@ import { status } from './commands/status.ts';
 import { uninstall } from './commands/uninstall.ts';
 import { up } from './commands/up.ts';
 import { verify } from './commands/verify.ts';
-import { type Command, contextOf, helpOf } from './command.ts';
-import { exitCodeOf, explanationOf } from './outcome.ts';
-import type { Interrupt } from './run.ts';
-import { complain, note, say } from './terminal.ts';
+import { type Command, contextOf, helpOf } from './commands/command.ts';
+import { exitCodeOf, explanationOf } from './commands/outcome.ts';
+import type { Interrupt } from './engine/run.ts';
+import { complain, note, say } from './terminal/terminal.ts';
 
 const COMMANDS: Command[] = [
   up,

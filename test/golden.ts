@@ -6,10 +6,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readCatalog } from '../runner/catalog.ts';
+import { readCatalog } from '../runner/engine/catalog.ts';
 import { connect, transaction } from '../runner/database.ts';
-import { readShapes } from '../runner/preflight.ts';
-import { render, type Shape } from '../runner/render.ts';
+import { readShapes } from '../runner/engine/preflight.ts';
+import { render, type Shape } from '../runner/engine/render.ts';
 import { configOf, migrate, preparePair } from './migrate.ts';
 import { type Databases, ROOT } from './runner.ts';
 

@@ -1,9 +1,9 @@
 /* `up` in this process: as the runner does it, without the second a new process takes. */
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import { type Phase, readCatalog } from '../runner/catalog.ts';
+import { type Phase, readCatalog } from '../runner/engine/catalog.ts';
 import { type Config, parseUrl } from '../runner/config.ts';
-import { runUp, type UpOptions } from '../runner/run.ts';
+import { runUp, type UpOptions } from '../runner/engine/run.ts';
 import { testPair, type TestPair, type Urls } from './pair.ts';
 import {
   changeSchema,

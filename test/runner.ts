@@ -16,11 +16,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import { readCatalog } from '../runner/catalog.ts';
+import { readCatalog } from '../runner/engine/catalog.ts';
 import { connectionOf } from '../runner/commands/schema.ts';
 import { parseUrl } from '../runner/config.ts';
-import { applySchemaChanges } from '../runner/schema.ts';
-import type { Summary } from '../runner/summary.ts';
+import { applySchemaChanges } from '../runner/schema/changes.ts';
+import type { Summary } from '../runner/engine/summary.ts';
 import type { Urls } from './pair.ts';
 import type { Note } from './run-file.ts';
 

@@ -1,5 +1,5 @@
-import { readCatalog, type Problem } from '../../runner/catalog.ts';
-import { selectOf } from '../../runner/grammar.ts';
+import { readCatalog, type Problem } from '../../runner/engine/catalog.ts';
+import { selectOf } from '../../runner/engine/grammar.ts';
 import { readSql, viewFile, type SqlFile } from '../static/sql.ts';
 import { lineageOf, type How } from './lineage.ts';
 

@@ -1,6 +1,6 @@
 import type { JoinExpr, Node, RangeVar, SelectStmt } from 'libpg-query';
-import type { Problem } from '../../runner/catalog.ts';
-import { selectOf, words } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import { selectOf, words } from '../../runner/engine/grammar.ts';
 import { problem, type SqlFile } from '../static/sql.ts';
 import { nodesIn, partsOf } from './carries.ts';
 

@@ -1,6 +1,6 @@
 import type { CaseExpr, Node } from 'libpg-query';
-import type { Problem } from '../../runner/catalog.ts';
-import { all, words } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import { all, words } from '../../runner/engine/grammar.ts';
 import { problem, type ViewFile } from './sql.ts';
 
 const EXEMPT = ['filter', 'reject'];

@@ -1,5 +1,5 @@
-import type { Problem } from '../../runner/catalog.ts';
-import { all } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import { all } from '../../runner/engine/grammar.ts';
 import { problem, problemAtLine, startOf, type SqlFile } from './sql.ts';
 
 /**

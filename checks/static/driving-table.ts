@@ -1,5 +1,5 @@
-import type { Problem } from '../../runner/catalog.ts';
-import { firstFrom, selectOf } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import { firstFrom, selectOf } from '../../runner/engine/grammar.ts';
 import { offsetOf, problem, type ViewFile } from './sql.ts';
 
 /**

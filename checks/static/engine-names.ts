@@ -1,6 +1,6 @@
 import { parsePlPgSQLSync, parseSync, type Node, type RawStmt } from 'libpg-query';
-import { positionAt, type Problem } from '../../runner/catalog.ts';
-import { all, isObject, words } from '../../runner/grammar.ts';
+import { positionAt, type Problem } from '../../runner/engine/catalog.ts';
+import { all, isObject, words } from '../../runner/engine/grammar.ts';
 import { problem, problemAtLine, startOf, type SqlFile } from './sql.ts';
 
 const FIX = 'write migration.<table>, pg_temp.<table>, public.<type>, extensions.<function>()';

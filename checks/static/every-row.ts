@@ -1,6 +1,6 @@
 import type { JoinExpr, Node, SelectStmt } from 'libpg-query';
-import type { Problem } from '../../runner/catalog.ts';
-import { aggregatesOf, rowClauses, selectOf } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import { aggregatesOf, rowClauses, selectOf } from '../../runner/engine/grammar.ts';
 import { keywordBefore, offsetOf, problem, type ViewFile } from './sql.ts';
 
 const FIX = 'left rows out with the column filter or reject; look up with left joins only';

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCatalog, type Problem } from '../../runner/catalog.ts';
+import { readCatalog, type Problem } from '../../runner/engine/catalog.ts';
 import { adoptColumns } from './adopt-columns.ts';
 import { caseElse } from './case-else.ts';
 import { dataCheck } from './data-check.ts';

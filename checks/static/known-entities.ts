@@ -1,6 +1,6 @@
 import type { Node, SelectStmt } from 'libpg-query';
-import type { Problem } from '../../runner/catalog.ts';
-import { all, selectOf, words } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import { all, selectOf, words } from '../../runner/engine/grammar.ts';
 import { offsetOf, problem, type SqlFile } from './sql.ts';
 
 /** Functions of sql/engine whose first argument is the name of an entity. */

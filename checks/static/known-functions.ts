@@ -1,6 +1,6 @@
-import type { Problem } from '../../runner/catalog.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
 import { isVolatile } from './deterministic.ts';
-import { all, words } from '../../runner/grammar.ts';
+import { all, words } from '../../runner/engine/grammar.ts';
 import { problem, type ViewFile } from './sql.ts';
 
 // Checked: immutable, or stable only by settings that every transaction fixes (TimeZone, DateStyle).

@@ -1,5 +1,5 @@
-import type { Problem } from '../../runner/catalog.ts';
-import { all, words } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import { all, words } from '../../runner/engine/grammar.ts';
 import { keywordBefore, offsetOf, problem, type ViewFile } from './sql.ts';
 
 const COLLECT = ['array_agg', 'string_agg', 'jsonb_agg', 'jsonb_object_agg'];

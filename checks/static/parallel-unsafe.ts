@@ -1,5 +1,5 @@
-import type { Problem } from '../../runner/catalog.ts';
-import { all } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import { all } from '../../runner/engine/grammar.ts';
 import { isComment, problem, tokensOf, type SqlFile } from './sql.ts';
 
 const FIX = 'leave `parallel` out: a function is unsafe where nothing is said';

@@ -1,6 +1,6 @@
-import type { Problem } from '../../runner/catalog.ts';
-import type { RemovedColumn } from '../../runner/settings.ts';
-import { all } from '../../runner/grammar.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
+import type { RemovedColumn } from '../../runner/engine/settings.ts';
+import { all } from '../../runner/engine/grammar.ts';
 import { offsetOf, problem, type SqlFile } from './sql.ts';
 
 const FOLDER = 'schema-changes/removal/';

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Problem } from '../../runner/catalog.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
 import {
   inspectSchemaChange,
   readFolder,
   readProtectedColumns,
   type ProtectedColumn,
-} from '../../runner/schema-files.ts';
-import { SchemaChangeError } from '../../runner/schema-error.ts';
+} from '../../runner/schema/files.ts';
+import { SchemaChangeError } from '../../runner/schema/error.ts';
 
 /** `parses` and `transaction-control` look at these files too, and closer. */
 const TWICE = new Set(['schema-syntax', 'schema-transaction']);

@@ -1,31 +1,31 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { positionAt, type Problem } from '../../runner/catalog.ts';
+import { positionAt, type Problem } from '../../runner/engine/catalog.ts';
 import { literalsOf } from './literals.ts';
 
 /** Files that may hold SQL, and why. Those that are being moved leave the list with their last statement. */
 const STAYS = {
   // the renderer: what depends on the columns of an entity
-  'runner/render.ts': 'the renderer',
+  'runner/engine/render.ts': 'the renderer',
   // schema changes are SQL of their own, run by node-pg-migrate before there is an engine
-  'runner/schema.ts': 'schema changes',
-  'runner/schema-guard.ts': 'schema changes',
+  'runner/schema/changes.ts': 'schema changes',
+  'runner/schema/guard.ts': 'schema changes',
   // what a person is told to run
-  'runner/unreachable.ts': 'advice',
+  'runner/connection/unreachable.ts': 'advice',
 };
 const IS_MOVING = {
-  'runner/checks.ts': 'a call with three arguments',
+  'runner/engine/checks.ts': 'a call with three arguments',
   'runner/commands/check.ts': 'one column of a call',
   'runner/commands/plan.ts': 'to the functions of the plan',
   'runner/commands/retry.ts': 'one column of a call',
   'runner/commands/schema.ts': 'to the functions of the removal',
   'runner/commands/uninstall.ts': 'takes the functions away',
-  'runner/coverage.ts': 'to the functions of the checks',
-  'runner/doctor.ts': 'what a person is told to run',
+  'runner/commands/coverage.ts': 'to the functions of the checks',
+  'runner/engine/doctor.ts': 'what a person is told to run',
   'runner/embedded/pair.ts': 'makes the roles of the embedded pair',
-  'runner/ledger.ts': 'the installation, before there are functions',
-  'runner/preflight.ts': 'words of a message',
-  'runner/removal.ts': 'to the functions of the removal',
+  'runner/engine/ledger.ts': 'the installation, before there are functions',
+  'runner/engine/preflight.ts': 'words of a message',
+  'runner/schema/removal.ts': 'to the functions of the removal',
 };
 const ALLOWED: Record<string, string> = { ...STAYS, ...IS_MOVING };
 

@@ -9,7 +9,7 @@ import {
   type SelectStmt,
   type ViewStmt,
 } from 'libpg-query';
-import { positionAt, type Entity, type Problem } from '../../runner/catalog.ts';
+import { positionAt, type Entity, type Problem } from '../../runner/engine/catalog.ts';
 import {
   isObject,
   loadGrammar,
@@ -18,7 +18,7 @@ import {
   statementsOf,
   targetsOf,
   viewOf,
-} from '../../runner/grammar.ts';
+} from '../../runner/engine/grammar.ts';
 
 /** An SQL file read with the grammar of PostgreSQL. All offsets of the grammar are UTF-8 bytes. */
 export interface SqlFile {

@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/catalog.ts';
+import type { Problem } from '../../runner/engine/catalog.ts';
 import { isComment, problem, startOf, tokensOf, type SqlFile } from './sql.ts';
 
 const FIX = 'take it out: transactions and savepoints belong to the runner';

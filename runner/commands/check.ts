@@ -1,13 +1,13 @@
 import { writeFileSync } from 'node:fs';
 
-import { definedEntities, type Problem } from '../catalog.ts';
-import { type CheckResult, readChecks, runChecks } from '../checks.ts';
-import { type Command, type Context, UsageError } from '../command.ts';
-import { drawLineage, proveCoverage } from '../coverage.ts';
+import { definedEntities, type Problem } from '../engine/catalog.ts';
+import { type CheckResult, readChecks, runChecks } from '../engine/checks.ts';
+import { type Command, type Context, UsageError } from './command.ts';
+import { drawLineage, proveCoverage } from './coverage.ts';
 import { throughLink, transaction } from '../database.ts';
-import { install, installedHash } from '../ledger.ts';
-import { login, pointLink } from '../link.ts';
-import { note, problems, say, sayJson, words } from '../terminal.ts';
+import { install, installedHash } from '../engine/ledger.ts';
+import { login, pointLink } from '../engine/link.ts';
+import { note, problems, say, sayJson, words } from '../terminal/terminal.ts';
 
 /** Reserved among the names of checks: it is no query but a proof over the files and both databases. */
 const COVERAGE = 'coverage';

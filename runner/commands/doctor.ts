@@ -1,5 +1,5 @@
-import { type Catalog, sourceTables, targetSchemas } from '../catalog.ts';
-import { type Command, type Context } from '../command.ts';
+import { type Catalog, sourceTables, targetSchemas } from '../engine/catalog.ts';
+import { type Command, type Context } from './command.ts';
 import type { Config } from '../config.ts';
 import {
   CouldNotConnect,
@@ -15,10 +15,10 @@ import {
   examineSource,
   examineTarget,
   unreachable,
-} from '../doctor.ts';
-import { install } from '../ledger.ts';
-import { buildLink, login } from '../link.ts';
-import { say, sayJson, words } from '../terminal.ts';
+} from '../engine/doctor.ts';
+import { install } from '../engine/ledger.ts';
+import { buildLink, login } from '../engine/link.ts';
+import { say, sayJson, words } from '../terminal/terminal.ts';
 
 export const doctor: Command = {
   name: 'doctor',

@@ -1,11 +1,11 @@
-import { phaseOf } from '../catalog.ts';
-import { type Command, type Context, UsageError } from '../command.ts';
-import { agreed, notAgreed } from '../consent.ts';
+import { phaseOf } from '../engine/catalog.ts';
+import { type Command, type Context, UsageError } from './command.ts';
+import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, transaction } from '../database.ts';
-import { keepLock } from '../keeper.ts';
-import { finishRun, holdLease, install, installedHash, startRun } from '../ledger.ts';
-import { complain, note, say, sayJson, table } from '../terminal.ts';
-import { phasesOnTop, StillReferenced, undo, undoArchive, type UndoStep } from '../undo.ts';
+import { keepLock } from '../engine/lock.ts';
+import { finishRun, holdLease, install, installedHash, startRun } from '../engine/ledger.ts';
+import { complain, note, say, sayJson, table } from '../terminal/terminal.ts';
+import { phasesOnTop, StillReferenced, undo, undoArchive, type UndoStep } from '../engine/down.ts';
 
 export const down: Command = {
   name: 'down',

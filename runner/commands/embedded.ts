@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { type Command, UsageError } from '../command.ts';
-import { say } from '../terminal.ts';
+import { type Command, UsageError } from './command.ts';
+import { say } from '../terminal/terminal.ts';
 
 export const embedded: Command = {
   name: 'embedded',

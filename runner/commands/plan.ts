@@ -1,14 +1,14 @@
-import type { Problem } from '../catalog.ts';
-import { type Command, type Context, UsageError } from '../command.ts';
+import type { Problem } from '../engine/catalog.ts';
+import { type Command, type Context, UsageError } from './command.ts';
 import { type Session, throughLink, transaction } from '../database.ts';
-import { install } from '../ledger.ts';
-import { login } from '../link.ts';
-import { prepare } from '../prepare.ts';
-import { readShapes } from '../preflight.ts';
-import { render } from '../render.ts';
-import { runOptions } from '../run.ts';
-import { pendingChanges, previewChanges } from '../schema-pending.ts';
-import { note, problems, say, sayJson, table } from '../terminal.ts';
+import { install } from '../engine/ledger.ts';
+import { login } from '../engine/link.ts';
+import { prepare } from '../engine/prepare.ts';
+import { readShapes } from '../engine/preflight.ts';
+import { render } from '../engine/render.ts';
+import { runOptions } from '../engine/run.ts';
+import { pendingChanges, previewChanges } from '../schema/pending.ts';
+import { note, problems, say, sayJson, table } from '../terminal/terminal.ts';
 
 export const plan: Command = {
   name: 'plan',

@@ -1,6 +1,6 @@
-import { type Command, type Context, UsageError } from '../command.ts';
-import { consult } from '../ledger.ts';
-import { say, sayJson, table } from '../terminal.ts';
+import { type Command, type Context, UsageError } from './command.ts';
+import { consult } from '../engine/ledger.ts';
+import { say, sayJson, table } from '../terminal/terminal.ts';
 
 export const rejects: Command = {
   name: 'rejects',

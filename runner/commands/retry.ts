@@ -1,6 +1,6 @@
-import { type Command, type Context, UsageError } from '../command.ts';
-import { consult } from '../ledger.ts';
-import { say } from '../terminal.ts';
+import { type Command, type Context, UsageError } from './command.ts';
+import { consult } from '../engine/ledger.ts';
+import { say } from '../terminal/terminal.ts';
 import { migrate } from './up.ts';
 
 export const retry: Command = {

@@ -1,18 +1,18 @@
-import { type Command, type Context, showAfter, UsageError } from '../command.ts';
+import { type Command, type Context, showAfter, UsageError } from './command.ts';
 import type { Endpoint } from '../config.ts';
-import { agreed, notAgreed } from '../consent.ts';
+import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, CouldNotConnect, type Session, tlsOf } from '../database.ts';
-import { keepLock, RunnerBusy } from '../keeper.ts';
-import { install, installedHash } from '../ledger.ts';
-import { LAST_PHASE, readRemoval, unfinishedEntities } from '../removal.ts';
-import { type CodeUse, findCodeUses } from '../removal-code.ts';
-import { Interrupted } from '../run.ts';
-import type { ApplyOptions, SchemaStatus } from '../schema.ts';
-import type { Connection } from '../schema-client.ts';
-import { SchemaChangeError } from '../schema-error.ts';
-import type { Folder } from '../schema-files.ts';
-import { showCode, showFiles, showRemoval } from '../schema-report.ts';
-import { complain, note, problems, say, sayJson } from '../terminal.ts';
+import { keepLock, RunnerBusy } from '../engine/lock.ts';
+import { install, installedHash } from '../engine/ledger.ts';
+import { LAST_PHASE, readRemoval, unfinishedEntities } from '../schema/removal.ts';
+import { type CodeUse, findCodeUses } from '../schema/removal-code.ts';
+import { Interrupted } from '../engine/run.ts';
+import type { ApplyOptions, SchemaStatus } from '../schema/changes.ts';
+import type { Connection } from '../schema/client.ts';
+import { SchemaChangeError } from '../schema/error.ts';
+import type { Folder } from '../schema/files.ts';
+import { showCode, showFiles, showRemoval } from '../schema/report.ts';
+import { complain, note, problems, say, sayJson } from '../terminal/terminal.ts';
 
 export const schema: Command = {
   name: 'schema',
@@ -136,7 +136,7 @@ async function apply(
   hooks: Pick<ApplyOptions, 'afterBegin'>,
 ): Promise<number> {
   const { target } = await context.config();
-  const { applySchemaChanges } = await import('../schema.ts');
+  const { applySchemaChanges } = await import('../schema/changes.ts');
   const to = context.value('to');
   const stop = () => {
     if (context.interrupt.requested) throw new Interrupted('interrupted');
@@ -226,7 +226,7 @@ async function codeUses(context: Context, session: Session): Promise<CodeUse[]> 
 
 async function readStatus(context: Context, folder: Folder): Promise<SchemaStatus> {
   const { target } = await context.config();
-  const { schemaStatus } = await import('../schema.ts');
+  const { schemaStatus } = await import('../schema/changes.ts');
   try {
     return await schemaStatus({ connection: connectionOf(target), root: context.root, folder });
   } catch (error) {

@@ -1,7 +1,7 @@
-import type { Command } from '../command.ts';
-import { consult } from '../ledger.ts';
-import { readSummary, type Summary, summaryJson } from '../summary.ts';
-import { say, sayJson, table, words } from '../terminal.ts';
+import type { Command } from './command.ts';
+import { consult } from '../engine/ledger.ts';
+import { readSummary, type Summary, summaryJson } from '../engine/summary.ts';
+import { say, sayJson, table, words } from '../terminal/terminal.ts';
 
 export const status: Command = {
   name: 'status',

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 
-import { type Command, type Context } from '../command.ts';
-import { agreed, notAgreed } from '../consent.ts';
+import { type Command, type Context } from './command.ts';
+import { agreed, notAgreed } from './consent.ts';
 import { transaction } from '../database.ts';
-import { keepLock } from '../keeper.ts';
-import { consult, lendFunctions } from '../ledger.ts';
-import { complain, say, sayJson } from '../terminal.ts';
+import { keepLock } from '../engine/lock.ts';
+import { consult, lendFunctions } from '../engine/ledger.ts';
+import { complain, say, sayJson } from '../terminal/terminal.ts';
 
 export const uninstall: Command = {
   name: 'uninstall',

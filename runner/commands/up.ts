@@ -1,14 +1,14 @@
-import { type Phase, phaseOf } from '../catalog.ts';
-import { type Command, type Context, showAfter, UsageError } from '../command.ts';
-import type { ConflictPolicy } from '../render.ts';
+import { type Phase, phaseOf } from '../engine/catalog.ts';
+import { type Command, type Context, showAfter, UsageError } from './command.ts';
+import type { ConflictPolicy } from '../engine/render.ts';
 import type { Session } from '../database.ts';
-import { exitCodeOf } from '../outcome.ts';
-import { PhaseFailed } from '../phase.ts';
-import { PreflightFailed, runUp } from '../run.ts';
-import { applyInChild } from '../schema-child.ts';
-import { pendingChanges } from '../schema-pending.ts';
-import { readSummary, type Summary, summaryJson } from '../summary.ts';
-import { complain, note, problems, progressOf, say, sayJson } from '../terminal.ts';
+import { exitCodeOf } from './outcome.ts';
+import { PhaseFailed } from '../engine/phase.ts';
+import { PreflightFailed, runUp } from '../engine/run.ts';
+import { applyInChild } from '../schema/child.ts';
+import { pendingChanges, previewChanges } from '../schema/pending.ts';
+import { readSummary, type Summary, summaryJson } from '../engine/summary.ts';
+import { complain, note, problems, progressOf, say, sayJson } from '../terminal/terminal.ts';
 import { connectionOf } from './schema.ts';
 import { showSummary } from './status.ts';
 
@@ -67,6 +67,7 @@ export async function migrate(
       policy: policyOf(context.value('on-conflict')),
       removeMany: context.has('yes'),
       applySchema: (session) => applySchema(context, session),
+      previewSchema: (session) => previewChanges(session, context.root),
       report: progressOf(),
       remark: note,
       conclude: async (session, run) => {

@@ -1,12 +1,12 @@
-import type { Problem } from '../catalog.ts';
-import { type Command, type Context, UsageError } from '../command.ts';
+import type { Problem } from '../engine/catalog.ts';
+import { type Command, type Context, UsageError } from './command.ts';
 import { throughLink, transaction } from '../database.ts';
-import { install, installedHash } from '../ledger.ts';
-import { login } from '../link.ts';
-import { prepareReading } from '../prepare.ts';
-import { Interrupted } from '../run.ts';
-import { note, problems, say, sayJson, table, words } from '../terminal.ts';
-import { differences, type EntityFindings, verifyAll } from '../verify.ts';
+import { install, installedHash } from '../engine/ledger.ts';
+import { login } from '../engine/link.ts';
+import { prepareReading } from '../engine/prepare.ts';
+import { Interrupted } from '../engine/run.ts';
+import { note, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
+import { differences, type EntityFindings, verifyAll } from '../engine/verify.ts';
 
 export const verify: Command = {
   name: 'verify',

@@ -30,12 +30,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
 import type { Context, uvu } from 'uvu';
-import { type Entity, type Phase, readCatalog } from '../../runner/catalog.ts';
+import { type Entity, type Phase, readCatalog } from '../../runner/engine/catalog.ts';
 import { connectionOf } from '../../runner/commands/schema.ts';
 import { type Config, parseUrl } from '../../runner/config.ts';
 import { grantReader } from '../../runner/embedded/pair.ts';
-import { PreflightFailed, runUp } from '../../runner/run.ts';
-import { applySchemaChanges } from '../../runner/schema.ts';
+import { PreflightFailed, runUp } from '../../runner/engine/run.ts';
+import { applySchemaChanges } from '../../runner/schema/changes.ts';
 import { testPair, type Urls } from '../pair.ts';
 
 type Text = Record<string, string>;

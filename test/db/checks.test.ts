@@ -6,11 +6,11 @@ import postgres from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-import { definedEntities, readCatalog } from '../../runner/catalog.ts';
-import { type CheckResult, readChecks, runChecks } from '../../runner/checks.ts';
+import { definedEntities, readCatalog } from '../../runner/engine/catalog.ts';
+import { type CheckResult, readChecks, runChecks } from '../../runner/engine/checks.ts';
 import { readConfig } from '../../runner/config.ts';
 import { connect, type Session, transaction } from '../../runner/database.ts';
-import { login } from '../../runner/link.ts';
+import { login } from '../../runner/engine/link.ts';
 import { testPair, type TestPair } from '../pair.ts';
 
 interface Context {

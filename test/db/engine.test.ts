@@ -2,9 +2,9 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readCatalog } from '../../runner/catalog.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
 import { connect } from '../../runner/database.ts';
-import { install, OtherEdition } from '../../runner/ledger.ts';
+import { install, OtherEdition } from '../../runner/engine/ledger.ts';
 import { configOf, errorOf } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import { open, ROOT } from '../runner.ts';

@@ -3,7 +3,7 @@ import type { Sql } from 'postgres';
 import type { uvu } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Major } from '../../runner/embedded/binaries.ts';
-import { readCatalog } from '../../runner/catalog.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
 import {
   copyRows,
   dropPair,

@@ -2,11 +2,11 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { definedEntities, readCatalog } from '../../runner/catalog.ts';
-import { type CheckResult, readChecks, runChecks } from '../../runner/checks.ts';
+import { definedEntities, readCatalog } from '../../runner/engine/catalog.ts';
+import { type CheckResult, readChecks, runChecks } from '../../runner/engine/checks.ts';
 import { connect, transaction } from '../../runner/database.ts';
-import { login } from '../../runner/link.ts';
-import { PhaseFailed } from '../../runner/phase.ts';
+import { login } from '../../runner/engine/link.ts';
+import { PhaseFailed } from '../../runner/engine/phase.ts';
 import { configOf, dropPair, errorOf, migrate, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
 import { ROOT, runner, scratch, succeed } from '../runner.ts';

@@ -4,7 +4,7 @@ import type { Sql } from 'postgres';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hasBinaries } from '../../runner/embedded/binaries.ts';
-import type { Summary } from '../../runner/summary.ts';
+import type { Summary } from '../../runner/engine/summary.ts';
 import { testPair } from '../pair.ts';
 import { type Databases, dumpRows, open, runner, sameDump, up } from '../runner.ts';
 

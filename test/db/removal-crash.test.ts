@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-import { SchemaChangeError } from '../../runner/schema-error.ts';
+import { SchemaChangeError } from '../../runner/schema/error.ts';
 import { type Proxy, startProxy } from '../faults/proxy.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import {

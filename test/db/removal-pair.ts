@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 
 import { Client } from 'pg';
 
-import { readCatalog } from '../../runner/catalog.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
 import { type Endpoint, parseUrl } from '../../runner/config.ts';
 import { connect } from '../../runner/database.ts';
-import { install } from '../../runner/ledger.ts';
-import { applySchemaChanges } from '../../runner/schema.ts';
-import { SchemaChangeError } from '../../runner/schema-error.ts';
-import type { ApplyOptions } from '../../runner/schema.ts';
+import { install } from '../../runner/engine/ledger.ts';
+import { applySchemaChanges } from '../../runner/schema/changes.ts';
+import { SchemaChangeError } from '../../runner/schema/error.ts';
+import type { ApplyOptions } from '../../runner/schema/changes.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 

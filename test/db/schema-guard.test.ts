@@ -6,8 +6,8 @@ import type { Client } from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-import { applySchemaChanges } from '../../runner/schema.ts';
-import type { ApplyOptions } from '../../runner/schema.ts';
+import { applySchemaChanges } from '../../runner/schema/changes.ts';
+import type { ApplyOptions } from '../../runner/schema/changes.ts';
 import { startProxy } from '../faults/proxy.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import { connected, failure, installSetup, ROOT } from './removal-pair.ts';

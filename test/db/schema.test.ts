@@ -8,9 +8,9 @@ import { Client } from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-import { SchemaChangeError } from '../../runner/schema-error.ts';
-import { applySchemaChanges, schemaStatus } from '../../runner/schema.ts';
-import type { ApplyOptions } from '../../runner/schema.ts';
+import { SchemaChangeError } from '../../runner/schema/error.ts';
+import { applySchemaChanges, schemaStatus } from '../../runner/schema/changes.ts';
+import type { ApplyOptions } from '../../runner/schema/changes.ts';
 import { startProxy } from '../faults/proxy.ts';
 import { through } from '../faults/world.ts';
 import { testPair } from '../pair.ts';

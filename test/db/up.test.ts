@@ -2,7 +2,7 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readCatalog } from '../../runner/catalog.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import {
   changeSchema,

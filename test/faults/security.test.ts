@@ -15,7 +15,7 @@ import {
   loadSource,
 } from '../../runner/embedded/pair.ts';
 import { type Server, startServer } from '../../runner/embedded/server.ts';
-import { login } from '../../runner/link.ts';
+import { login } from '../../runner/engine/link.ts';
 import { configOf, errorOf } from '../migrate.ts';
 import {
   changeSchema,

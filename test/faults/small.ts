@@ -4,12 +4,12 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Catalog, readCatalog } from '../../runner/catalog.ts';
+import { type Catalog, readCatalog } from '../../runner/engine/catalog.ts';
 import { type Endpoint, parseUrl } from '../../runner/config.ts';
-import { install } from '../../runner/ledger.ts';
+import { install } from '../../runner/engine/ledger.ts';
 import { connect } from '../../runner/database.ts';
 import { grantReader, loadSource } from '../../runner/embedded/pair.ts';
-import { runUp, type UpOptions } from '../../runner/run.ts';
+import { runUp, type UpOptions } from '../../runner/engine/run.ts';
 import { testPair, type Urls } from '../pair.ts';
 import { changeSchema, type Databases, open, ROOT } from '../runner.ts';
 

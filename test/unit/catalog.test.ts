@@ -11,7 +11,7 @@ import {
   phaseOf,
   positionAt,
   readCatalog,
-} from '../../runner/catalog.ts';
+} from '../../runner/engine/catalog.ts';
 
 const PATIENTS = `-- Patients: one per dispatch_patient.
 -- A second line of the title.

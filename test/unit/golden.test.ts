@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { loadModule, parsePlPgSQLSync, parseSync } from 'libpg-query';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readCatalog } from '../../runner/catalog.ts';
-import { render, type Shape } from '../../runner/render.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
+import { render, type Shape } from '../../runner/engine/render.ts';
 import { goldenFile, goldenTexts, KINDS, recordedShapes } from '../golden.ts';
 import { ROOT } from '../runner.ts';
 

@@ -1,8 +1,8 @@
 import postgres from 'postgres';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { exitCodeOf, explanationOf } from '../../runner/outcome.ts';
-import { PhaseFailed } from '../../runner/phase.ts';
+import { exitCodeOf, explanationOf } from '../../runner/commands/outcome.ts';
+import { PhaseFailed } from '../../runner/engine/phase.ts';
 
 /** What the server says: the driver's types leave the constructor out. */
 function raised(code: string, message = 'it was refused'): Error {

@@ -1,11 +1,11 @@
 /* What the reader of views follows, and what it does not. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readCatalog } from '../../runner/catalog.ts';
-import { loadGrammar } from '../../runner/grammar.ts';
-import { definitionsOf } from '../../runner/ledger.ts';
-import { type Reading, readView } from '../../runner/reader.ts';
-import { readInChild } from '../../runner/reader-child.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
+import { loadGrammar } from '../../runner/engine/grammar.ts';
+import { definitionsOf } from '../../runner/engine/ledger.ts';
+import { type Reading, readView } from '../../runner/engine/reader.ts';
+import { readInChild } from '../../runner/engine/reader-child.ts';
 import { ROOT } from '../runner.ts';
 
 const catalog = readCatalog(ROOT);

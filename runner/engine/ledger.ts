@@ -1,5 +1,5 @@
 import { type Catalog, hashOf } from './catalog.ts';
-import { batch, type Session, transaction } from './database.ts';
+import { batch, type Session, transaction } from '../database.ts';
 import type { Reading } from './reader.ts';
 import { HASH_METHOD, literal } from './render.ts';
 

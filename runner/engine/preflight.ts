@@ -1,5 +1,5 @@
 import { blanked, type Catalog, type Entity, type Problem, positionAt } from './catalog.ts';
-import { ConnectionLost, failureOf, savepoint, type Session } from './database.ts';
+import { ConnectionLost, failureOf, savepoint, type Session } from '../database.ts';
 import { type Column, isText, quoted, type Shape } from './render.ts';
 
 /** A column of a view or a table as the catalog shows it. */

@@ -7,8 +7,8 @@ import {
   sourceTables,
 } from './catalog.ts';
 import { runBeforeChecks } from './checks.ts';
-import type { Endpoint } from './config.ts';
-import type { Session } from './database.ts';
+import type { Endpoint } from '../config.ts';
+import type { Session } from '../database.ts';
 import { type Diagnosis, examineSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
 import { awaitTurn, buildLink, openPrepared } from './link.ts';

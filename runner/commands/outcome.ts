@@ -1,8 +1,8 @@
 import { UsageError } from './command.ts';
-import { ConfigError } from './config.ts';
-import { ConnectionLost, CouldNotConnect, failureOf } from './database.ts';
-import { RunnerBusy } from './keeper.ts';
-import { Interrupted } from './run.ts';
+import { ConfigError } from '../config.ts';
+import { ConnectionLost, CouldNotConnect, failureOf } from '../database.ts';
+import { RunnerBusy } from '../engine/lock.ts';
+import { Interrupted } from '../engine/run.ts';
 
 /** What the process ends with; every other error is 1. */
 const CODES = [

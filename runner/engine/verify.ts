@@ -1,6 +1,6 @@
 import { openSecret } from './archive.ts';
 import type { ArchiveTable, Catalog } from './catalog.ts';
-import type { Session } from './database.ts';
+import type { Session } from '../database.ts';
 import { HASH_METHOD, quoted } from './render.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-const FOLDER = new URL('../sql/engine/questions/', import.meta.url);
+const FOLDER = new URL('../../sql/engine/questions/', import.meta.url);
 
 /**
  * The text of `sql/engine/questions/<name>.sql`: one statement for a target in which nothing may be

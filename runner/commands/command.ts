@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
-import { type Catalog, readCatalog } from './catalog.ts';
-import { type Config, readConfig } from './config.ts';
-import { connect, ConnectionLost, CouldNotConnect, type Session } from './database.ts';
-import type { Interrupt } from './run.ts';
-import { complain } from './terminal.ts';
+import { type Catalog, readCatalog } from '../engine/catalog.ts';
+import { type Config, readConfig } from '../config.ts';
+import { connect, ConnectionLost, CouldNotConnect, type Session } from '../database.ts';
+import type { Interrupt } from '../engine/run.ts';
+import { complain } from '../terminal/terminal.ts';
 
 /** One command: what `--help` says and what it does. */
 export interface Command {
@@ -101,7 +101,7 @@ export function contextOf(
   const readOrStart = async (): Promise<Config> => {
     if (values['embedded'] !== true) return readConfig(root);
     // loaded on demand: nobody who has databases needs it
-    const { startPair } = await import('./embedded/pair.ts');
+    const { startPair } = await import('../embedded/pair.ts');
     const pair = await startPair({ directory: join(root, '.embedded', 'pair') });
     actions.push(() => pair.stop());
     return readConfig(root, { source: pair.sourceUrl, target: pair.targetUrl });

@@ -1,6 +1,6 @@
 import { dropArchive } from './archive.ts';
 import type { ArchiveTable } from './catalog.ts';
-import type { Session } from './database.ts';
+import type { Session } from '../database.ts';
 import { recordEvent } from './ledger.ts';
 
 /** What taking one entity down means. */

@@ -1,5 +1,5 @@
 import type { ArchiveTable } from './catalog.ts';
-import type { Session } from './database.ts';
+import type { Session } from '../database.ts';
 import type { Counts } from './ledger.ts';
 import { closeLink } from './link.ts';
 import {

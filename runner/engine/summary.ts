@@ -1,5 +1,5 @@
 import type { Catalog } from './catalog.ts';
-import type { Session } from './database.ts';
+import type { Session } from '../database.ts';
 
 /** One line of `status` and of the end of `up`; null where the entity was never complete. */
 export interface EntitySummary {

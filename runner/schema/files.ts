@@ -4,9 +4,9 @@ import { join } from 'node:path';
 
 import { parse, scanSync } from 'libpg-query';
 
-import type { Problem } from './catalog.ts';
-import { codeOf, isRow, SchemaChangeError } from './schema-error.ts';
-import { REMOVAL_COLUMNS } from './settings.ts';
+import type { Problem } from '../engine/catalog.ts';
+import { codeOf, isRow, SchemaChangeError } from './error.ts';
+import { REMOVAL_COLUMNS } from '../engine/settings.ts';
 
 /** `additive` runs before the first load, `removal` is the column removal, a phase at a time. */
 export type Folder = 'additive' | 'removal';

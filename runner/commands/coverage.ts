@@ -1,11 +1,11 @@
-import type { Coverage } from '../checks/coverage/index.ts';
-import type { LiveFacts } from '../checks/coverage/live.ts';
-import { type Catalog, targetSchemas } from './catalog.ts';
+import type { Coverage } from '../../checks/coverage/index.ts';
+import type { LiveFacts } from '../../checks/coverage/live.ts';
+import { type Catalog, targetSchemas } from '../engine/catalog.ts';
 import { type Context, UsageError } from './command.ts';
-import { type Session, throughLink, transaction } from './database.ts';
-import { installedHash } from './ledger.ts';
-import { login, openLink, pointLink } from './link.ts';
-import { note } from './terminal.ts';
+import { type Session, throughLink, transaction } from '../database.ts';
+import { installedHash } from '../engine/ledger.ts';
+import { login, openLink, pointLink } from '../engine/link.ts';
+import { note } from '../terminal/terminal.ts';
 
 /**
  * The coverage proof from the files and, without --static, against both databases. Before the first `up` there is
@@ -13,10 +13,10 @@ import { note } from './terminal.ts';
  */
 export async function proveCoverage(context: Context): Promise<Coverage> {
   // loaded on demand: it brings the parser
-  const { readCoverage } = await import('../checks/coverage/index.ts');
+  const { readCoverage } = await import('../../checks/coverage/index.ts');
   const coverage = await readCoverage(context.root);
   if (context.has('static')) return coverage;
-  const { liveProblems } = await import('../checks/coverage/live.ts');
+  const { liveProblems } = await import('../../checks/coverage/live.ts');
   const { source } = await context.config();
   const session = await context.session('runner check coverage');
   if ((await installedHash(session)) === undefined) {
@@ -48,8 +48,8 @@ export async function proveCoverage(context: Context): Promise<Coverage> {
  * Throws UsageError for a name that is none of these.
  */
 export async function drawLineage(root: string, names: string[]): Promise<string> {
-  const { readLineage } = await import('../checks/coverage/files.ts');
-  const { mermaid } = await import('../checks/coverage/mermaid.ts');
+  const { readLineage } = await import('../../checks/coverage/files.ts');
+  const { mermaid } = await import('../../checks/coverage/mermaid.ts');
   const { links } = await readLineage(root);
   const wants = ({ entity, phase }: (typeof links)[number], name: string) =>
     entity === name || phase === name || phase.slice(2) === name;

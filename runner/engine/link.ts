@@ -1,5 +1,5 @@
-import type { Endpoint } from './config.ts';
-import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from './database.ts';
+import type { Endpoint } from '../config.ts';
+import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from '../database.ts';
 import { literal } from './render.ts';
 import type { Settings } from './settings.ts';
 

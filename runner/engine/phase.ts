@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Catalog, Entity, Phase } from './catalog.ts';
 import { type Check, type CheckResult, runChecks } from './checks.ts';
-import { batch, failureOf, mayRetry, type Session, transaction } from './database.ts';
+import { batch, failureOf, mayRetry, type Session, transaction } from '../database.ts';
 import { type Counts, holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
 import type { EntityPlan } from './prepare.ts';

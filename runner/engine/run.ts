@@ -9,7 +9,7 @@ import {
 } from './catalog.ts';
 import { runArchive } from './archive.ts';
 import { readChecks } from './checks.ts';
-import type { Config, Endpoint } from './config.ts';
+import type { Config, Endpoint } from '../config.ts';
 import {
   batch,
   connect,
@@ -19,15 +19,14 @@ import {
   type Session,
   throughLink,
   transaction,
-} from './database.ts';
+} from '../database.ts';
 import { type Diagnosis, examinePooler, examineTarget } from './doctor.ts';
-import { keepLock } from './keeper.ts';
+import { keepLock } from './lock.ts';
 import * as ledger from './ledger.ts';
 import { closeLink, login } from './link.ts';
 import { type Progress, type RunContext, runPhase } from './phase.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { type ConflictPolicy, HASH_METHOD } from './render.ts';
-import { previewChanges } from './schema-pending.ts';
 
 /** What `up` is asked to do. */
 export interface UpOptions {
@@ -49,6 +48,8 @@ export interface UpOptions {
   pieceRows?: number;
   /** Applies pending additive schema changes; returns their names. */
   applySchema: (session: Session) => Promise<string[]>;
+  /** Makes them in a transaction that will be rolled back: for a dry run. */
+  previewSchema?: (session: Session) => Promise<void>;
   report: (progress: Progress) => void;
   remark: (line: string) => void;
   /** Called when the run is done, with the session that did it. */
@@ -165,7 +166,7 @@ async function runWith(
     session,
     async () => {
       await ledger.install(session, catalog, (make) => make());
-      await previewChanges(session, options.root);
+      await options.previewSchema?.(session);
       run = await body();
     },
     { commit: false },

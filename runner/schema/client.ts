@@ -1,9 +1,9 @@
 import { PG_MIGRATE_LOCK_ID } from 'node-pg-migrate';
 import { Client, type ClientBase, DatabaseError } from 'pg';
 
-import { codeOf, ROLLED_BACK, SchemaChangeError } from './schema-error.ts';
-import { type ChangeFile, placeOf, type Section } from './schema-files.ts';
-import { explainRefusal } from './unreachable.ts';
+import { codeOf, ROLLED_BACK, SchemaChangeError } from './error.ts';
+import { type ChangeFile, placeOf, type Section } from './files.ts';
+import { explainRefusal } from '../connection/unreachable.ts';
 
 /** Where a database is, when it is not given as a URL. */
 export interface Connection {

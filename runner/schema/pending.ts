@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { hashOf } from './catalog.ts';
-import type { Session } from './database.ts';
-import { question } from './question.ts';
-import { REMOVAL_COLUMNS } from './settings.ts';
+import { hashOf } from '../engine/catalog.ts';
+import type { Session } from '../database.ts';
+import { question } from '../engine/question.ts';
+import { REMOVAL_COLUMNS } from '../engine/settings.ts';
 
 /**
  * True when the folder and what the target remembers of it differ in any way: then schema.ts, with
@@ -36,7 +36,7 @@ export async function pendingChanges(
  * back: what comes after sees the target as `up` would. Nothing is noted in the ledger.
  */
 export async function previewChanges(session: Session, root: string): Promise<void> {
-  const { readFolder } = await import('./schema-files.ts');
+  const { readFolder } = await import('./files.ts');
   const applied = (await appliedChanges(session, 'additive')) ?? [];
   for (const { name, up } of await readFolder(root, 'additive')) {
     if (!applied.some((row) => row.name === name)) await session.query(up.text);

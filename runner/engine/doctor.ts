@@ -1,5 +1,5 @@
-import type { Endpoint } from './config.ts';
-import { connect, type CouldNotConnect, type Session } from './database.ts';
+import type { Endpoint } from '../config.ts';
+import { connect, type CouldNotConnect, type Session } from '../database.ts';
 import { question } from './question.ts';
 
 /** One thing looked at. */

@@ -1,11 +1,11 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-import { ConnectionLost, CouldNotConnect } from './database.ts';
-import { RunnerBusy } from './keeper.ts';
-import type { AppliedChange, ApplyOptions } from './schema.ts';
-import type { SchemaChangeError } from './schema-error.ts';
-import type { Refusal } from './unreachable.ts';
+import { ConnectionLost, CouldNotConnect } from '../database.ts';
+import { RunnerBusy } from '../engine/lock.ts';
+import type { AppliedChange, ApplyOptions } from './changes.ts';
+import type { SchemaChangeError } from './error.ts';
+import type { Refusal } from '../connection/unreachable.ts';
 
 /** What the child answers. */
 type Answer = { applied: AppliedChange[] } | { message: string; code: string; refusal?: Refusal };
@@ -47,7 +47,7 @@ if (process.send !== undefined && process.argv[1] === fileURLToPath(import.meta.
 }
 
 async function serve(options: ApplyOptions): Promise<void> {
-  const { applySchemaChanges } = await import('./schema.ts');
+  const { applySchemaChanges } = await import('./changes.ts');
   let answer: Answer;
   try {
     const applied = await applySchemaChanges({

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Endpoint } from './config.ts';
-import { connect, ConnectionLost, type Session } from './database.ts';
+import type { Endpoint } from '../config.ts';
+import { connect, ConnectionLost, type Session } from '../database.ts';
 import { question } from './question.ts';
 
 /** Another runner is at work on this target. */

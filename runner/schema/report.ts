@@ -1,7 +1,7 @@
 import { LAST_PHASE, type Removal } from './removal.ts';
 import type { CodeUse } from './removal-code.ts';
-import type { SchemaStatus } from './schema.ts';
-import { say, table, words } from './terminal.ts';
+import type { SchemaStatus } from './changes.ts';
+import { say, table, words } from '../terminal/terminal.ts';
 
 /** The files of a folder and what became of them. */
 export function showFiles(state: SchemaStatus): void {

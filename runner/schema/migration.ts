@@ -4,8 +4,8 @@ import { runner as migrate } from 'node-pg-migrate';
 import type { MigrationBuilder, RunnerOption } from 'node-pg-migrate';
 import type { ClientBase } from 'pg';
 
-import type { ChangeFile, Folder, Section } from './schema-files.ts';
-import { REMOVAL_COLUMNS } from './settings.ts';
+import type { ChangeFile, Folder, Section } from './files.ts';
+import { REMOVAL_COLUMNS } from '../engine/settings.ts';
 
 /** What is to run, of which folder. */
 export interface MigrationOptions {

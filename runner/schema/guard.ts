@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 
-import { ROLLED_BACK, SchemaChangeError } from './schema-error.ts';
-import type { ProtectedColumn } from './schema-files.ts';
+import { ROLLED_BACK, SchemaChangeError } from './error.ts';
+import type { ProtectedColumn } from './files.ts';
 
 /** Watches the protected columns around one change, however often it is tried. */
 export interface Guard {

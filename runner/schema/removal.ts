@@ -1,5 +1,5 @@
-import type { Catalog } from './catalog.ts';
-import type { Session } from './database.ts';
+import type { Catalog } from '../engine/catalog.ts';
+import type { Session } from '../database.ts';
 
 /** The removal has four phases, one file each. */
 export const LAST_PHASE = 4;

@@ -1,8 +1,8 @@
 import kleur from 'kleur';
 
-import type { Problem } from './catalog.ts';
-import { readTerminal } from './config.ts';
-import type { Progress } from './phase.ts';
+import type { Problem } from '../engine/catalog.ts';
+import { readTerminal } from '../config.ts';
+import type { Progress } from '../engine/phase.ts';
 
 const settings = readTerminal();
 kleur.enabled = settings.color && process.stdout.isTTY;

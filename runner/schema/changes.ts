@@ -2,18 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Client, ClientBase } from 'pg';
 
-import type { Problem } from './catalog.ts';
-import { type Connection, explain, takeLock, withClient } from './schema-client.ts';
-import { codeOf, SchemaChangeError } from './schema-error.ts';
+import type { Problem } from '../engine/catalog.ts';
+import { type Connection, explain, takeLock, withClient } from './client.ts';
+import { codeOf, SchemaChangeError } from './error.ts';
 import {
   type ChangeFile,
   type Folder,
   inspectSchemaChange,
   readFolder,
   readProtectedColumns,
-} from './schema-files.ts';
-import { type Guard, guardOf } from './schema-guard.ts';
-import { migrationOf } from './schema-migration.ts';
+} from './files.ts';
+import { type Guard, guardOf } from './guard.ts';
+import { migrationOf } from './migration.ts';
 
 /** A database and a folder of schema changes; exactly one of `url` and `connection` is given. */
 export interface SchemaTarget {

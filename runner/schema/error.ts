@@ -1,4 +1,4 @@
-import type { Refusal } from './unreachable.ts';
+import type { Refusal } from '../connection/unreachable.ts';
 
 /**
  * Why a schema change did not happen:

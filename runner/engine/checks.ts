@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { type Problem, positionAt } from './catalog.ts';
-import { failureOf, savepoint, type Session } from './database.ts';
+import { failureOf, savepoint, type Session } from '../database.ts';
 import { literal } from './render.ts';
 
 /** A query that returns offending rows; none = pass. */
