@@ -2,13 +2,21 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import {
+  readRemovedColumns,
+  readSettings,
+  type RemovedColumn,
+  type Report,
+  type Settings,
+} from './settings.ts';
+
 /** One SQL file that defines one view, `transform.<name>`: the rows for one target table. */
 export interface Entity {
-  /** `patients` from `30_patients.sql`; also the name of the view and of the id map. */
+  /** `people` from `30_people.sql`; also the name of the view and of the id map. */
   name: string;
   /** Folder name: `2-core`. */
   phase: string;
-  /** Relative to the project root, forward slashes: `sql/2-core/30_patients.sql`. */
+  /** Relative to the project root, forward slashes: `sql/2-core/30_people.sql`. */
   file: string;
   /** The whole file, as it is on disk. */
   text: string;
@@ -35,7 +43,7 @@ export interface Entity {
 
 /** One file of `sql/archive`: a typed verbatim copy of a source table, keyed by its own id. */
 export interface ArchiveTable {
-  /** `legacy_archive.dispatch_agent`: how the ledger calls it. */
+  /** `legacy_archive.agents`: how the ledger calls it. */
   name: string;
   phase: 'archive';
   file: string;
@@ -65,7 +73,7 @@ export interface Problem {
   fix: string;
 }
 
-/** A file of `sql/engine`; hash as in `Entity`. */
+/** A file of `sql/engine`, or `sql/functions.sql`; hash as in `Entity`. */
 export interface SetupFile {
   file: string;
   text: string;
@@ -77,11 +85,17 @@ export interface Catalog {
   phases: Phase[];
   setup: SetupFile[];
   archive: ArchiveTable[];
+  settings: Settings;
+  /** What schema-changes/removal takes away in the end. */
+  removal: RemovedColumn[];
   problems: Problem[];
 }
 
 const SETUP = 'engine';
 const ARCHIVE = 'archive';
+const SETTINGS = 'settings.json';
+/** Functions that only this project's views use. */
+const FUNCTIONS = 'functions.sql';
 
 const IDENTIFIER = /^[a-z][a-z0-9_]*$/;
 // 63 bytes is the limit of PostgreSQL; what we derive from a name (constraints, triggers) needs room.
@@ -92,7 +106,7 @@ type Form = Record<string, { pattern: RegExp; fix: string }>;
 const FORM: Form = {
   target: {
     pattern: /^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$/,
-    fix: 'write `-- target   public.patients`',
+    fix: 'write `-- target   public.people`',
   },
   source: {
     pattern: /^[a-z_][a-z0-9_]*$/,
@@ -115,7 +129,7 @@ const REQUIRED = ['target', 'source', 'adopt'];
 const ARCHIVE_FORM: Form = {
   target: {
     pattern: /^legacy_archive\.[a-z_][a-z0-9_]*$/,
-    fix: 'write `-- target  legacy_archive.dispatch_agent`',
+    fix: 'write `-- target  legacy_archive.agents`',
   },
   source: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the source table without its schema' },
   secret: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the one column, or leave the line out' },
@@ -130,10 +144,15 @@ export function readCatalog(root: string): Catalog {
   const phases: Phase[] = [];
   const setup: SetupFile[] = [];
   const archive: ArchiveTable[] = [];
+  const report: Report = ({ file, text, offset }, message, fix) =>
+    problems.push({ rule: 'settings', file, ...positionAt(text, offset), message, fix });
+  const settings = readSettings(root, report);
+  const removal = readRemovedColumns(root, report);
+  const catalog = { phases, setup, archive, settings, removal, problems };
   if (!existsSync(join(root, 'sql'))) {
     const fix = 'start the runner in the project root';
     problems.push(at('layout', 'sql', 1, 1, 'there is no folder sql', fix));
-    return { phases, setup, archive, problems };
+    return catalog;
   }
 
   const seen: { digits: Map<string, string>; names: Map<string, string> } = {
@@ -144,6 +163,9 @@ export function readCatalog(root: string): Catalog {
     const path = `sql/${entry.name}`;
     if (entry.name === ARCHIVE) archive.push(...readArchive(root, problems));
     else if (entry.name === SETUP) setup.push(...readSetup(root));
+    else if (entry.name === SETTINGS) continue;
+    // before the last file of the engine, which closes schema migration
+    else if (entry.name === FUNCTIONS) setup.splice(-1, 0, setupFile(root, path));
     else if (!entry.isDirectory() || !/^[1-9]-[a-z][a-z0-9_]*$/.test(entry.name)) {
       const fix = 'phases are folders like `2-core`; move it or rename it';
       problems.push(at('layout', path, 1, 1, `${path} is not a phase`, fix));
@@ -161,7 +183,7 @@ export function readCatalog(root: string): Catalog {
       });
     }
   }
-  return { phases, setup, archive, problems };
+  return catalog;
 }
 
 /** The phase a person means by `2`, `core` or `2-core`; undefined if there is none. */
@@ -234,11 +256,12 @@ export function blanked(sql: string): string {
 function readSetup(root: string): SetupFile[] {
   return entries(join(root, 'sql', SETUP))
     .filter((entry) => entry.name.endsWith('.sql'))
-    .map((entry) => {
-      const file = `sql/${SETUP}/${entry.name}`;
-      const text = readFileSync(join(root, file), 'utf8');
-      return { file, text, hash: hashOf(text) };
-    });
+    .map((entry) => setupFile(root, `sql/${SETUP}/${entry.name}`));
+}
+
+function setupFile(root: string, file: string): SetupFile {
+  const text = readFileSync(join(root, file), 'utf8');
+  return { file, text, hash: hashOf(text) };
 }
 
 function readArchive(root: string, problems: Problem[]): ArchiveTable[] {
@@ -280,10 +303,7 @@ function readPhase(
       problems.push(at('file-name', file, 1, 1, message, fix));
     const [, number, name] = /^(\d\d)_(.+)\.sql$/.exec(entry.name) ?? [];
     if (!entry.isFile() || number === undefined || name === undefined) {
-      report(
-        'not named NN_name.sql',
-        'name it like `30_patients.sql`, or move it out of the phase',
-      );
+      report('not named NN_name.sql', 'name it like `30_people.sql`, or move it out of the phase');
       continue;
     }
     const twin = numbers.get(number);
@@ -374,7 +394,7 @@ function readHeader(
     !/^-- \S/.test(block[0]) ||
     !header.some((line) => form.test(line))
   ) {
-    const fix = 'begin with a sentence, a bare `--`, then lines like `-- target   public.patients`';
+    const fix = 'begin with a sentence, a bare `--`, then lines like `-- target   public.people`';
     report(1, 1, 'the file does not begin with a title and a header', fix);
     return values;
   }

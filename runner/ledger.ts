@@ -63,13 +63,18 @@ begin
 end
 $drop$`;
 
-/** Creates or renews schema migration when the files of sql/engine changed. Throws OtherEdition. */
+/**
+ * Creates or renews schema migration when the files of sql/engine, or the project's own settings,
+ * changed. Throws OtherEdition.
+ */
 export async function install(
   session: Session,
   catalog: Catalog,
   inOwn: (body: () => Promise<void>) => Promise<void> = (body) => transaction(session, body),
 ): Promise<void> {
-  const hash = hashOf(catalog.setup.map((file) => file.hash).join());
+  const { settings, removal } = catalog;
+  const own = JSON.stringify({ sourceSchema: settings.sourceSchema, removal });
+  const hash = hashOf([...catalog.setup.map((file) => file.hash), own].join());
   if ((await installedHash(session)) === hash) return;
   await inOwn(async () => {
     await session.query(
@@ -81,6 +86,7 @@ export async function install(
            installed = clock_timestamp()`,
       ].join(';\n'),
     );
+    await session.query('select migration.enter_settings($1::text::jsonb)', [own]);
   });
 }
 

@@ -1,5 +1,6 @@
 import type { Endpoint } from './config.ts';
 import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from './database.ts';
+import type { Settings } from './settings.ts';
 
 /**
  * What every session in the source runs with: read only, values printed one way, limits on every
@@ -45,14 +46,16 @@ export async function buildLink(
   session: Session,
   source: Endpoint,
   tables: string[],
+  secrets: Settings['secrets'],
 ): Promise<LinkReport> {
   const server = serverOptions(source);
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
   await firstContact(session, source, () =>
-    session.query('select migration.build_link($1::text::jsonb, $2, $3)', [
+    session.query('select migration.build_link($1::text::jsonb, $2, $3, $4::text::jsonb)', [
       JSON.stringify(server),
       settings,
       tables,
+      JSON.stringify(secrets),
     ]),
   );
   const [report] = await session.query<{ missing: string[]; version: number }>(
@@ -126,10 +129,10 @@ function serverOptions(source: Endpoint): Record<string, string> {
 
 /**
  * Opens the link in the transaction of the caller, waiting for it up to the lock_timeout of that
- * transaction. The password is in the catalog until `closeLink` or the end of the transaction.
+ * transaction (MIG03 if another session has it still). The password is in the catalog until `closeLink` or the end of the transaction.
  */
 export async function openLink(session: Session): Promise<void> {
-  await session.query('select pg_catalog.pg_advisory_xact_lock(20250401, 2)');
+  await session.query('select migration.take_link()');
   await session.query('select migration.open_link()');
 }
 

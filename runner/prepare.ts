@@ -55,7 +55,9 @@ export async function prepare(
   const files = filesHash(root, catalog);
   const targets = targetsOf(catalog);
   const ready = await openPrepared(session, source, { files, tables, targets });
-  const missing = ready ? [] : (await buildLink(session, source, tables)).missing;
+  const missing = ready
+    ? []
+    : (await buildLink(session, source, tables, catalog.settings.secrets)).missing;
   refuse(await examineSource(session, tables));
   const there = tables.filter((table) => !missing.includes(table));
   for (const line of await takeSums(session, there, run)) remark(line);
@@ -121,6 +123,7 @@ function filesHash(root: string, catalog: Catalog): string {
   return hashOf(
     [
       functionsHash(catalog),
+      JSON.stringify(catalog.settings),
       mergeTemplate(root),
       JSON.stringify(definitionsOf(catalog)),
       ...entities.map(({ hash }) => hash),

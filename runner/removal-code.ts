@@ -58,7 +58,7 @@ export function usesIn(file: string, text: string, columns: readonly Named[]): C
   );
 }
 
-/** `insurance_info`, `insuranceInfo` and `InsuranceInfo`, as a whole word. */
+/** `home_address`, `homeAddress` and `HomeAddress`, as a whole word. */
 function wordOf(name: string): RegExp {
   return new RegExp(`(?<![A-Za-z0-9_])${name.replaceAll('_', '_?')}(?![A-Za-z0-9_])`, 'i');
 }

@@ -4,7 +4,7 @@ import type { Session } from './database.ts';
 /** The removal has four phases, one file each. */
 export const LAST_PHASE = 4;
 
-/** A column to be removed; `table` with its schema, `public.profiles`. */
+/** A column to be removed; `table` with its schema, `public.people`. */
 export interface RemovalColumn {
   table: string;
   column: string;
@@ -58,35 +58,13 @@ export interface Removal {
  */
 export async function readRemoval(session: Session): Promise<Removal | undefined> {
   const [there] = await session.query<{ there: boolean }>(
-    `select pg_catalog.to_regprocedure('migration.removal_dependents()') is not null as there`,
+    `select pg_catalog.to_regprocedure('migration.removal_state()') is not null as there`,
   );
   if (there?.there !== true) return undefined;
-  return {
-    columns: await session.query<RemovalColumn>(
-      `select concat(w.table_schema, '.', w.table_name) as table, w.column_name as column,
-         (select count(*) from migration.column_backups as b
-          where b.table_name = concat(w.table_schema, '.', w.table_name)
-            and b.column_name = w.column_name) as kept
-       from migration.removal_columns as w order by 1, 2`,
-    ),
-    dependents: await session.query<Dependent>(
-      `select table_name as table, column_name as column, kind, object, seen_in as "seenIn",
-         blocks, advice
-       from migration.removal_dependents()`,
-    ),
-    writes: await session.query<Write>(
-      `select table_name as table, column_name as column, role, application, client,
-         count(*) as times,
-         to_char(max(at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as last
-       from migration.column_writes
-       group by table_name, column_name, role, application, client
-       order by 1, 2, 3, 4, 5`,
-    ),
-    reads: await session.query<Read>(
-      `select table_name as table, column_name as column, query, calls
-       from migration.column_reads()`,
-    ),
-  };
+  const [row] = await session.query<{ state: Removal }>(
+    'select migration.removal_state() as state',
+  );
+  return row?.state;
 }
 
 /**
@@ -94,28 +72,19 @@ export async function readRemoval(session: Session): Promise<Removal | undefined
  * they run. The removal comes after them: what they write must be in the backup.
  */
 export async function unfinishedEntities(session: Session, catalog: Catalog): Promise<string[]> {
-  const tables = new Set(
-    (
-      await session.query<{ name: string }>(
-        `select distinct concat(table_schema, '.', table_name) as name
-         from migration.removal_columns`,
-      )
-    ).map(({ name }) => name),
-  );
-  const complete = new Set(
-    (
-      await session.query<{ entity: string }>(
-        `select entity from migration.entities where status = 'complete'`,
-      )
-    ).map(({ entity }) => entity),
-  );
-  return catalog.phases
+  const tables = catalog.removal.map(({ schema, table }) => `${schema}.${table}`);
+  const touching = catalog.phases
     .flatMap(({ entities }) => entities)
     .filter(
-      ({ name, target, text }) =>
-        !complete.has(name) &&
-        (tables.has(`${target.schema}.${target.table}`) ||
-          [...tables].some((table) => new RegExp(`\\b${table}\\b`).test(text))),
+      ({ target, text }) =>
+        tables.includes(`${target.schema}.${target.table}`) ||
+        tables.some((table) => new RegExp(`\\b${table}\\b`).test(text)),
     )
     .map(({ name }) => name);
+  const rows = await session.query<{ name: string }>(
+    'select u.name from migration.unfinished($1) as u (name)',
+    [touching],
+  );
+  const unfinished = new Set(rows.map(({ name }) => name));
+  return touching.filter((name) => unfinished.has(name));
 }

@@ -6,6 +6,7 @@ import { parse, scanSync } from 'libpg-query';
 
 import type { Problem } from './catalog.ts';
 import { codeOf, isRow, SchemaChangeError } from './schema-error.ts';
+import { REMOVAL_COLUMNS } from './settings.ts';
 
 /** `additive` runs before the first load, `removal` is the column removal, a phase at a time. */
 export type Folder = 'additive' | 'removal';
@@ -100,7 +101,7 @@ export async function readFolder(root: string, folder: Folder): Promise<ChangeFi
   });
   const names = entries
     .map((entry) => entry.name)
-    .filter((name) => !name.startsWith('.'))
+    .filter((name) => !name.startsWith('.') && name !== REMOVAL_COLUMNS)
     .toSorted();
   return Promise.all(
     names.map(async (name) => {

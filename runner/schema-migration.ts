@@ -5,6 +5,7 @@ import type { MigrationBuilder, RunnerOption } from 'node-pg-migrate';
 import type { ClientBase } from 'pg';
 
 import type { ChangeFile, Folder, Section } from './schema-files.ts';
+import { REMOVAL_COLUMNS } from './settings.ts';
 
 /** What is to run, of which folder. */
 export interface MigrationOptions {
@@ -53,6 +54,8 @@ export function migrationOf(client: ClientBase, options: MigrationOptions): Migr
     // all it uses of a client
     dbClient: { query } as unknown as ClientBase,
     dir: join(root, 'schema-changes', folder),
+    // the names that readFolder leaves out
+    ignorePattern: `(\\..*|${REMOVAL_COLUMNS.replace('.', '\\.')})`,
     direction,
     count,
     migrationsSchema: 'migration',

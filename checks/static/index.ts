@@ -23,6 +23,7 @@ import { parallelUnsafe } from './parallel-unsafe.ts';
 import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
 import { schemaChange } from './schema-change.ts';
+import { removalColumns } from './removal-columns.ts';
 import { readSql, viewFile, type SqlFile, type ViewFile } from './sql.ts';
 import { tabs } from './tabs.ts';
 import { transactionControl } from './transaction-control.ts';
@@ -31,13 +32,14 @@ type Rule<F> = (file: F, order: readonly ViewFile[]) => Problem[];
 
 // Any number of digits: a misnamed file is reported once, by the catalog, and checked all the same.
 const ENTITY = /^sql\/([1-9]-[^/]+)\/(\d+)_([^/]+)\.sql$/;
+// What is rendered is SQL, the template is not.
+const TEMPLATES = 'engine/templates/';
 const ARCHIVE = /^sql\/archive\/([^/]+)\.sql$/;
 
 const EVERY_FILE: Rule<SqlFile>[] = [parses, transactionControl, parallelUnsafe];
 const ENTITY_FILE: Rule<ViewFile>[] = [
   oneView,
   deterministic,
-  knownFunctions,
   ordered,
   qualifiedNames,
   noStar,
@@ -80,8 +82,10 @@ export async function staticProblems(root: string): Promise<Problem[]> {
     ...catalog.problems,
     ...apply(EVERY_FILE, sql, views),
     ...apply(ENTITY_FILE, views, views),
+    ...apply([(file) => knownFunctions(file, catalog.settings.functions)], views, views),
     ...apply(checkFile, checks, views),
     ...(await schemaChange(root)),
+    ...removalColumns(sql, catalog.removal),
   ].toSorted(byPlace);
 }
 
@@ -94,7 +98,7 @@ function sqlFiles(root: string): string[] {
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-        .filter((path) => path.endsWith('.sql'))
+        .filter((path) => path.endsWith('.sql') && !path.startsWith(TEMPLATES))
         .map((path) => `${folder}/${path.replaceAll('\\', '/')}`),
     )
     .toSorted();

@@ -80,7 +80,12 @@ async function reachSource(
         const body = async () => {
           await install(session, catalog, (make) => make());
           const tables = sourceTables(catalog);
-          const { missing } = await buildLink(session, config.source, tables);
+          const { missing } = await buildLink(
+            session,
+            config.source,
+            tables,
+            catalog.settings.secrets,
+          );
           const found = await examineSource(session, tables);
           found.push({
             what: 'source tables',

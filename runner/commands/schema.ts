@@ -12,7 +12,7 @@ import type { Connection } from '../schema-client.ts';
 import { SchemaChangeError } from '../schema-error.ts';
 import type { Folder } from '../schema-files.ts';
 import { showCode, showFiles, showRemoval } from '../schema-report.ts';
-import { complain, note, say, sayJson } from '../terminal.ts';
+import { complain, note, problems, say, sayJson } from '../terminal.ts';
 
 export const schema: Command = {
   name: 'schema',
@@ -90,6 +90,12 @@ async function removeColumns(context: Context, reason: string | undefined): Prom
     return 1;
   }
   const catalog = context.catalog();
+  const malformed = catalog.problems.filter(({ rule }) => rule === 'settings');
+  if (malformed.length > 0) {
+    problems(malformed, () => undefined);
+    complain('the settings cannot be read; nothing was changed');
+    return 1;
+  }
   await install(session, catalog);
   const unfinished = await unfinishedEntities(session, catalog);
   if (unfinished.length > 0) {

@@ -29,6 +29,33 @@ create table if not exists migration.installed (
   installed timestamptz not null default clock_timestamp()
 );
 
+-- what is the project's own and the engine has to know: where the source tables are, and the columns
+-- to be removed in the end, [{"schema", "table", "column"}]
+create table if not exists migration.settings (
+  one_row       boolean primary key default true check (one_row),
+  source_schema text not null,
+  removal       jsonb not null
+);
+
+create or replace function migration.enter_settings(settings jsonb) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into migration.settings as s (source_schema, removal)
+  values (settings ->> 'sourceSchema', settings -> 'removal')
+  on conflict (one_row) do update
+  set source_schema = excluded.source_schema, removal = excluded.removal
+$$;
+
+create or replace function migration.source_schema() returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select s.source_schema from migration.settings as s
+$$;
+
+-- Schema and name of a source table, as statements for the source say them.
+create or replace function migration.source_name(source_table text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('%I.%I', migration.source_schema(), source_table)
+$$;
+
 create table if not exists migration.runs (
   run         bigint generated always as identity primary key,
   command     text not null,

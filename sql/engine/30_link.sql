@@ -1,19 +1,28 @@
 -- The link: how the target reaches the source. It holds no secret while no transaction reads.
 
+-- Takes the lock of the link for this transaction: one session reads through it at a time. Waits up
+-- to lock_timeout. (The first number is that of the locks of the runner: questions/runner_lock.sql.)
+create or replace function migration.take_link() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform pg_advisory_xact_lock(20250401, 2);
+exception when lock_not_available then
+  raise exception 'the link is in use by another session'
+    using errcode = 'MIG03', hint = 'wait for the other runner to finish';
+end
+$$;
+
 -- Creates the user mapping inside the transaction of the caller, from the temporary table that
--- the runner filled by COPY (a bind value or a literal would reach the log). The lock is tried,
--- never waited for (the time limit stays below deadlock_timeout, after which a wait is logged), and
--- every error is raised again without its context: both would otherwise write the statement with
+-- the runner filled by COPY (a bind value or a literal would reach the log). Whoever is ready to wait
+-- takes the link first: here the time limit stays below deadlock_timeout, after which a wait is logged,
+-- and every error is raised again without its context. Both would otherwise write the statement with
 -- the password into the log.
 create or replace function migration.open_link() returns void
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
   login record;
 begin
-  if not pg_try_advisory_xact_lock(20250401, 2) then
-    raise exception 'the link is in use by another session'
-      using errcode = 'lock_not_available', hint = 'wait for the other runner to finish';
-  end if;
+  perform migration.take_link();
   select s.user_name, s.secret into strict login from pg_temp.link_login as s;
   begin
     execute format(
@@ -32,7 +41,7 @@ $$;
 create or replace function migration.await_link() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform pg_advisory_xact_lock(20250401, 2);
+  perform migration.take_link();
   if not exists (
     select from pg_user_mappings as m
     where m.srvname = 'legacy_source' and m.usename = current_user)
@@ -99,14 +108,18 @@ end
 $$;
 
 -- Server, foreign tables and version tables, all made anew. `server` holds the libpq options
--- host, port, dbname, sslmode ...; `settings` what the sessions in the source run with.
-create or replace function migration.build_link(server jsonb, settings text, tables text[])
+-- host, port, dbname, sslmode ...; `settings` what the sessions in the source run with; `secrets`
+-- the columns that nothing may read, {table: [column]}.
+create or replace function migration.build_link(
+  server jsonb, settings text, tables text[], secrets jsonb)
 returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   option  record;
   made    record;
+  secret  record;
 begin
+  perform migration.take_link();
   -- also views that read no foreign table, and those of files that are gone
   for made in
     select c.relname from pg_class as c
@@ -138,15 +151,26 @@ begin
   end if;
 
   execute format(
-    'import foreign schema public limit to (%s) from server legacy_source into legacy'
+    'import foreign schema %I limit to (%s) from server legacy_source into legacy'
     ' options (import_collate ''false'')',
-    (select string_agg(format('%I', t), ', ') from unnest(tables) as t));
+    migration.source_schema(), (select string_agg(format('%I', t), ', ') from unnest(tables) as t));
 
-  -- secrets are unreachable from here on
-  alter foreign table if exists legacy.auth_user drop column if exists password;
-  alter foreign table if exists legacy.dispatch_globalsetting
-    drop column if exists setting, drop column if exists application_id,
-    drop column if exists location_id, drop column if exists access_token;
+  -- secrets are unreachable from here on; a name that leads nowhere may be meant for another column
+  for secret in
+    select format('legacy.%I', s.key) as foreign_table, s.key as source_table, c.name
+    from jsonb_each(secrets) as s, jsonb_array_elements_text(s.value) as c (name)
+    where to_regclass(format('legacy.%I', s.key)) is not null
+  loop
+    if not exists (
+      select from pg_attribute as a
+      where a.attrelid = secret.foreign_table::regclass and a.attname = secret.name)
+    then
+      raise exception 'the source has no column %.%, which is called a secret',
+        secret.source_table, secret.name
+        using errcode = 'undefined_column', hint = 'correct the name in sql/settings.json';
+    end if;
+    execute format('alter foreign table %s drop column %I', secret.foreign_table, secret.name);
+  end loop;
 
   for made in
     select c.relname from pg_class as c where c.relnamespace = 'legacy'::regnamespace
@@ -156,8 +180,8 @@ begin
     execute format(
       'create foreign table legacy_versions.%I ('
       '  id bigint not null, version bigint options (column_name ''xmin'')'
-      ') server legacy_source options (schema_name ''public'', table_name %L)',
-      made.relname, made.relname);
+      ') server legacy_source options (schema_name %L, table_name %L)',
+      made.relname, migration.source_schema(), made.relname);
   end loop;
 end
 $$;

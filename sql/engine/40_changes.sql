@@ -63,7 +63,7 @@ begin
   perform migration.connect_versions();
   return query
   select d.source_table, d.definition
-  from extensions.dblink('versions', $q$
+  from extensions.dblink('versions', format($q$
     select c.relname::text, md5(concat_ws(' ', c.oid, c.relkind, (
       select string_agg(concat_ws(' ', a.attnum, a.attname,
         format_type(a.atttypid, a.atttypmod), to_jsonb(a) ->> 'attmissingval',
@@ -76,9 +76,9 @@ begin
       left join pg_catalog.pg_attrdef as g on g.adrelid = a.attrelid and g.adnum = a.attnum
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)))
     from pg_catalog.pg_class as c
-    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = %L
     where c.relkind in ('r', 'p', 'v', 'm', 'f')
-  $q$) as d (source_table text, definition text)
+  $q$, migration.source_schema())) as d (source_table text, definition text)
   where d.source_table = any (tables);
 end
 $$;
@@ -114,7 +114,7 @@ begin
   return query
   select d.first_key, d.last_key, d.row_count
   from extensions.dblink('versions', format(
-    'select min(id)::bigint, max(id)::bigint, count(*) from public.%I', source_table))
+    'select min(id)::bigint, max(id)::bigint, count(*) from %s', migration.source_name(source_table)))
     as d (first_key bigint, last_key bigint, row_count bigint);
 end
 $$;
@@ -138,7 +138,7 @@ begin
   if low is null or high is null then
     select coalesce(low, d.smallest), coalesce(high, d.largest + 1) into low, high
     from extensions.dblink('versions', format(
-      'select min(id)::bigint, max(id)::bigint from public.%I', source_table))
+      'select min(id)::bigint, max(id)::bigint from %s', migration.source_name(source_table)))
       as d (smallest bigint, largest bigint);
   end if;
   if low < 0 then
@@ -154,9 +154,9 @@ begin
       ' sum(hashint8(hashint8(v # 1431655765)::bigint # x)) from ('
       ' select r.id::bigint as v, case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
       ' else (c.latest - age(r.xmin)) & 4294967295 end as x'
-      ' from public.%2$I as r, (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
+      ' from %2$s as r, (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
       ' where r.id >= %3$s and r.id < %4$s offset 0) as s group by 1',
-      width, source_table, low, least(high, low + step)))
+      width, migration.source_name(source_table), low, least(high, low + step)))
       as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
     low := low + step;
   end loop;
@@ -197,9 +197,10 @@ begin
     insert into migration.newer (source_table, id, version)
     select list_newer.source_table, d.id, d.version
     from extensions.dblink('versions', format(
-      'select id::bigint, xmin::text::bigint from public.%I'
+      'select id::bigint, xmin::text::bigint from %s'
       ' where id >= %s and id < %s and age(xmin) <= age(''%s''::xid) limit %s',
-      source_table, low, least(end_key, low + step), since & 4294967295, most))
+      migration.source_name(source_table), low, least(end_key, low + step), since & 4294967295,
+      most))
       as d (id bigint, version bigint);
     get diagnostics part = row_count;
     most := most - part;
@@ -226,7 +227,7 @@ begin
   perform migration.connect_versions();
   select d.smallest, d.largest into low, high
   from extensions.dblink('versions', format(
-    'select min(id)::bigint, max(id)::bigint from public.%I', source_table))
+    'select min(id)::bigint, max(id)::bigint from %s', migration.source_name(source_table)))
     as d (smallest bigint, largest bigint);
   low := low / width * width;
   while low <= high loop
@@ -235,9 +236,9 @@ begin
     from extensions.dblink('versions', format(
       'select v / %s, count(*), sum(hashtext(k)), sum(hashtext(k || ''#''))'
       ' from (select id::bigint as v, (row(%s))::text as k'
-      ' from public.%I where id >= %s and id < %s offset 0) as s group by 1',
+      ' from %s where id >= %s and id < %s offset 0) as s group by 1',
       width, (select string_agg(quote_ident(c), ', ' order by c) from unnest(columns) as c),
-      source_table, low, low + step))
+      migration.source_name(source_table), low, low + step))
       as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
     low := low + step;
   end loop;

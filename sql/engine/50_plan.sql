@@ -281,6 +281,7 @@ begin
   if not exists (select from pg_foreign_server as f where f.srvname = 'legacy_source') then
     return false;
   end if;
+  perform migration.take_link();
   perform migration.point_link(server);
   perform migration.open_link();
   if (select i.prepared from migration.installed as i)

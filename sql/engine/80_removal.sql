@@ -1,12 +1,12 @@
 -- The column removal (schema-changes/removal): which columns go, what is kept of them, who uses
 -- them. Private like the rest of schema migration. May be run again at any time.
 
--- exactly these three; the files of schema-changes/removal name the same ones
+-- those of schema-changes/removal/columns.json; the files beside it name the same ones
 create or replace view migration.removal_columns (table_schema, table_name, column_name) as
-values
-  ('public', 'profiles', 'insurance_info'),
-  ('public', 'profiles', 'medical_history'),
-  ('public', 'products', 'sku');
+select c.schema, c."table", c."column"
+from migration.settings as s
+cross join lateral pg_catalog.jsonb_to_recordset(s.removal)
+  as c (schema text, "table" text, "column" text);
 
 -- what a column was, so that it can come back
 create table if not exists migration.column_definitions (
@@ -72,6 +72,11 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   missing text;
 begin
+  if not exists (select from migration.removal_columns) then
+    raise exception 'there is no column to be removed'
+      using errcode = 'undefined_column',
+            hint = 'Name them in schema-changes/removal/columns.json.';
+  end if;
   insert into migration.column_definitions
   select
     concat(w.table_schema, '.', w.table_name),
@@ -100,7 +105,7 @@ begin
   if missing is not null then
     raise exception 'not a plain text or jsonb column here: %', missing
       using errcode = 'undefined_column',
-            hint = 'Compare the database with migration.removal_columns.';
+            hint = 'Compare the database with schema-changes/removal/columns.json.';
   end if;
 end
 $$;
@@ -430,6 +435,53 @@ begin atomic
   from found as f
   order by f.blocks desc, f.tab, f.column_name, f.kind, f.object;
 end;
+
+-- Everything that is known about the columns to be removed: what is kept of them, what uses them in
+-- the database, who wrote them and which statements named them since they were deprecated.
+create or replace function migration.removal_state() returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select jsonb_build_object(
+    'columns', (
+      select coalesce(jsonb_agg(to_jsonb(c) order by c."table", c."column"), '[]')
+      from (
+        select
+          concat(w.table_schema, '.', w.table_name) as "table",
+          w.column_name as "column",
+          (select count(*) from migration.column_backups as b
+           where b.table_name = concat(w.table_schema, '.', w.table_name)
+             and b.column_name = w.column_name) as kept
+        from migration.removal_columns as w) as c),
+    'dependents', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'table', d.table_name, 'column', d.column_name, 'kind', d.kind, 'object', d.object,
+        'seenIn', d.seen_in, 'blocks', d.blocks, 'advice', d.advice)
+        order by d.blocks desc, d.table_name, d.column_name, d.kind, d.object), '[]')
+      from migration.removal_dependents() as d),
+    'writes', (
+      select coalesce(jsonb_agg(to_jsonb(w)
+        order by w."table", w."column", w.role, w.application, w.client), '[]')
+      from (
+        select
+          s.table_name as "table", s.column_name as "column", s.role, s.application, s.client,
+          count(*) as times,
+          to_char(max(s.at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as last
+        from migration.column_writes as s
+        group by s.table_name, s.column_name, s.role, s.application, s.client) as w),
+    'reads', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'table', r.table_name, 'column', r.column_name, 'query', r.query, 'calls', r.calls)
+        order by r.table_name, r.column_name, r.query), '[]')
+      from migration.column_reads() as r))
+$$;
+
+-- Which of these entities are not complete.
+create or replace function migration.unfinished(names text[]) returns setof text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select n.name
+  from unnest(names) as n (name)
+  where not exists (
+    select from migration.entities as e where e.entity = n.name and e.status = 'complete')
+$$;
 
 -- Raises, naming every object that is left.
 create or replace function migration.require_no_dependents() returns void

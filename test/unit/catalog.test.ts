@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { blanked, hashOf, phaseOf, positionAt, readCatalog } from '../../runner/catalog.ts';
+import {
+  blanked,
+  functionsHash,
+  hashOf,
+  phaseOf,
+  positionAt,
+  readCatalog,
+} from '../../runner/catalog.ts';
 
 const PATIENTS = `-- Patients: one per dispatch_patient.
 -- A second line of the title.
@@ -70,6 +77,41 @@ test('an entity holds everything its file says', () => {
       },
     ]);
   });
+});
+
+test("what is the project's own: settings, columns to remove, functions of its views", () => {
+  const settings = {
+    sourceSchema: 'old',
+    secrets: { accounts: ['password', 'token'] },
+    functions: ['migration.clean_phone'],
+  };
+  const removal = [{ schema: 'public', table: 'people', column: 'fax' }];
+  const engine = { 'sql/engine/20_functions.sql': 'a', 'sql/engine/90_private.sql': 'b' };
+  const own = {
+    'sql/settings.json': JSON.stringify(settings),
+    'sql/functions.sql': 'c',
+    'schema-changes/removal/columns.json': JSON.stringify(removal),
+  };
+  const hashes: string[] = [];
+  withProject({ ...engine, ...own }, (root) => {
+    const catalog = readCatalog(root);
+    assert.equal(catalog.problems, []);
+    assert.equal(catalog.settings, settings);
+    assert.equal(catalog.removal, removal);
+    assert.equal(
+      catalog.setup.map(({ text }) => text),
+      ['a', 'c', 'b'],
+    );
+    hashes.push(functionsHash(catalog));
+  });
+  withProject(engine, (root) => {
+    const catalog = readCatalog(root);
+    assert.equal(catalog.problems, []);
+    assert.equal(catalog.settings, { sourceSchema: 'public', secrets: {}, functions: [] });
+    assert.equal(catalog.removal, []);
+    hashes.push(functionsHash(catalog));
+  });
+  assert.is.not(hashes[0], hashes[1]);
 });
 
 test('what the header leaves out has its default', () => {

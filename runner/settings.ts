@@ -1,0 +1,122 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What is this project's own and no mapping (sql/settings.json). */
+export interface Settings {
+  /** Schema of the source tables. */
+  sourceSchema: string;
+  /** Columns that nothing may read through the link, by source table. */
+  secrets: Record<string, string[]>;
+  /** Functions that views may use besides those that every project may. */
+  functions: string[];
+}
+
+/** A column that is to go in the end (schema-changes/removal/columns.json). */
+export interface RemovedColumn {
+  schema: string;
+  table: string;
+  column: string;
+}
+
+export const REMOVAL_COLUMNS = 'columns.json';
+
+const SETTINGS = 'sql/settings.json';
+const REMOVAL = `schema-changes/removal/${REMOVAL_COLUMNS}`;
+const NAME = /^[a-z_][a-z0-9_]*$/;
+const FUNCTION = /^([a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*$/;
+
+/** Takes a finding at a UTF-16 offset into the text of a file. */
+export type Report = (
+  place: { file: string; text: string; offset: number },
+  message: string,
+  fix: string,
+) => void;
+
+type ReportAt = (word: string, message: string, fix: string) => void;
+
+const KEYS: Record<keyof Settings, { holds: (value: unknown) => boolean; fix: string }> = {
+  sourceSchema: {
+    holds: (value) => isName(value),
+    fix: 'write the one schema of the source tables: "public"',
+  },
+  secrets: {
+    holds: (value) =>
+      isRecord(value) &&
+      Object.entries(value).every(([table, columns]) => isName(table) && isList(columns, isName)),
+    fix: 'write source tables with their columns: {"accounts": ["password"]}',
+  },
+  functions: {
+    holds: (value) => isList(value, (name) => typeof name === 'string' && FUNCTION.test(name)),
+    fix: 'write a list of names: ["migration.clean_phone"]',
+  },
+};
+
+/** Reads `sql/settings.json`; what is wrong is reported. Without the file nothing is special. */
+export function readSettings(root: string, report: Report): Settings {
+  const settings: Settings = { sourceSchema: 'public', secrets: {}, functions: [] };
+  const fix = `write an object with ${Object.keys(KEYS).join(', ')}`;
+  readJson(root, SETTINGS, report, (content, reportAt) => {
+    if (!isRecord(content)) return reportAt('', 'the settings are not an object', fix);
+    for (const [key, value] of Object.entries(content)) {
+      const known = Object.hasOwn(KEYS, key) ? KEYS[key as keyof Settings] : undefined;
+      if (known === undefined) {
+        reportAt(
+          key,
+          `unknown key ${JSON.stringify(key)}`,
+          `the keys are ${Object.keys(KEYS).join(', ')}`,
+        );
+      } else if (!known.holds(value)) reportAt(key, `malformed ${key}`, known.fix);
+      else Object.assign(settings, { [key]: value });
+    }
+  });
+  return settings;
+}
+
+/** Reads `schema-changes/removal/columns.json`; what is wrong is reported. No file, no column. */
+export function readRemovedColumns(root: string, report: Report): RemovedColumn[] {
+  const columns: RemovedColumn[] = [];
+  const fix = 'write a list of {"schema", "table", "column"}';
+  readJson(root, REMOVAL, report, (content, reportAt) => {
+    if (isList(content, isColumn)) columns.push(...(content as RemovedColumn[]));
+    else reportAt('', 'not a list of columns', fix);
+  });
+  return columns;
+}
+
+function readJson(
+  root: string,
+  file: string,
+  report: Report,
+  read: (content: unknown, reportAt: ReportAt) => void,
+): void {
+  if (!existsSync(join(root, file))) return;
+  const text = readFileSync(join(root, file), 'utf8');
+  const reportAt: ReportAt = (word, message, fix) => {
+    const offset = Math.max(text.indexOf(word === '' ? '' : JSON.stringify(word)), 0);
+    report({ file, text, offset }, message, fix);
+  };
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    return reportAt('', error instanceof Error ? error.message : 'not JSON', 'correct the file');
+  }
+  read(content, reportAt);
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && NAME.test(value);
+}
+
+function isColumn(value: unknown): boolean {
+  const keys = isRecord(value) ? Object.keys(value).toSorted().join() : '';
+  return keys === 'column,schema,table' && isRecord(value) && Object.values(value).every(isName);
+}
+
+function isList(value: unknown, holds: (item: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every((item) => holds(item));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
