@@ -1,6 +1,6 @@
 import type { Coverage } from '../checks/coverage/index.ts';
 import type { LiveFacts } from '../checks/coverage/live.ts';
-import type { Catalog } from './catalog.ts';
+import { type Catalog, targetSchemas } from './catalog.ts';
 import { type Context, UsageError } from './command.ts';
 import { type Session, throughLink, transaction } from './database.ts';
 import { installedHash } from './ledger.ts';
@@ -67,38 +67,18 @@ export async function drawLineage(root: string, names: string[]): Promise<string
  * depend on. Reads catalogs only, in the transaction of the caller, with the link open.
  */
 export async function readLiveFacts(session: Session, catalog: Catalog): Promise<LiveFacts> {
-  await session.query('select migration.connect_versions()');
   return {
-    sourceColumns: await namesOf(session, SOURCE_COLUMNS),
-    targetTables: await namesOf(session, TARGET_TABLES),
+    sourceColumns: namesOf(
+      await session.query('select s.name from migration.source_columns() as s (name)'),
+    ),
+    targetTables: namesOf(
+      await session.query('select t.name from migration.target_tables($1) as t (name)', [
+        targetSchemas(catalog),
+      ]),
+    ),
     dependencies: await readDependencies(session, catalog),
   };
 }
-
-// Asked in the source itself: schema legacy has only the tables that views mention.
-const SOURCE_COLUMNS = `
-  select d.name
-  from extensions.dblink('versions', $q$
-    select concat(c.relname, '.', a.attname)
-    from pg_catalog.pg_class as c
-    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
-    join pg_catalog.pg_attribute as a
-      on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where c.relkind in ('r', 'p', 'f', 'm')
-      and not exists (
-        select 1 from pg_catalog.pg_depend as e
-        where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
-    order by c.relname, a.attnum
-  $q$) as d (name text)`;
-
-const TARGET_TABLES = `
-  select c.relname as name
-  from pg_class as c
-  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
-    and not exists (
-      select from pg_depend as e
-      where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
-  order by c.relname`;
 
 /** Views of files that changed since their last run are left out: they are not what the files say. */
 async function readDependencies(
@@ -106,23 +86,7 @@ async function readDependencies(
   catalog: Catalog,
 ): Promise<Map<string, Set<string>>> {
   const rows = await session.query<{ entity: string; hash: string; columns: string[] }>(
-    `select
-       v.relname as entity,
-       e.file_hash as hash,
-       coalesce(array_agg(distinct concat(c.relname, '.', a.attname))
-         filter (where a.attname is not null), '{}') as columns
-     from pg_class as v
-     join migration.entities as e on e.entity = v.relname
-     join pg_rewrite as r on r.ev_class = v.oid
-     left join pg_depend as d
-       on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
-       and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
-     left join pg_class as c
-       on c.oid = d.refobjid and c.relnamespace = 'legacy'::regnamespace
-     left join pg_attribute as a
-       on a.attrelid = c.oid and a.attnum = d.refobjsubid
-     where v.relnamespace = 'transform'::regnamespace and v.relkind = 'v'
-     group by v.relname, e.file_hash`,
+    'select * from migration.view_columns()',
   );
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   return new Map(
@@ -134,6 +98,6 @@ async function readDependencies(
   );
 }
 
-async function namesOf(session: Session, query: string): Promise<string[]> {
-  return (await session.query<{ name: string }>(query)).map(({ name }) => name);
+function namesOf(rows: { name: string }[]): string[] {
+  return rows.map(({ name }) => name);
 }

@@ -1,5 +1,6 @@
 import type { Endpoint } from './config.ts';
 import { connect, type CouldNotConnect, type Session } from './database.ts';
+import { question } from './question.ts';
 
 /** One thing looked at. */
 export interface Diagnosis {
@@ -15,14 +16,6 @@ export interface Diagnosis {
 const OLDEST_TARGET = 150000;
 /** Oldest source: foreign tables, dblink and xmin work the same from here on. */
 const OLDEST_SOURCE = 90500;
-
-/** How a database sorts texts: provider (named from release 15 on), collation, version of it. */
-const COLLATION = `
-  select concat_ws(' ',
-    case to_jsonb(b) ->> 'datlocprovider' when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
-    coalesce(to_jsonb(b) ->> 'datlocale', to_jsonb(b) ->> 'daticulocale', b.datcollate),
-    to_jsonb(b) ->> 'datcollversion')
-  from pg_catalog.pg_database as b where b.datname = current_database()`;
 
 /** Looks at the target as the runner sees it: version, role, rights, logging of secrets. */
 export async function examineTarget(session: Session, schemas: string[]): Promise<Diagnosis[]> {
@@ -41,35 +34,7 @@ export async function examineTarget(session: Session, schemas: string[]): Promis
     forced: string[];
     tracks: string | null;
     log_level: string;
-  }>(
-    `select
-       current_setting('server_version_num')::integer as version,
-       current_setting('server_version') as version_text,
-       current_user::text as role, r.rolsuper as superuser,
-       r.rolbypassrls or r.rolsuper as bypass,
-       current_setting('default_transaction_read_only') = 'on' as read_only,
-       pg_is_in_recovery() as replica,
-       (select coalesce(array_agg(e.extname::text order by 1), '{}') from pg_extension as e
-        join pg_namespace as n on n.oid = e.extnamespace and n.nspname = 'extensions'
-        where e.extname in ('postgres_fdw', 'dblink', 'uuid-ossp')) as extensions,
-       (select coalesce(array_agg(a.name::text), '{}') from pg_available_extensions as a
-        where a.name in ('postgres_fdw', 'dblink', 'uuid-ossp')) as installable,
-       has_database_privilege(current_database(), 'create') as creates,
-       (select coalesce(array_agg(c.oid::regclass::text order by 1), '{}') from pg_class as c
-        where c.relnamespace = any (
-            select n.oid from pg_namespace as n where n.nspname = any ($1))
-          and c.relkind in ('r', 'p')
-          and not pg_has_role(current_user, c.relowner, 'usage')) as others,
-       (select coalesce(array_agg(c.oid::regclass::text order by 1), '{}') from pg_class as c
-        where c.relnamespace = any (
-            select n.oid from pg_namespace as n where n.nspname = any ($1))
-          and c.relkind in ('r', 'p') and c.relrowsecurity
-          and row_security_active(c.oid)) as forced,
-       current_setting('pg_stat_statements.track', true) as tracks,
-       current_setting('log_min_messages') as log_level
-     from pg_roles as r where r.rolname = current_user`,
-    [schemas],
-  );
+  }>(question('target'), [schemas]);
   if (facts === undefined) return [];
   const list: Diagnosis[] = [];
   const look = (what: string, good: boolean, found: string, fix: string, state: Bad = 'error') => {
@@ -152,31 +117,7 @@ export async function examineSource(session: Session, tables: string[]): Promise
     source_collation: string;
     target_collation: string;
     seconds_apart: number;
-  }>(
-    `select d.version, d.role, d.superuser, d.unreadable, d.writable, d.hidden, d.source_collation,
-       (${COLLATION}) as target_collation,
-       extract(epoch from clock_timestamp() - d.clock)::float8 as seconds_apart
-     from extensions.dblink('versions', format($q$
-       with wanted as (select unnest(%L::text[]) as name),
-       there as (
-         select c.oid, c.relname::text as name from pg_catalog.pg_class as c
-         join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
-         join wanted as w on w.name = c.relname)
-       select
-         current_setting('server_version_num')::integer, current_user::text,
-         (select r.rolsuper from pg_catalog.pg_roles as r where r.rolname = current_user),
-         array(select t.name from there as t where not has_table_privilege(t.oid, 'select')),
-         array(select t.name from there as t
-               where has_table_privilege(t.oid, 'insert, update, delete, truncate')),
-         array(select t.name from there as t join pg_catalog.pg_class as c on c.oid = t.oid
-               where c.relrowsecurity and row_security_active(t.oid)),
-         (${COLLATION}),
-         clock_timestamp()
-     $q$, $1::text[])) as d (
-       version integer, role text, superuser boolean, unreadable text[], writable text[],
-       hidden text[], source_collation text, clock timestamptz)`,
-    [tables],
-  );
+  }>('select * from migration.source_facts($1)', [tables]);
   if (facts === undefined) return [];
   const list: Diagnosis[] = [];
   const look = (what: string, good: boolean, found: string, fix: string, state: Bad = 'error') => {
@@ -237,7 +178,7 @@ export async function examineSource(session: Session, tables: string[]): Promise
 export async function examinePooler(target: Endpoint): Promise<Diagnosis> {
   const one = await connect(target, 'runner doctor');
   const two = await connect(target, 'runner doctor');
-  const read = `select pg_catalog.current_setting('runner.probe', true) as mark, pg_catalog.pg_backend_pid() as pid`;
+  const read = question('pooler');
   try {
     let mixed = false;
     for (let round = 0; round < 3 && !mixed; round += 1) {

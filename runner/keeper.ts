@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Endpoint } from './config.ts';
 import { connect, ConnectionLost, type Session } from './database.ts';
+import { question } from './question.ts';
 
 /** Another runner is at work on this target. */
 export class RunnerBusy extends Error {
@@ -84,9 +85,7 @@ export async function keepLock(
 async function waitForLock(session: Session): Promise<void> {
   const until = Date.now() + PATIENCE_MS;
   for (;;) {
-    const [row] = await session.query<{ held: boolean }>(
-      'select pg_catalog.pg_try_advisory_xact_lock(20250401, 1) as held',
-    );
+    const [row] = await session.query<{ held: boolean }>(question('runner_lock'));
     if (row?.held === true) return;
     if (Date.now() > until) {
       throw new RunnerBusy('another runner is at work on this target; nothing was changed');

@@ -4,6 +4,7 @@ import { type Column, isText, quoted, type Shape } from './render.ts';
 
 /** A column of a view or a table as the catalog shows it. */
 interface CatalogColumn {
+  schema: string;
   relation: string;
   name: string;
   type: string;
@@ -30,17 +31,17 @@ export async function preflight(
   problems.push(...failures);
   const widths = await widthsOf(session);
 
-  const { views, targets, tables } = await readCatalogs(session, entities);
+  const { relations, tables } = await readCatalogs(session, entities);
   const keyless = await sourcesWithoutKey(session, entities);
 
   const shapes = new Map<string, Shape>();
   for (const entity of entities) {
     const known = problems.length;
-    const view = views.get(entity.name) ?? [];
-    const target = targets.get(entity.target.schema)?.get(entity.target.table);
-    const facts = tables.get(`${entity.target.schema}.${entity.target.table}`);
+    const view = relations.get(`transform.${entity.name}`) ?? [];
+    const name = `${entity.target.schema}.${entity.target.table}`;
+    const target = relations.get(name);
+    const facts = tables.get(name);
     if (target === undefined || facts === undefined) {
-      const name = `${entity.target.schema}.${entity.target.table}`;
       problems.push(
         at(entity, '-- target', 'target-table', `there is no table ${name}`, 'correct the header'),
       );
@@ -82,14 +83,14 @@ export async function preflight(
 /** Shapes of the views as the last run left them; entities without a view are left out. */
 export async function readShapes(session: Session, catalog: Catalog): Promise<Map<string, Shape>> {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
-  const { views, targets, tables } = await readCatalogs(session, entities);
+  const { relations, tables } = await readCatalogs(session, entities);
   const widths = await widthsOf(session);
   const shapes = new Map<string, Shape>();
   for (const entity of entities) {
-    const { schema, table } = entity.target;
-    const view = views.get(entity.name);
-    const target = targets.get(schema)?.get(table);
-    const facts = tables.get(`${schema}.${table}`);
+    const name = `${entity.target.schema}.${entity.target.table}`;
+    const view = relations.get(`transform.${entity.name}`);
+    const target = relations.get(name);
+    const facts = tables.get(name);
     if (view === undefined || target === undefined || facts === undefined) continue;
     const width = widths.get(entity.name) ?? 0;
     shapes.set(entity.name, shapeOf(entity, view, target, facts, entities, width));
@@ -100,7 +101,7 @@ export async function readShapes(session: Session, catalog: Catalog): Promise<Ma
 /** Keys per range of each entity. */
 async function widthsOf(session: Session): Promise<Map<string, number>> {
   const rows = await session.query<{ entity: string; width: number }>(
-    'select entity, width from migration.entities',
+    'select * from migration.entity_widths()',
   );
   return new Map(rows.map((row) => [row.entity, row.width]));
 }
@@ -136,11 +137,18 @@ function isTheView(name: string, code: string): boolean {
 }
 
 async function readCatalogs(session: Session, entities: Entity[]) {
-  const views = byRelation(await columnsOf(session, 'transform'));
-  const schemas = [...new Set(entities.map((entity) => entity.target.schema))];
-  const targets = new Map<string, Map<string, CatalogColumn[]>>();
-  for (const schema of schemas) targets.set(schema, byRelation(await columnsOf(session, schema)));
-  return { views, targets, tables: await tableFacts(session, entities) };
+  const schemas = new Set(['transform', ...entities.map(({ target }) => target.schema)]);
+  const columns = await session.query<CatalogColumn>('select * from migration.columns_of($1)', [
+    [...schemas],
+  ]);
+  const relations = new Map<string, CatalogColumn[]>();
+  for (const column of columns) {
+    const name = `${column.schema}.${column.relation}`;
+    const list = relations.get(name);
+    if (list === undefined) relations.set(name, [column]);
+    else list.push(column);
+  }
+  return { relations, tables: await tableFacts(session, entities) };
 }
 
 function shapeOf(
@@ -315,24 +323,6 @@ function shapeColumn(column: CatalogColumn, target: CatalogColumn[]): Column {
   return { name: column.name, type: stored.type, native: stored.native && column.native };
 }
 
-async function columnsOf(session: Session, schema: string): Promise<CatalogColumn[]> {
-  return session.query<CatalogColumn>(
-    `select
-       c.relname as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
-       -- numeric and jsonb lose the sign, bigint and timestamps their halves, citext the case ...
-       a.atttypid = any ('{boolean,int2,int4,date,uuid,text,varchar,bytea}'::regtype[])
-         and coalesce(l.collisdeterministic, true) as native,
-       a.attnotnull as required,
-       a.atthasdef or a.attidentity <> '' or a.attgenerated <> '' as has_default
-     from pg_class as c
-     join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-     left join pg_collation as l on l.oid = a.attcollation
-     where c.relnamespace = to_regnamespace($1) and c.relkind in ('r', 'p', 'v')
-     order by c.relname, a.attnum`,
-    [schema],
-  );
-}
-
 interface TableFacts {
   name: string;
   rewrites: boolean;
@@ -343,60 +333,18 @@ interface TableFacts {
 
 async function tableFacts(session: Session, entities: Entity[]): Promise<Map<string, TableFacts>> {
   const names = [...new Set(entities.map(({ target }) => `${target.schema}.${target.table}`))];
-  const rows = await session.query<TableFacts>(
-    `select
-       n.name,
-       exists (
-         select from pg_trigger as t
-         where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
-           and t.tgtype & 2 = 2 and t.tgtype & 1 = 1) as rewrites,
-       (select coalesce(array_agg(i.columns order by i.columns), '{}') from (
-          select string_agg(a.attname, ',' order by a.attnum) as columns
-          from pg_index as x
-          join pg_attribute as a on a.attrelid = x.indrelid and a.attnum = any (x.indkey)
-          where x.indrelid = c.oid and x.indisunique and not x.indisprimary
-            and x.indpred is null and x.indexprs is null
-          group by x.indexrelid) as i) as unique_keys,
-       (select min(f.conrelid::regclass::text) from pg_constraint as f
-        where f.contype = 'f' and f.confrelid = c.oid and f.conrelid <> c.oid) as referenced_by
-     from unnest($1::text[]) as n (name)
-     join pg_class as c on c.oid = to_regclass(n.name) and c.relkind in ('r', 'p')`,
-    [names],
-  );
+  const rows = await session.query<TableFacts>('select * from migration.table_facts($1)', [names]);
   return new Map(rows.map((row) => [row.name, row]));
 }
 
 /** Driving tables whose id is not unique in the source: the id map would mix rows up. */
 async function sourcesWithoutKey(session: Session, entities: Entity[]): Promise<Set<string>> {
   const tables = [...new Set(entities.flatMap(({ source }) => (source === null ? [] : [source])))];
-  const rows = await session.query<{ name: string }>(
-    `select n.name
-     from unnest($1::text[]) as n (name)
-     where to_regclass(concat('legacy.', quote_ident(n.name))) is not null
-     except
-     select d.name
-     from extensions.dblink('versions', $q$
-       select c.relname::text
-       from pg_catalog.pg_index as i
-       join pg_catalog.pg_class as c on c.oid = i.indrelid
-       join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = 'public'
-       join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = i.indkey[0]
-       where i.indisunique and i.indisvalid and i.indnatts = 1 and i.indpred is null
-         and a.attname = 'id'
-     $q$) as d (name text)`,
+  const rows = await session.query<{ source_table: string; has_key: boolean }>(
+    'select * from migration.source_keys($1)',
     [tables],
   );
-  return new Set(rows.map((row) => row.name));
-}
-
-function byRelation(columns: CatalogColumn[]): Map<string, CatalogColumn[]> {
-  const relations = new Map<string, CatalogColumn[]>();
-  for (const column of columns) {
-    const list = relations.get(column.relation);
-    if (list === undefined) relations.set(column.relation, [column]);
-    else list.push(column);
-  }
-  return relations;
+  return new Set(rows.filter((row) => !row.has_key).map((row) => row.source_table));
 }
 
 /** A problem at the first place a mark stands in the file. */

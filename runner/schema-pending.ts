@@ -3,6 +3,8 @@ import { join } from 'node:path';
 
 import { hashOf } from './catalog.ts';
 import type { Session } from './database.ts';
+import { question } from './question.ts';
+import { REMOVAL_COLUMNS } from './settings.ts';
 
 /**
  * True when the folder and what the target remembers of it differ in any way: then schema.ts, with
@@ -13,15 +15,11 @@ export async function pendingChanges(
   root: string,
   folder: 'additive' | 'removal',
 ): Promise<boolean> {
-  const [there] = await session.query<{ there: boolean }>(
-    `select pg_catalog.to_regclass('migration.schema_change_hashes') is not null as there`,
-  );
-  if (there?.there !== true) return true;
-  const applied = await session.query<{ name: string; hash: string }>(
-    'select name, hash from migration.schema_change_hashes where folder = $1 order by name',
-    [folder],
-  );
-  const files = readdirSync(join(root, 'schema-changes', folder)).toSorted();
+  const applied = await appliedChanges(session, folder);
+  if (applied === undefined) return true;
+  const files = readdirSync(join(root, 'schema-changes', folder))
+    .filter((file) => !file.startsWith('.') && file !== REMOVAL_COLUMNS)
+    .toSorted();
   return (
     JSON.stringify(applied.map(({ name, hash }) => [name, hash])) !==
     JSON.stringify(
@@ -39,16 +37,17 @@ export async function pendingChanges(
  */
 export async function previewChanges(session: Session, root: string): Promise<void> {
   const { readFolder } = await import('./schema-files.ts');
-  const [there] = await session.query<{ there: boolean }>(
-    `select pg_catalog.to_regclass('migration.schema_change_hashes') is not null as there`,
-  );
-  const applied =
-    there?.there === true
-      ? await session.query<{ name: string }>(
-          `select name from migration.schema_change_hashes where folder = 'additive'`,
-        )
-      : [];
+  const applied = (await appliedChanges(session, 'additive')) ?? [];
   for (const { name, up } of await readFolder(root, 'additive')) {
     if (!applied.some((row) => row.name === name)) await session.query(up.text);
   }
+}
+
+/** Names and hashes of the files that are made, by name; undefined where none ever was. */
+async function appliedChanges(session: Session, folder: string) {
+  const [there] = await session.query<{ there: boolean }>(
+    `select pg_catalog.to_regclass('migration.schema_change_hashes') is not null as there`,
+  );
+  if (there?.there !== true) return undefined;
+  return session.query<{ name: string; hash: string }>(question('schema_changes'), [folder]);
 }

@@ -1,0 +1,195 @@
+-- What the catalogs of both sides say: columns, keys and triggers that a run has to know, and what
+-- speaks against running at all. None of these functions writes.
+
+-- Columns of tables and views. `native`: the hash of the type tells every two values apart; numeric
+-- and jsonb lose the sign, bigint and timestamps their halves, citext the case ...
+create or replace function migration.columns_of(schemas text[])
+returns table (
+  schema text, relation text, name text, type text, native boolean, required boolean,
+  has_default boolean)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select
+    n.nspname,
+    c.relname,
+    a.attname,
+    format_type(a.atttypid, a.atttypmod),
+    a.atttypid = any ('{boolean,int2,int4,date,uuid,text,varchar,bytea}'::regtype[])
+      and coalesce(l.collisdeterministic, true),
+    a.attnotnull,
+    a.atthasdef or a.attidentity <> '' or a.attgenerated <> ''
+  from pg_namespace as n
+  join pg_class as c on c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v')
+  join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  left join pg_collation as l on l.oid = a.attcollation
+  where n.nspname = any (schemas)
+  order by n.nspname, c.relname, a.attnum
+$$;
+
+-- What a merge has to know of its target tables, `schema.table`: whether a trigger may change the
+-- rows it writes, the columns of each unique index (comma separated), and a table that refers to it.
+create or replace function migration.table_facts(targets text[])
+returns table (name text, rewrites boolean, unique_keys text[], referenced_by text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select
+    n.name,
+    exists (
+      select from pg_trigger as t
+      where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
+        and t.tgtype & 2 = 2 and t.tgtype & 1 = 1),
+    (select coalesce(array_agg(i.columns order by i.columns), '{}') from (
+       select string_agg(a.attname, ',' order by a.attnum) as columns
+       from pg_index as x
+       -- columns that are only included are no part of the key
+       join pg_attribute as a
+         on a.attrelid = x.indrelid and a.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])
+       where x.indrelid = c.oid and x.indisunique and not x.indisprimary
+         and x.indpred is null and x.indexprs is null
+       group by x.indexrelid) as i),
+    (select min(f.conrelid::regclass::text) from pg_constraint as f
+     where f.contype = 'f' and f.confrelid = c.oid and f.conrelid <> c.oid)
+  from unnest(targets) as n (name)
+  join pg_class as c on c.oid = to_regclass(n.name) and c.relkind in ('r', 'p')
+$$;
+
+-- Which of these source tables have `id` as a unique key: without one the id map would mix rows up.
+-- Tables that are not there are left out. The link is open.
+create or replace function migration.source_keys(tables text[])
+returns table (source_table text, has_key boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  -- before release 11 no index had columns that are no part of its key
+  key_columns constant text := case
+    when migration.source_version() >= 110000 then 'indnkeyatts' else 'indnatts' end;
+begin
+  return query
+  with keyed as (
+    select d.name
+    from extensions.dblink('versions', format($q$
+      select distinct c.relname::text
+      from pg_catalog.pg_index as i
+      join pg_catalog.pg_class as c on c.oid = i.indrelid
+      join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = %L
+      join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+      where i.indisunique and i.indisvalid and i.%I = 1 and i.indpred is null
+        and a.attname = 'id'
+    $q$, migration.source_schema(), key_columns)) as d (name text)
+  )
+  select t.name, exists (select from keyed as k where k.name = t.name)
+  from unnest(tables) as t (name)
+  where to_regclass(format('legacy.%I', t.name)) is not null;
+end
+$$;
+
+-- Every column of the source, `table.column`, asked in the source itself: schema legacy has only the
+-- tables that views mention. Partitions are their table. The link is open.
+create or replace function migration.source_columns() returns setof text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform migration.connect_versions();
+  return query
+  select d.name
+  from extensions.dblink('versions', format($q$
+    select concat(c.relname, '.', a.attname)
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = %L
+    join pg_catalog.pg_attribute as a
+      on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    where c.relkind in ('r', 'p', 'f', 'm')
+      -- a column of the catalog from release 10 on
+      and coalesce(to_jsonb(c) ->> 'relispartition', 'false') = 'false'
+      and not exists (
+        select 1 from pg_catalog.pg_depend as e
+        where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
+    order by c.relname, a.attnum
+  $q$, migration.source_schema())) as d (name text);
+end
+$$;
+
+-- Tables of the target, without those of extensions. Partitions are their table.
+create or replace function migration.target_tables(schemas text[]) returns setof text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select c.relname
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (schemas)
+  where c.relkind in ('r', 'p') and not c.relispartition
+    and not exists (
+      select from pg_depend as e
+      where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
+  order by c.relname
+$$;
+
+-- The source columns, `table.column`, that each view reads as pg_depend knows it; with the hash of
+-- the file the entity was last complete with.
+create or replace function migration.view_columns()
+returns table (entity text, hash text, columns text[])
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select
+    v.relname,
+    e.file_hash,
+    coalesce(array_agg(distinct concat(c.relname, '.', a.attname))
+      filter (where a.attname is not null), '{}')
+  from pg_class as v
+  join migration.entities as e on e.entity = v.relname
+  join pg_rewrite as r on r.ev_class = v.oid
+  left join pg_depend as d
+    on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+    and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
+  left join pg_class as c on c.oid = d.refobjid and c.relnamespace = 'legacy'::regnamespace
+  left join pg_attribute as a on a.attrelid = c.oid and a.attnum = d.refobjsubid
+  where v.relnamespace = 'transform'::regnamespace and v.relkind = 'v'
+  group by v.relname, e.file_hash
+$$;
+
+-- Keys per range of each entity.
+create or replace function migration.entity_widths()
+returns table (entity text, width bigint)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select e.entity, e.width from migration.entities as e
+$$;
+
+-- The source as its reader sees it: version, role, tables that it may not read, may write, or sees
+-- only in part; how both sides sort texts; how far their clocks are apart. The link is open.
+create or replace function migration.source_facts(tables text[])
+returns table (
+  version integer, role text, superuser boolean, unreadable text[], writable text[], hidden text[],
+  source_collation text, target_collation text, seconds_apart double precision)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  -- provider (named from release 15 on), collation, version of it
+  collation_of constant text := $q$
+    select concat_ws(' ',
+      case to_jsonb(b) ->> 'datlocprovider'
+        when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
+      coalesce(to_jsonb(b) ->> 'datlocale', to_jsonb(b) ->> 'daticulocale', b.datcollate),
+      to_jsonb(b) ->> 'datcollversion')
+    from pg_catalog.pg_database as b where b.datname = current_database()$q$;
+  here text;
+begin
+  perform migration.connect_versions();
+  execute collation_of into here;
+  return query
+  select
+    d.version, d.role, d.superuser, d.unreadable, d.writable, d.hidden, d.sorted_by, here,
+    extract(epoch from clock_timestamp() - d.clock)::double precision
+  from extensions.dblink('versions', format($q$
+    with there as (
+      select c.oid, c.relname::text as name, c.relrowsecurity as has_policies
+      from pg_catalog.pg_class as c
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = %L
+      where c.relname = any (%L::text[]))
+    select
+      current_setting('server_version_num')::integer, current_user::text,
+      (select r.rolsuper from pg_catalog.pg_roles as r where r.rolname = current_user),
+      array(select t.name from there as t where not has_table_privilege(t.oid, 'select')),
+      array(select t.name from there as t
+            where has_table_privilege(t.oid, 'insert, update, delete, truncate')),
+      array(select t.name from there as t where t.has_policies and row_security_active(t.oid)),
+      (%s),
+      clock_timestamp()
+  $q$, migration.source_schema(), tables, collation_of)) as d (
+    version integer, role text, superuser boolean, unreadable text[], writable text[],
+    hidden text[], sorted_by text, clock timestamptz);
+end
+$$;
