@@ -88,7 +88,8 @@ export function failureOf(error: unknown): DatabaseFailure | undefined {
 /** True for errors after which the same transaction may simply be tried again. */
 export function mayRetry(error: unknown): boolean {
   const code = failureOf(error)?.code;
-  return code === '55P03' || code === '40P01' || code === '40001';
+  // MIG03: the link is in use
+  return code === '55P03' || code === '40P01' || code === '40001' || code === 'MIG03';
 }
 
 /** True for errors of the data itself: class 22 (data exception) and 23 (constraint violation). */

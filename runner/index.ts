@@ -12,12 +12,9 @@ import { status } from './commands/status.ts';
 import { uninstall } from './commands/uninstall.ts';
 import { up } from './commands/up.ts';
 import { verify } from './commands/verify.ts';
-import { type Command, contextOf, helpOf, UsageError } from './command.ts';
-import { ConfigError } from './config.ts';
-import { ConnectionLost, CouldNotConnect, failureOf } from './database.ts';
-import { RunnerBusy } from './keeper.ts';
-import { LeaseLost } from './ledger.ts';
-import { Interrupted, type Interrupt } from './run.ts';
+import { type Command, contextOf, helpOf } from './command.ts';
+import { exitCodeOf, explanationOf } from './outcome.ts';
+import type { Interrupt } from './run.ts';
 import { complain, note, say } from './terminal.ts';
 
 const COMMANDS: Command[] = [
@@ -81,44 +78,9 @@ async function main([name, ...argv]: string[]): Promise<number> {
       await context.end();
     }
   } catch (error) {
-    return report(command, error);
+    complain(explanationOf(error, command.usage));
+    return exitCodeOf(error);
   }
-}
-
-/** Says what happened, what is true now and what to do; returns the exit code. */
-function report(command: Command, error: unknown): number {
-  if (error instanceof UsageError) {
-    complain(`${error.message}\nusage: runner ${command.usage}`);
-    return 2;
-  }
-  if (error instanceof ConfigError) {
-    complain(`${error.message}\nset them in .env (see .env.example), or try --embedded`);
-    return 2;
-  }
-  if (error instanceof Interrupted) {
-    complain('interrupted; what was not committed is rolled back, `up` goes on from there');
-    return 130;
-  }
-  if (error instanceof RunnerBusy || error instanceof LeaseLost) {
-    complain(error.message);
-    return 3;
-  }
-  if (error instanceof ConnectionLost) {
-    complain(`${error.message}\nthe outcome is not known here: run the same command again`);
-    return 4;
-  }
-  if (error instanceof CouldNotConnect) {
-    complain(`${error.message}\nfix: ${error.fix}`);
-    return 5;
-  }
-  const failure = failureOf(error);
-  if (failure !== undefined) {
-    const hint = failure.hint === undefined ? '' : `\n${failure.hint}`;
-    complain(`${failure.message} (SQLSTATE ${failure.code})${hint}`);
-    return failure.code === '55P03' && failure.message.includes('link') ? 3 : 1;
-  }
-  complain(error instanceof Error ? error.message : String(error));
-  return 1;
 }
 
 function overview(): void {

@@ -18,14 +18,6 @@ export interface Counts {
   read: number;
 }
 
-/** The lease was taken by another run: this one must not write any more. */
-export class LeaseLost extends Error {
-  override readonly name = 'LeaseLost';
-  constructor() {
-    super('another runner has taken over; this one stopped before writing');
-  }
-}
-
 /** The ledger of this release. Another number in the target is refused, with the way out. */
 export const EDITION = 2;
 

@@ -1,6 +1,7 @@
 import { type Phase, phaseOf } from '../catalog.ts';
 import { type Command, type Context, showAfter, UsageError } from '../command.ts';
 import type { ConflictPolicy } from '../render.ts';
+import { exitCodeOf } from '../outcome.ts';
 import { PhaseFailed } from '../phase.ts';
 import { PreflightFailed, runUp } from '../run.ts';
 import { applyInChild } from '../schema-child.ts';
@@ -117,7 +118,7 @@ async function failed(context: Context, error: unknown): Promise<number> {
           'cause and run `up` again',
   );
   if (context.has('json')) sayJson(summaryJson(await summaryOf(context)));
-  return 1;
+  return exitCodeOf(error);
 }
 
 async function summaryOf(context: Context, run?: number): Promise<Summary> {

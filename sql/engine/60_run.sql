@@ -1,6 +1,6 @@
 -- One run: its number, its lease, its entities and chunks, and what the ledger keeps of them.
 -- Errors of class MIG are laws that do not hold: MIG01 a law of the data (balance, limits, caps),
--- MIG02 the lease of the run is another's.
+-- MIG02 the lease of the run is another's, MIG03 the link is in use by another session.
 
 -- Starts a run and takes the lease. Options: those of the command, and what the engine needs to know
 -- (chunkRows, hashMethod, functionsHash, tolerance, errorTolerance).
