@@ -98,6 +98,8 @@ export interface Catalog {
 
 const SETUP = 'engine';
 const ARCHIVE = 'archive';
+/** The page on the door of a folder. */
+const DOOR = 'README.md';
 const SETTINGS = 'settings.json';
 /** Functions that only this project's views use. */
 const FUNCTIONS = 'functions.sql';
@@ -167,7 +169,7 @@ export function readCatalog(root: string): Catalog {
   };
   for (const entry of entries(join(root, 'sql'))) {
     const path = `sql/${entry.name}`;
-    if (entry.name === 'README.md') continue;
+    if (entry.name === DOOR) continue;
     if (entry.name === ARCHIVE) archive.push(...readArchive(root, problems));
     else if (entry.name === SETUP) {
       setup.push(...readFiles(root, `sql/${SETUP}`));
