@@ -53,6 +53,7 @@ export function isSelfMapped({ name, idMaps }: Entity): boolean {
 }
 
 const TEMPLATE = 'sql/engine/templates/merge.sql';
+const PLACEHOLDER = /\{\{([^{}]*)\}\}/g;
 
 /** The template, read once per process and root. */
 export function mergeTemplate(root: string): string {
@@ -61,25 +62,35 @@ export function mergeTemplate(root: string): string {
 
 /**
  * The functions `merge.<entity>_*` as they run: the template with the names and column lists of one
- * entity. Throws where the template holds a word that is not in the list of placeholders.
+ * entity. Throws where the template holds a word that is not in the list of placeholders, a condition
+ * that is not, or an `-- if` without its end.
  */
 export function render(template: string, shape: Shape): string {
   const flags = flagsOf(shape);
   const words = wordsOf(shape);
   const kept: string[] = [];
   const open: boolean[] = [];
-  for (const line of template.split('\n')) {
-    const [, word, flag] = /^\s*-- (if|end if)(?: (.+))?$/.exec(line) ?? [];
-    if (word === 'if' && flag !== undefined) {
-      const value = flags[flag];
-      if (value === undefined) throw new Error(`${TEMPLATE}: unknown condition ${flag}`);
+  for (const [index, line] of template.split('\n').entries()) {
+    const refuse = (what: string) => new Error(`${TEMPLATE}: line ${index + 1}: ${what}`);
+    const [, word, flag = ''] = /^\s*-- (if|end if)(?: (.+))?$/.exec(line) ?? [];
+    if (word === 'if') {
+      const value = Object.hasOwn(flags, flag) ? flags[flag] : undefined;
+      if (value === undefined) throw refuse(`unknown condition ${flag}`);
       open.push(value);
-    } else if (word === 'end if') open.pop();
-    else if (open.every(Boolean)) kept.push(line);
+    } else if (word === 'end if') {
+      if (open.pop() === undefined) throw refuse('`-- end if` without `-- if`');
+    } else if (open.every(Boolean)) kept.push(line);
   }
-  return kept.join('\n').replace(/\{\{([^{}]+)\}\}/g, (_, word: string) => {
+  if (open.length > 0) throw new Error(`${TEMPLATE}: \`-- if\` without \`-- end if\``);
+  const text = kept.join('\n');
+  if (/\{\{|\}\}/.test(text.replace(PLACEHOLDER, ''))) {
+    throw new Error(`${TEMPLATE}: two braces that are no placeholder`);
+  }
+  return text.replace(PLACEHOLDER, (_, word: string) => {
     const found = words(word);
     if (found === undefined) throw new Error(`${TEMPLATE}: unknown placeholder ${word}`);
+    // it would end the body of the function
+    if (found.includes('$$')) throw new Error(`${TEMPLATE}: a name of ${word} holds $$: ${found}`);
     return found;
   });
 }

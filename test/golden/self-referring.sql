@@ -1,0 +1,589 @@
+-- The merge of one entity: what happens to its rows, in the order in which it happens. Rendered once
+-- per entity (`runner plan --sql <entity>` prints it); lines between `-- if` and `-- end if` are
+-- there for entities of that kind only.
+--
+--   merge.<entity>_stage   reads source rows into pg_temp.staged       the link is open
+--   merge.<entity>_wanted  finds the keys to read of changed ranges    the link is open
+--   merge.<entity>_apply   writes what was staged, and the ledger      the link may be closed
+--   merge.<entity>_settle  keeps the source rows of rejects            the link is open
+--
+-- Between stage and apply stand the temporary tables of migration.begin_chunk and pg_temp.staged.
+
+-- Where the ledger has the source rows of a key range, each in one place.
+create or replace function merge.categories_placed(first_key bigint, end_key bigint)
+returns table (place text, legacy_id bigint, version bigint)
+language sql stable as $$
+  select 'merged', m.legacy_id, m.version from ids."categories" as m
+  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and not exists (
+    select from migration.gone as g
+    where g.entity = 'categories' and g.legacy_id = m.legacy_id)
+  union all
+  select 'rejected', j.legacy_id, j.version from migration.rejects as j
+  where j.entity = 'categories' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key)
+  union all
+  select 'filtered', f.legacy_id, f.version from migration.filtered as f
+  where f.entity = 'categories' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key)
+$$;
+
+-- Rows of a key range (NULL = no limit), or of some keys in it. Who knows the key is known.
+create or replace function merge.categories_stage(
+  first_key bigint default null, end_key bigint default null, keys bigint[] default null)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_nestloop = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_variable
+begin
+  perform migration.begin_chunk(first_key, end_key, keys);
+  create temporary table staged (
+    legacy_key    bigint primary key,
+    "legacy_category_id" integer,
+    "parent_id" uuid,
+    "name" text,
+    "metadata" jsonb,
+    missing       text,
+    reject        text,
+    version       bigint,
+    row_hash      bigint,
+    target_id     uuid,
+    known         boolean not null default false,
+    known_version bigint,
+    known_hash    bigint,
+    known_written bigint,
+    adopted       boolean not null default false,
+    adopting      boolean not null default false,
+    stored_hash   bigint,
+    -- new, or not what we wrote last
+    to_write      boolean generated always as (
+      reject is null and known_hash is distinct from row_hash) stored
+  );
+  perform merge.categories_fill(first_key, end_key, keys);
+  -- keys first, rows second: a row may refer to any other
+  perform merge.categories_adopt();
+  insert into ids."categories" (legacy_id, id, adopted, run)
+  select b.legacy_key, b.target_id, b.adopting, migration.current_run()
+  from pg_temp.staged as b where not b.known and b.reject is null;
+  truncate pg_temp.staged, pg_temp.left_out, pg_temp.refused;
+  perform merge.categories_fill(first_key, end_key, keys);
+  if keys is null then
+    -- counted apart from the view, in the same snapshot: the balance rests on it
+    insert into pg_temp.chunk_ranges (range, source_rows)
+    select s.id / 12000, count(*)
+    from legacy_versions."dispatch_category" as s where (first_key is null or s.id >= first_key) and (end_key is null or s.id < end_key) and (keys is null or s.id = any (keys)) group by 1;
+  else
+    -- of the ranges that were listed the number is known; of the others, without what has gone
+    update pg_temp.chunk_ranges as r set source_rows = r.expected - (
+      select count(*) from pg_temp.wanted as w
+      where w.legacy_key / 12000 = r.range
+        and not exists (select from pg_temp.staged as b where b.legacy_key = w.legacy_key)
+        and not exists (select from pg_temp.left_out as f where f.legacy_key = w.legacy_key))
+    where r.expected is not null;
+  end if;
+  -- of the keys only: looking at wide columns takes longer than it saves
+  analyze pg_temp.staged (legacy_key);
+  analyze pg_temp.left_out;
+end
+$$;
+
+-- Where a value cannot be read (class 22) the keys are halved until single ones remain.
+create or replace function merge.categories_fill(
+  first_key bigint, end_key bigint, keys bigint[])
+returns void
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+  middle         bigint;
+  failure        text;
+  failure_column text;
+begin
+  begin
+    insert into pg_temp.staged (
+      legacy_key, "legacy_category_id", "parent_id", "name", "metadata",
+      missing, reject, version, row_hash, target_id,
+      known, known_version, known_hash, known_written, adopted)
+    select
+      v.legacy_key, v."legacy_category_id", v."parent_id", v."name", v."metadata",
+      v.missing, v.reject, s.version, hash_record_extended(row(v."legacy_category_id", v."parent_id", v."name", v."metadata"::text collate "C"), 0),
+      coalesce(m.id, migration.new_id('categories', v.legacy_key)),
+      m.legacy_id is not null, m.version, m.row_hash, m.written_hash, coalesce(m.adopted, false)
+    from (
+      -- offset 0: no expression is computed twice
+      select e.legacy_key, e."legacy_category_id", e."parent_id", e."name", e."metadata", e.missing, null::text as reject
+      from transform."categories" as e
+      where (first_key is null or e.legacy_key >= first_key) and (end_key is null or e.legacy_key < end_key) and (keys is null or e.legacy_key = any (keys))
+      offset 0
+    ) as v
+    left join legacy_versions."dispatch_category" as s on s.id = v.legacy_key and (first_key is null or s.id >= first_key) and (end_key is null or s.id < end_key) and (keys is null or s.id = any (keys))
+    left join ids."categories" as m on m.legacy_id = v.legacy_key and (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and (keys is null or m.legacy_id = any (keys));
+    return;
+  exception
+    when unique_violation then
+      raise exception 'sql/1-foundation/60_categories.sql: the view shows a key twice; every source row must appear once'
+        using errcode = 'MIG01';
+    when data_exception then
+      get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
+  end;
+  if keys is not null and (first_key is null or end_key is null) then
+    select min(k), max(k) + 1 into first_key, end_key from unnest(keys) as k;
+  elsif first_key is null or end_key is null then
+    select min(s.id), max(s.id) + 1 into first_key, end_key
+    from legacy_versions."dispatch_category" as s where (first_key is null or s.id >= first_key) and (end_key is null or s.id < end_key) and (keys is null or s.id = any (keys));
+  end if;
+  if end_key - first_key > 1 then
+    middle := first_key + (end_key - first_key) / 2;
+    perform merge.categories_fill(first_key, middle, keys);
+    perform merge.categories_fill(middle, end_key, keys);
+    return;
+  end if;
+  insert into pg_temp.staged (legacy_key, reject, known, version)
+  select s.id, concat('error_', failure), m.legacy_id is not null, s.version
+  from legacy_versions."dispatch_category" as s
+  left join ids."categories" as m on m.legacy_id = s.id
+  where s.id = first_key;
+  insert into pg_temp.refused (legacy_key, code, column_name)
+  values (first_key, failure, failure_column);
+end
+$$;
+
+-- Of ranges whose sums changed: the keys with another version, those that are gone, those changed
+-- look-ups lead to, those that wait for an id map that has grown, and open rejects. Ranges whose
+-- changes are all in migration.newer, as the sums prove, are not listed.
+create or replace function merge.categories_wanted(ranges bigint[]) returns bigint[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_nestloop = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_variable
+declare
+  work migration.work;
+  part record;
+begin
+  select w.* into strict work from migration.work as w where w.entity = 'categories';
+  drop table if exists pg_temp.wanted, pg_temp.chunk_ranges, pg_temp.news;
+  create temporary table wanted (legacy_key bigint primary key);
+  create temporary table chunk_ranges (
+    range bigint primary key, source_rows bigint, expected bigint);
+  create temporary table news (
+    legacy_key bigint, version bigint, is_known boolean, known bigint);
+  insert into pg_temp.chunk_ranges (range) select unnest(ranges);
+
+  for part in select * from migration.intervals(ranges, 12000) loop
+    insert into pg_temp.news (legacy_key, version, is_known, known)
+    select n.id, n.version, o.legacy_id is not null, o.version
+    from migration.newer as n
+    left join merge.categories_placed(part.first_key, part.end_key) as o on o.legacy_id = n.id
+    where n.source_table = 'dispatch_category' and n.id >= part.first_key and n.id < part.end_key;
+
+    insert into pg_temp.wanted (legacy_key)
+    select o.legacy_id from migration.affected as a
+    join merge.categories_placed(part.first_key, part.end_key) as o on o.legacy_id = a.legacy_key
+    where a.entity = 'categories';
+
+    if work.again then
+      insert into pg_temp.wanted (legacy_key)
+      select m.legacy_id from ids."categories" as m
+      where m.missing is not null and m.legacy_id >= part.first_key and m.legacy_id < part.end_key
+        and string_to_array(m.missing, ',') && work.grown
+        and not exists (
+          select from migration.gone as g
+          where g.entity = 'categories' and g.legacy_id = m.legacy_id)
+      union
+      select j.legacy_id from migration.rejects as j
+      where j.entity = 'categories' and j.resolved_run is null
+        and j.legacy_id >= part.first_key and j.legacy_id < part.end_key
+      on conflict do nothing;
+    end if;
+  end loop;
+
+  update pg_temp.chunk_ranges as c set expected = s.row_count
+  from migration.ranges as r
+  join migration.sums as s on s.source_table = 'dispatch_category' and s.range = r.range
+  left join (
+    select n.legacy_key / 12000 as range,
+      count(*) filter (where not n.is_known) as rows,
+      sum(migration.pair_a(n.legacy_key, n.version))
+        - coalesce(sum(migration.pair_a(n.legacy_key, n.known)), 0) as a,
+      sum(migration.pair_b(n.legacy_key, n.version))
+        - coalesce(sum(migration.pair_b(n.legacy_key, n.known)), 0) as b
+    from pg_temp.news as n group by 1
+  ) as d on d.range = r.range
+  where r.entity = 'categories' and c.range = r.range
+    and s.row_count = r.row_count + coalesce(d.rows, 0)
+    and s.sum_a = r.sum_a + coalesce(d.a, 0) and s.sum_b = r.sum_b + coalesce(d.b, 0);
+  insert into pg_temp.wanted (legacy_key)
+  select n.legacy_key from pg_temp.news as n
+  join pg_temp.chunk_ranges as c on c.range = n.legacy_key / 12000 and c.expected is not null
+  where n.version is distinct from n.known
+  on conflict do nothing;
+
+  for part in
+    select * from migration.intervals(
+      array(select c.range from pg_temp.chunk_ranges as c where c.expected is null), 12000)
+  loop
+    insert into pg_temp.wanted (legacy_key)
+    select coalesce(k.id, o.legacy_id)
+    from (
+      select s.id, s.version from legacy_versions."dispatch_category" as s
+      where s.id >= part.first_key and s.id < part.end_key offset 0
+    ) as k
+    full join merge.categories_placed(part.first_key, part.end_key) as o on o.legacy_id = k.id
+    where k.id is null or o.legacy_id is null or k.version is distinct from o.version
+    on conflict do nothing;
+    update pg_temp.chunk_ranges as c set source_rows = coalesce(n.count, 0)
+    from generate_series(part.first_key / 12000, part.end_key / 12000 - 1) as g (range)
+    left join (
+      select s.id / 12000 as range, count(*) as count
+      from legacy_versions."dispatch_category" as s where s.id >= part.first_key and s.id < part.end_key group by 1
+    ) as n on n.range = g.range
+    where c.range = g.range;
+  end loop;
+  return array(select w.legacy_key from pg_temp.wanted as w order by 1);
+end
+$$;
+
+-- Recognises target rows that were there before us and are in no id map of this table.
+create or replace function merge.categories_adopt() returns void
+language plpgsql as $$
+begin
+  with candidates as (
+    select
+      b.legacy_key, t.id,
+      row_number() over (partition by b.legacy_key order by coalesce(t."legacy_category_id" = b."legacy_category_id", false) desc, t.created_at, t.id) as choice,
+      row_number() over (partition by t.id order by b.legacy_key) as claim
+    from pg_temp.staged as b
+    join "public"."categories" as t on t."legacy_category_id" = b."legacy_category_id"
+    where not b.known and b.reject is null
+      and not exists (select from ids."categories" as m where m.id = t.id)
+  )
+  update pg_temp.staged as b set target_id = c.id, adopting = true
+  from candidates as c
+  where c.legacy_key = b.legacy_key and c.choice = 1 and c.claim = 1;
+end
+$$;
+
+-- Updates, then inserts (the other way round where rows refer to their own table): all of them, or
+-- one. An update may free a unique value that a new row takes. Triggers of the application see the
+-- search_path of their database.
+create or replace function merge.categories_write(
+  one bigint, keeps_edits boolean, out updated bigint, out inserted bigint)
+language plpgsql as $$
+begin
+  updated := 0;
+  insert into "public"."categories" (id, "legacy_category_id", "parent_id", "name", "metadata")
+  select b.target_id, b."legacy_category_id", b."parent_id", b."name", b."metadata"
+  from pg_temp.staged as b
+  where b.to_write and (one is null or b.legacy_key = one)
+    and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
+    and not (keeps_edits and b.known_written is not null)
+  order by b.legacy_key;
+  get diagnostics inserted = row_count;
+  if exists (select from pg_temp.present as p where p.overwrite) then
+    update "public"."categories" as t
+    set "legacy_category_id" = b."legacy_category_id", "parent_id" = b."parent_id", "name" = b."name", "metadata" = b."metadata"
+    from pg_temp.staged as b join pg_temp.present as p on p.legacy_key = b.legacy_key
+    where t.id = p.target_id and p.overwrite and b.reject is null
+      and (one is null or b.legacy_key = one);
+    get diagnostics updated = row_count;
+  end if;
+  set constraints all immediate;
+  -- the mark of this subtransaction: rows with another xmin were changed by somebody else
+  insert into migration.writes (run) values (migration.current_run());
+end
+$$;
+
+-- Mapped keys of the chunk that are no longer a row to store: listed, or removed.
+create or replace function merge.categories_gone(
+  first_key bigint, end_key bigint, keys bigint[])
+returns bigint
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+  this_run bigint := migration.current_run();
+  found    bigint;
+begin
+  truncate pg_temp.gone;
+  insert into pg_temp.gone (legacy_key, id, reason)
+  select m.legacy_id, m.id,
+    case
+      when b.legacy_key is not null then 'rejected'
+      when f.legacy_key is not null then 'filtered'
+      else 'deleted'
+    end
+  from ids."categories" as m
+  left join pg_temp.staged as b on b.legacy_key = m.legacy_id
+  left join pg_temp.left_out as f on f.legacy_key = m.legacy_id
+  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and (keys is null or m.legacy_id = any (keys)) and (b.legacy_key is null or b.reject is not null);
+  get diagnostics found = row_count;
+  analyze pg_temp.gone;
+  delete from migration.gone as g
+  where g.entity = 'categories' and (first_key is null or g.legacy_id >= first_key) and (end_key is null or g.legacy_id < end_key) and (keys is null or g.legacy_id = any (keys))
+    and not exists (select from pg_temp.gone as n where n.legacy_key = g.legacy_id);
+  insert into migration.gone (entity, legacy_id, id, reason, run)
+  select 'categories', n.legacy_key, n.id, n.reason, this_run from pg_temp.gone as n
+  on conflict (entity, legacy_id) do update set reason = excluded.reason
+  where migration.gone.reason <> excluded.reason;
+  return found;
+end
+$$;
+
+-- Writes what is staged, and the ledger, checkpoint included. `rehash`: the known hashes are of
+-- another method, so what was written is known only by the marks of our transactions.
+create or replace function merge.categories_apply(rehash boolean default false) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_variable
+declare
+  this_run          bigint := migration.current_run();
+  keeps_edits       boolean := migration.run_option('onConflict') = 'target';
+  work              migration.work;
+  first_key         bigint;
+  end_key           bigint;
+  keys              bigint[];
+  refused           boolean := false;
+  expected_updates  bigint;
+  expected_inserts  bigint;
+  updates           bigint := 0;
+  inserts           bigint := 0;
+  gone              bigint;
+  more              bigint;
+  current_key       bigint;
+  remaining         bigint;
+  before            bigint;
+  failure           text;
+  failure_constraint text;
+  failure_column    text;
+  part              record;
+begin
+  select w.* into strict work from migration.work as w where w.entity = 'categories';
+  select s.first_key, s.end_key, s.keys into strict first_key, end_key, keys from pg_temp.scope as s;
+
+  -- 1. look: which target rows are there, locked, which the application has touched, what differs
+  if work.had_rows then
+    insert into pg_temp.present (legacy_key, target_id, differs, touched)
+    select b.legacy_key, b.target_id, row(t."legacy_category_id", t."parent_id", t."name", t."metadata"::text collate "C") is distinct from row(b."legacy_category_id", b."parent_id", b."name", b."metadata"::text collate "C"),
+      b.known_written is not null and case
+        when rehash then not exists (select from migration.writes as w where w.xmin = t.xmin)
+        else hash_record_extended(row(t."legacy_category_id", t."parent_id", t."name", t."metadata"::text collate "C"), 0) <> b.known_written
+      end
+    from pg_temp.staged as b
+    join "public"."categories" as t on t.id = b.target_id
+    where b.to_write
+    for update of t;
+    update pg_temp.staged as b set adopting = true
+    from pg_temp.present as p
+    where p.legacy_key = b.legacy_key and b.known_written is null and not b.adopted;
+    if rehash then
+      -- what the application changed or deleted stays so where the source row is the same version
+      update pg_temp.staged as b set known_hash = b.row_hash
+      where b.known_version = b.version and b.reject is null and b.known_written is not null
+        and not exists (
+          select from pg_temp.present as p where p.legacy_key = b.legacy_key and not p.touched);
+      delete from pg_temp.present as p using pg_temp.staged as b
+      where b.legacy_key = p.legacy_key and not b.to_write;
+    end if;
+    update pg_temp.present as p set overwrite = true
+    where p.differs and not (keeps_edits and p.touched);
+  end if;
+  analyze pg_temp.present;
+  gone := merge.categories_gone(first_key, end_key, keys);
+
+  -- 2. save: rows of the application that are about to be overwritten, and what both sides changed
+  insert into migration.before_images (entity, legacy_id, id, reason, image, run)
+  select 'categories', p.legacy_key, p.target_id,
+    case when p.touched then 'changed' else 'adopted' end, row_to_json(t), this_run
+  from pg_temp.present as p
+  join pg_temp.staged as b on b.legacy_key = p.legacy_key
+  join "public"."categories" as t on t.id = p.target_id
+  where p.overwrite and (p.touched or ((b.adopting or b.adopted) and not exists (
+    select from migration.before_images as i
+    where i.entity = 'categories' and i.id = p.target_id)));
+  insert into migration.conflicts (entity, legacy_id, id, kind, resolution, run)
+  select 'categories', b.legacy_key, b.target_id,
+    case when p.legacy_key is null then 'deleted' else 'changed' end,
+    case when keeps_edits then 'target' else 'source' end, this_run
+  from pg_temp.staged as b
+  left join pg_temp.present as p on p.legacy_key = b.legacy_key
+  where b.to_write and b.known_written is not null
+    and (p.legacy_key is null or (p.touched and p.differs));
+
+  -- 3. write: set by set; row by row when class 22 or 23 refuses a row
+  select
+    count(*) filter (where p.overwrite),
+    count(*) filter (where p.legacy_key is null
+      and not (keeps_edits and b.known_written is not null))
+  into expected_updates, expected_inserts
+  from pg_temp.staged as b
+  left join pg_temp.present as p on p.legacy_key = b.legacy_key
+  where b.to_write;
+  if expected_updates + expected_inserts > 0 then
+    perform set_config('search_path', migration.application_path(), true);
+    begin
+      select w.updated, w.inserted into updates, inserts
+      from merge.categories_write(null, keeps_edits) as w;
+    exception when data_exception or integrity_constraint_violation then
+      refused := true;
+      updates := 0;
+      inserts := 0;
+    end;
+    while refused loop
+      -- again as long as that helps: a row may need one that comes later
+      before := remaining;
+      for current_key in
+        select b.legacy_key from pg_temp.staged as b
+        where b.to_write and (before is null or exists (
+          select from pg_temp.refused as f where f.legacy_key = b.legacy_key))
+        order by 1
+      loop
+        begin
+          delete from pg_temp.refused as f where f.legacy_key = current_key;
+          select updates + w.updated, inserts + w.inserted into updates, inserts
+          from merge.categories_write(current_key, keeps_edits) as w;
+        exception when data_exception or integrity_constraint_violation then
+          get stacked diagnostics failure = returned_sqlstate,
+            failure_constraint = constraint_name, failure_column = column_name;
+          insert into pg_temp.refused (legacy_key, code, constraint_name, column_name)
+          values (current_key, failure, failure_constraint, failure_column)
+          on conflict (legacy_key) do update set code = excluded.code,
+            constraint_name = excluded.constraint_name, column_name = excluded.column_name;
+        end;
+      end loop;
+      remaining := (
+        select count(*) from pg_temp.refused as f
+        join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write);
+      exit when remaining = 0 or remaining = before;
+    end loop;
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
+    if refused then
+      update pg_temp.staged as b set reject = concat('error_', f.code)
+      from pg_temp.refused as f where f.legacy_key = b.legacy_key and b.reject is null;
+      select
+        count(*) filter (where p.overwrite),
+        count(*) filter (where p.legacy_key is null
+          and not (keeps_edits and b.known_written is not null))
+      into expected_updates, expected_inserts
+      from pg_temp.staged as b
+      left join pg_temp.present as p on p.legacy_key = b.legacy_key
+      where b.to_write;
+    end if;
+    if (updates, inserts) <> (expected_updates, expected_inserts) then
+      raise exception 'categories: % rows to insert and % to update, % and % written: a trigger or rule of the table drops rows',
+        expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
+    end if;
+    if refused then
+      -- ids entered for rows that the target then refused: nothing may point at them
+      delete from ids."categories" as m using pg_temp.staged as b
+      where m.legacy_id = b.legacy_key and b.reject is not null and m.row_hash is null;
+      more := merge.categories_gone(first_key, end_key, keys);
+      gone := more;
+    end if;
+  end if;
+
+  -- 4. enter: id map, rejects, filtered rows
+  insert into ids."categories" (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
+  select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
+    b.missing, b.adopting, this_run
+  from pg_temp.staged as b where not b.known and b.reject is null order by 1;
+  update ids."categories" as m
+  set version = b.version, row_hash = b.row_hash, missing = b.missing, run = this_run,
+    adopted = m.adopted or b.adopting,
+    written_hash = case
+      when b.to_write and not (keeps_edits and b.known_written is not null
+        and (p.legacy_key is null or (p.touched and p.differs)))
+        then coalesce(b.stored_hash, b.row_hash)
+      else m.written_hash
+    end
+  from pg_temp.staged as b
+  left join pg_temp.present as p on p.legacy_key = b.legacy_key
+  where m.legacy_id = b.legacy_key and b.known and b.reject is null
+    and (m.version, m.row_hash, m.missing) is distinct from (b.version, b.row_hash, b.missing);
+  update migration.rejects as r set resolved_run = this_run
+  where r.entity = 'categories' and r.resolved_run is null and (first_key is null or r.legacy_id >= first_key) and (end_key is null or r.legacy_id < end_key) and (keys is null or r.legacy_id = any (keys))
+    and not exists (
+      select from pg_temp.staged as b where b.legacy_key = r.legacy_id and b.reject is not null);
+  insert into migration.rejects as r (entity, legacy_id, kind, reason, sqlstate, constraint_name,
+    column_name, version, first_run, last_run)
+  select 'categories', b.legacy_key, case when f.legacy_key is null then 'rule' else 'error' end,
+    b.reject, f.code, nullif(f.constraint_name, ''), nullif(f.column_name, ''), b.version,
+    this_run, this_run
+  from pg_temp.staged as b left join pg_temp.refused as f on f.legacy_key = b.legacy_key
+  where b.reject is not null
+  on conflict (entity, legacy_id) do update set
+    kind = excluded.kind, reason = excluded.reason, sqlstate = excluded.sqlstate,
+    constraint_name = excluded.constraint_name, column_name = excluded.column_name,
+    source_row = case when r.version = excluded.version then r.source_row end,
+    version = excluded.version, last_run = excluded.last_run, resolved_run = null;
+
+  -- 5. checkpoint: the sums over what the ledger holds now, which is what was read
+  -- ranges of which nothing is left in the source
+  insert into pg_temp.chunk_ranges (range, source_rows)
+  select r.range, 0 from migration.ranges as r
+  where r.entity = 'categories' and keys is null and (first_key is null or r.range >= first_key / 12000) and (end_key is null or r.range < end_key / 12000)
+  on conflict (range) do nothing;
+  for part in select * from migration.chunk_intervals(12000) loop
+    insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
+      merged, rejected, filtered, run, seen, method)
+    select 'categories', c.range, count(k.place), coalesce(sum(migration.pair_a(k.legacy_id, k.version)), 0), coalesce(sum(migration.pair_b(k.legacy_id, k.version)), 0),
+      work.basis, c.source_rows,
+      count(*) filter (where k.place = 'merged'), count(*) filter (where k.place = 'rejected'),
+      count(*) filter (where k.place = 'filtered'), this_run, work.seen, 2
+    from pg_temp.chunk_ranges as c
+    left join merge.categories_placed(part.first_key, part.end_key) as k on k.legacy_id / 12000 = c.range
+    where c.range >= part.first_range and c.range < part.end_range
+    group by c.range, c.source_rows
+    on conflict (entity, range) do update set
+      row_count = excluded.row_count, sum_a = excluded.sum_a, sum_b = excluded.sum_b,
+      basis = excluded.basis, source_rows = excluded.source_rows, merged = excluded.merged,
+      rejected = excluded.rejected, filtered = excluded.filtered, run = excluded.run,
+      seen = excluded.seen, method = excluded.method;
+  end loop;
+  perform migration.balance_chunk('categories', 12000);
+
+  -- 6. count: last, because workers wait for one another from here on
+  perform migration.count_chunk('categories', updates, inserts, gone,
+    (select count(*) from pg_temp.staged as b where b.reject is null),
+    (select count(*) from pg_temp.staged as b
+     left join pg_temp.present as p on p.legacy_key = b.legacy_key
+     where keeps_edits and b.to_write and b.known_written is not null
+       and (p.legacy_key is null or (p.touched and p.differs))),
+    (select count(*) from pg_temp.staged as b where b.reject is null and b.known_hash is null));
+end
+$$;
+
+-- The source rows of open rejects that have none yet; of what cannot be read, key and error are kept.
+create or replace function merge.categories_settle() returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_nestloop = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_variable
+declare
+  bare        bigint[] := array(
+    select r.legacy_id from migration.rejects as r
+    where r.entity = 'categories' and r.resolved_run is null and r.source_row is null order by 1);
+  current_key bigint;
+begin
+  update migration.rejects as r set source_row = to_jsonb(s)
+  from legacy."dispatch_category" as s
+  where r.entity = 'categories' and r.resolved_run is null and r.source_row is null
+    and s.id = r.legacy_id and s.id = any (bare);
+exception when data_exception then
+  foreach current_key in array bare loop
+    begin
+      update migration.rejects as r set source_row = to_jsonb(s)
+      from legacy."dispatch_category" as s
+      where r.entity = 'categories' and r.legacy_id = current_key and s.id = current_key;
+    exception when data_exception then
+      null;
+    end;
+  end loop;
+end
+$$;
