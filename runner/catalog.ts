@@ -27,7 +27,10 @@ export interface Entity {
   tolerance: number | null;
   /** `read whole`: a key range cannot reach the source. */
   readWhole: boolean;
-  /** Legacy tables mentioned (`legacy.x`), sorted, the driving table included. */
+  /**
+   * Legacy tables mentioned (`legacy.x`), sorted, the driving table included: found by their names. What
+   * the engine rests on is what the grammar sees (reader.ts), and that has to be among them.
+   */
   reads: string[];
   /** Id maps mentioned (`ids.x`), sorted; its own too where it is mentioned (keys first, rows second). */
   idMaps: string[];

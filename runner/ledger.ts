@@ -1,6 +1,6 @@
 import { type Catalog, hashOf } from './catalog.ts';
 import { type Session, transaction } from './database.ts';
-import { lookUpsOf } from './lookups.ts';
+import type { Reading } from './reader.ts';
 import { HASH_METHOD } from './render.ts';
 
 /** Counts of one entity after a run; source = all others but `gone` and `read` together. */
@@ -102,25 +102,41 @@ export async function installedHash(session: Session): Promise<string | undefine
   return row?.hash;
 }
 
-/** What `migration.enter_entities` takes: everything the files say that the engine has to know. */
-export function definitionsOf(catalog: Catalog): object[] {
+/**
+ * What `migration.enter_entities` takes: everything the files say that the engine has to know. The
+ * readings are those of the entities, in the order of the catalog.
+ */
+export function definitionsOf(catalog: Catalog, readings: readonly Reading[]): object[] {
+  const all = catalog.phases.flatMap(({ entities }) => entities);
+  const byName = new Map(all.map(({ name }, index) => [name, readings[index]]));
+  // no row waits for one that has been removed
+  const shrinks = new Set(all.flatMap((e) => (e.deletes === 'remove' ? [e.name] : [])));
   return catalog.phases.flatMap(({ entities }) =>
-    entities.map((entity, position) => ({
-      entity: entity.name,
-      phase: entity.phase,
-      position,
-      target: `${entity.target.schema}.${entity.target.table}`,
-      source: entity.source,
-      whole: entity.readWhole,
-      id_maps: entity.idMaps,
-      reads: entity.reads,
-      lookups: lookUpsOf(entity),
-      removes: entity.deletes === 'remove',
-      tolerance: entity.tolerance,
-      hash: entity.hash,
-    })),
+    entities.map((entity, position) => {
+      const { reads, idMaps, lookups, opaqueMaps } = byName.get(entity.name) ?? NOTHING;
+      const opaque = idMaps.filter(
+        (map) => opaqueMaps.includes(map) || (map !== entity.name && shrinks.has(map)),
+      );
+      return {
+        entity: entity.name,
+        phase: entity.phase,
+        position,
+        target: `${entity.target.schema}.${entity.target.table}`,
+        source: entity.source,
+        whole: entity.readWhole,
+        id_maps: idMaps,
+        opaque_maps: opaque,
+        reads: [...new Set([...reads, ...(entity.source === null ? [] : [entity.source])])],
+        lookups,
+        removes: entity.deletes === 'remove',
+        tolerance: entity.tolerance,
+        hash: entity.hash,
+      };
+    }),
   );
 }
+
+const NOTHING: Reading = { reads: [], idMaps: [], lookups: [], opaqueMaps: [] };
 
 /** Starts a run and takes the lease, in the caller's transaction; returns its number. */
 export async function startRun(

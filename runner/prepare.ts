@@ -1,4 +1,11 @@
-import { type Catalog, functionsHash, hashOf, type Problem, sourceTables } from './catalog.ts';
+import {
+  type Catalog,
+  type Entity,
+  functionsHash,
+  hashOf,
+  type Problem,
+  sourceTables,
+} from './catalog.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Endpoint } from './config.ts';
 import type { Session } from './database.ts';
@@ -6,6 +13,8 @@ import { type Diagnosis, examineSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
 import { buildLink, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
+import { readerHash, readInChild } from './reader-child.ts';
+import type { Reading } from './reader.ts';
 import { mergeTemplate, render } from './render.ts';
 
 /** What a run has to do for one entity. */
@@ -75,8 +84,12 @@ export async function prepare(
 
 /** Enters the entities, creates their views, compares them with both sides, renders their functions. */
 async function build(session: Session, root: string, catalog: Catalog): Promise<Problem[]> {
+  const entities = catalog.phases.flatMap((phase) => phase.entities);
+  const readings = await readInChild(entities);
+  const unseen = entities.flatMap((entity, index) => unseenNames(entity, readings[index]));
+  if (unseen.length > 0) return unseen;
   await session.query('select migration.enter_entities($1::text::jsonb)', [
-    JSON.stringify(definitionsOf(catalog)),
+    JSON.stringify(definitionsOf(catalog, readings)),
   ]);
   const { shapes, problems } = await preflight(session, catalog);
   if (problems.length > 0) return problems;
@@ -115,6 +128,29 @@ async function takeSums(session: Session, tables: string[], run: number): Promis
   );
 }
 
+/**
+ * What is known of a file before it is read with the grammar (order, link, phases to take down) are
+ * the names as they are usually written: what the grammar sees has to be among them.
+ */
+function unseenNames(entity: Entity, reading: Reading | undefined): Problem[] {
+  const unseen = [
+    ...(reading?.reads ?? []).flatMap((table) =>
+      entity.reads.includes(table) ? [] : [`legacy.${table}`],
+    ),
+    ...(reading?.idMaps ?? []).flatMap((map) =>
+      entity.idMaps.includes(map) ? [] : [`ids.${map}`],
+    ),
+  ];
+  return unseen.map((name) => ({
+    rule: 'names',
+    file: entity.file,
+    line: 1,
+    column: 1,
+    message: `the view reads ${name}, written in a way that is not recognised`,
+    fix: `write ${name}, in lower case`,
+  }));
+}
+
 /** Hash of everything in files that link, views and functions are built of. */
 function filesHash(root: string, catalog: Catalog): string {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
@@ -122,7 +158,8 @@ function filesHash(root: string, catalog: Catalog): string {
     [
       functionsHash(catalog),
       mergeTemplate(root),
-      JSON.stringify(definitionsOf(catalog)),
+      readerHash(),
+      JSON.stringify(definitionsOf(catalog, [])),
       ...entities.map(({ hash }) => hash),
       ...catalog.archive.map(({ source }) => source),
     ].join('\n'),

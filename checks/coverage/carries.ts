@@ -1,5 +1,5 @@
 import type { A_Expr, CaseExpr, FuncCall, Node } from 'libpg-query';
-import { words } from '../static/sql.ts';
+import { words } from '../../runner/grammar.ts';
 
 /** How a part of an expression counts for the value of the whole. */
 export type Use = 'value' | 'decides' | 'looked at';

@@ -1,5 +1,6 @@
 import { readCatalog, type Problem } from '../../runner/catalog.ts';
-import { readSql, selectOf, viewFile, type SqlFile } from '../static/sql.ts';
+import { selectOf } from '../../runner/grammar.ts';
+import { readSql, viewFile, type SqlFile } from '../static/sql.ts';
 import { lineageOf, type How } from './lineage.ts';
 
 /** One source column in one place of the target. */

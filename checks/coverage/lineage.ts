@@ -1,6 +1,7 @@
 import type { JoinExpr, Node, RangeVar, SelectStmt } from 'libpg-query';
 import type { Problem } from '../../runner/catalog.ts';
-import { problem, selectOf, words, type SqlFile } from '../static/sql.ts';
+import { selectOf, words } from '../../runner/grammar.ts';
+import { problem, type SqlFile } from '../static/sql.ts';
 import { nodesIn, partsOf } from './carries.ts';
 
 /**

@@ -1,6 +1,7 @@
 import type { CaseExpr, Node } from 'libpg-query';
 import type { Problem } from '../../runner/catalog.ts';
-import { all, problem, words, type ViewFile } from './sql.ts';
+import { all, words } from '../../runner/grammar.ts';
+import { problem, type ViewFile } from './sql.ts';
 
 const EXEMPT = ['filter', 'reject'];
 

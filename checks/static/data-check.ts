@@ -1,5 +1,6 @@
 import type { Problem } from '../../runner/catalog.ts';
-import { all, problem, problemAtLine, startOf, type SqlFile } from './sql.ts';
+import { all } from '../../runner/grammar.ts';
+import { problem, problemAtLine, startOf, type SqlFile } from './sql.ts';
 
 /**
  * Problem: a data check is one query that returns the offending rows; without a title nobody knows what a

@@ -1,6 +1,7 @@
 import type { Node } from 'libpg-query';
 import type { Problem } from '../../runner/catalog.ts';
-import { all, offsetOf, problem, words, type ViewFile } from './sql.ts';
+import { all, words } from '../../runner/grammar.ts';
+import { offsetOf, problem, type ViewFile } from './sql.ts';
 
 const FIX =
   'supply NULL or a column of the source; defaults and triggers of the target set load times';

@@ -1,5 +1,6 @@
 import type { Problem } from '../../runner/catalog.ts';
-import { firstFrom, offsetOf, problem, selectOf, type ViewFile } from './sql.ts';
+import { firstFrom, selectOf } from '../../runner/grammar.ts';
+import { offsetOf, problem, type ViewFile } from './sql.ts';
 
 /**
  * Problem: the header's `source` is the table the runner counts, versions and cuts into ranges. If the view

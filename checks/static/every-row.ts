@@ -1,13 +1,9 @@
 import type { JoinExpr, Node, SelectStmt } from 'libpg-query';
 import type { Problem } from '../../runner/catalog.ts';
-import { all, keywordBefore, offsetOf, problem, selectOf, words, type ViewFile } from './sql.ts';
+import { aggregatesOf, rowClauses, selectOf } from '../../runner/grammar.ts';
+import { keywordBefore, offsetOf, problem, type ViewFile } from './sql.ts';
 
 const FIX = 'left rows out with the column filter or reject; look up with left joins only';
-const AGGREGATES = new Set(
-  'array_agg avg bool_and bool_or count jsonb_agg jsonb_object_agg max min string_agg sum'.split(
-    ' ',
-  ),
-);
 
 /**
  * Problem: a view must show every row of its driving table exactly once, or the balance (source = merged +
@@ -19,13 +15,13 @@ const AGGREGATES = new Set(
  */
 export function everyRow(file: ViewFile): Problem[] {
   return file.spine.flatMap((select) => [
-    ...clauses(select).map(([keywords, node]) => {
+    ...rowClauses(select).map(([keywords, node]) => {
       const offset = keywordBefore(file, offsetOf(node), ...keywords);
       const message = `${keywords.join('/').toUpperCase()} can lose, double or sort rows`;
       return problem('every-row', file, offset, message, FIX);
     }),
-    ...aggregates(select).map((offset) =>
-      problem('every-row', file, offset, 'an aggregate makes one row of many', FIX),
+    ...aggregatesOf(select).map(({ location = 0 }) =>
+      problem('every-row', file, location, 'an aggregate makes one row of many', FIX),
     ),
     ...joins(select).map((join) => {
       const offset = keywordBefore(file, offsetOf(join.rarg), 'join');
@@ -35,28 +31,6 @@ export function everyRow(file: ViewFile): Problem[] {
       .slice(1)
       .map((item) => problem('every-row', file, offsetOf(item), 'a comma is an inner join', FIX)),
   ]);
-}
-
-function clauses(select: SelectStmt): [string[], unknown][] {
-  const found: [string[], unknown][] = [
-    [['where'], select.whereClause],
-    [['group'], select.groupClause],
-    [['having'], select.havingClause],
-    [['order'], select.sortClause],
-    [['limit', 'fetch'], select.limitCount],
-    [['offset'], select.limitOffset],
-    [['for'], select.lockingClause],
-    // DISTINCT stands before the select list and, unless it is DISTINCT ON, has no place of its own.
-    [['distinct'], select.distinctClause === undefined ? undefined : select.targetList],
-    [['union', 'intersect', 'except'], select.rarg],
-  ];
-  return found.filter(([, node]) => node !== undefined);
-}
-
-function aggregates(select: SelectStmt): number[] {
-  return all({ list: select.targetList }, 'FuncCall', (kind) => kind === 'SelectStmt')
-    .filter((call) => call.over === undefined && AGGREGATES.has(words(call.funcname).at(-1) ?? ''))
-    .map((call) => call.location ?? 0);
 }
 
 function joins(select: SelectStmt): JoinExpr[] {
@@ -82,5 +56,5 @@ function isOneRow(node: Node | undefined): boolean {
   const select = selectOf(node.RangeSubselect.subquery);
   if (node.RangeSubselect.lateral !== true || select === undefined) return false;
   if (select.valuesLists !== undefined) return select.valuesLists.length === 1;
-  return select.fromClause === undefined && clauses(select).length === 0;
+  return select.fromClause === undefined && rowClauses(select).length === 0;
 }

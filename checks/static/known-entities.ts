@@ -1,6 +1,7 @@
 import type { Node, SelectStmt } from 'libpg-query';
 import type { Problem } from '../../runner/catalog.ts';
-import { all, offsetOf, problem, selectOf, words, type SqlFile } from './sql.ts';
+import { all, selectOf, words } from '../../runner/grammar.ts';
+import { offsetOf, problem, type SqlFile } from './sql.ts';
 
 /** Functions of sql/engine whose first argument is the name of an entity. */
 const FIRST = new Set(

@@ -1,6 +1,7 @@
 import type { Problem } from '../../runner/catalog.ts';
 import { isVolatile } from './deterministic.ts';
-import { all, problem, words, type ViewFile } from './sql.ts';
+import { all, words } from '../../runner/grammar.ts';
+import { problem, type ViewFile } from './sql.ts';
 
 // Checked: immutable, or stable only by settings that every transaction fixes (TimeZone, DateStyle).
 const KNOWN = new Set(

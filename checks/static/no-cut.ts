@@ -1,5 +1,6 @@
 import type { Problem } from '../../runner/catalog.ts';
-import { all, problem, words, type ViewFile } from './sql.ts';
+import { all, words } from '../../runner/grammar.ts';
+import { problem, type ViewFile } from './sql.ts';
 
 /**
  * Problem: a cast to varchar(n), char(n) or name cuts what is too long without a word.

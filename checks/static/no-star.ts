@@ -1,5 +1,6 @@
 import type { Problem } from '../../runner/catalog.ts';
-import { all, problem, type ViewFile } from './sql.ts';
+import { all } from '../../runner/grammar.ts';
+import { problem, type ViewFile } from './sql.ts';
 
 /**
  * Problem: `*` is expanded when the view is created: a column that the source gains or loses changes the

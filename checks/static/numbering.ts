@@ -1,5 +1,6 @@
 import type { Problem } from '../../runner/catalog.ts';
-import { all, problem, type ViewFile } from './sql.ts';
+import { all } from '../../runner/grammar.ts';
+import { problem, type ViewFile } from './sql.ts';
 
 /**
  * Problem: a view looks up ids in a map that is filled later (or never): every reference would be missing.

@@ -1,5 +1,6 @@
 import type { Problem } from '../../runner/catalog.ts';
-import { all, keywordBefore, offsetOf, problem, words, type ViewFile } from './sql.ts';
+import { all, words } from '../../runner/grammar.ts';
+import { keywordBefore, offsetOf, problem, type ViewFile } from './sql.ts';
 
 const COLLECT = ['array_agg', 'string_agg', 'jsonb_agg', 'jsonb_object_agg'];
 const RANK = ['dense_rank', 'first_value', 'lag', 'last_value', 'lead', 'rank', 'row_number'];

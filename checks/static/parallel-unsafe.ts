@@ -1,5 +1,6 @@
 import type { Problem } from '../../runner/catalog.ts';
-import { all, isComment, problem, tokensOf, type SqlFile } from './sql.ts';
+import { all } from '../../runner/grammar.ts';
+import { isComment, problem, tokensOf, type SqlFile } from './sql.ts';
 
 const FIX = 'leave `parallel` out: a function is unsafe where nothing is said';
 

@@ -1,5 +1,6 @@
 import type { Problem } from '../../runner/catalog.ts';
-import { all, problem, words, type ViewFile } from './sql.ts';
+import { all, words } from '../../runner/grammar.ts';
+import { problem, type ViewFile } from './sql.ts';
 
 const BUILT_IN = new Set(
   `bool boolean bytea date float4 float8 inet int2 int4 int8 interval json jsonb name numeric oid text

@@ -2,8 +2,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   hasSqlDetails,
-  loadModule,
-  parseSync,
   scanSync,
   type Node,
   type RawStmt,
@@ -12,6 +10,15 @@ import {
   type ViewStmt,
 } from 'libpg-query';
 import { positionAt, type Entity, type Problem } from '../../runner/catalog.ts';
+import {
+  isObject,
+  loadGrammar,
+  selectOf,
+  spineOf,
+  statementsOf,
+  targetsOf,
+  viewOf,
+} from '../../runner/grammar.ts';
 
 /** An SQL file read with the grammar of PostgreSQL. All offsets of the grammar are UTF-8 bytes. */
 export interface SqlFile {
@@ -39,27 +46,13 @@ export interface ViewFile extends SqlFile {
   spine: SelectStmt[];
 }
 
-export type Kind = Node extends infer N ? (N extends unknown ? keyof N & string : never) : never;
-export type NodeOf<K extends Kind> = Extract<Node, Record<K, unknown>>[K];
-
-// Fields whose node comes without the object that names its kind.
-const BARE: Record<string, string> = {
-  typeName: 'TypeName',
-  view: 'RangeVar',
-  relation: 'RangeVar',
-  over: 'WindowDef',
-  withClause: 'WithClause',
-  larg: 'SelectStmt',
-  rarg: 'SelectStmt',
-};
-
 // The parser ends at a NUL and the scanner fails on the others: whatever follows would not be checked.
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 
 /** Reads and parses a file. Throws only what the file system throws. */
 export async function readSql(root: string, file: string): Promise<SqlFile> {
-  await loadModule();
+  await loadGrammar();
   const text = readFileSync(join(root, file), 'utf8');
   const sql = { file, text, bytes: Buffer.from(text), tokens: tokensOf(text), failure: null };
   const stray = text.search(CONTROL);
@@ -70,9 +63,8 @@ export async function readSql(root: string, file: string): Promise<SqlFile> {
     };
     return { ...sql, statements: [], failure };
   }
-  if (text.trim() === '') return { ...sql, statements: [] };
   try {
-    return { ...sql, statements: parseSync(text).stmts ?? [] };
+    return { ...sql, statements: statementsOf(text) };
   } catch (error) {
     if (!hasSqlDetails(error)) throw error;
     // The one position that is counted in characters, not in bytes.
@@ -84,8 +76,7 @@ export async function readSql(root: string, file: string): Promise<SqlFile> {
 
 /** Adds what the rules over entity files need to a file that was read. */
 export function viewFile(sql: SqlFile, name: string, entity: Entity | undefined): ViewFile {
-  const statement = sql.statements[0]?.stmt;
-  const view = statement !== undefined && 'ViewStmt' in statement ? statement.ViewStmt : undefined;
+  const view = viewOf(sql.statements);
   const select = selectOf(view?.query);
   return { ...sql, name, entity, view, spine: select === undefined ? [] : spineOf(select) };
 }
@@ -123,29 +114,6 @@ export function problemAtLine(
   return { rule, file: sql.file, line, column, message, fix };
 }
 
-/** Every node of one kind below `tree`, in no promised order; `skip` says which nodes not to enter. */
-export function all<K extends Kind>(
-  tree: unknown,
-  kind: K,
-  skip: (kind: string, node: object) => boolean = () => false,
-): NodeOf<K>[] {
-  const found: NodeOf<K>[] = [];
-  const visit = (value: unknown): void => {
-    if (Array.isArray(value)) value.forEach(visit);
-    else if (isObject(value)) {
-      for (const [key, child] of Object.entries(value)) {
-        if (!isObject(child)) continue;
-        const name = isKind(key) ? key : bareKind(key, child);
-        if (name !== undefined && skip(name, child)) continue;
-        if (name === kind) found.push(child as NodeOf<K>);
-        visit(child);
-      }
-    }
-  };
-  visit(tree);
-  return found;
-}
-
 /** Byte offset of the first thing below `tree` that has a place in the text; 0 if nothing has. */
 export function offsetOf(tree: unknown): number {
   const offsets: number[] = [];
@@ -181,65 +149,13 @@ export function isComment(token: ScanToken): boolean {
   return token.text.startsWith('--') || token.text.startsWith('/*');
 }
 
-/** The texts of a list of String nodes: `['pg_catalog', 'btrim']`. */
-export function words(nodes: readonly Node[] | undefined): string[] {
-  return (nodes ?? []).map((node) => ('String' in node ? (node.String.sval ?? '') : ''));
-}
-
-/** The select a node is, if it is one. */
-export function selectOf(node: Node | undefined): SelectStmt | undefined {
-  return node !== undefined && 'SelectStmt' in node ? node.SelectStmt : undefined;
-}
-
-/** The leftmost item of a FROM clause, joins opened. */
-export function firstFrom(select: SelectStmt | undefined): Node | undefined {
-  let item = select?.fromClause?.[0];
-  while (item !== undefined && 'JoinExpr' in item) item = item.JoinExpr.larg;
-  return item;
-}
-
 /** The names of the output columns of a select, in order; null where a column has none of its own. */
 export function outputs(
   select: SelectStmt | undefined,
 ): { name: string | null; offset: number; value: Node | undefined }[] {
-  return all({ list: select?.targetList }, 'ResTarget', (kind) => kind === 'SelectStmt').map(
-    (target) => {
-      const value = target.val;
-      const fields =
-        value !== undefined && 'ColumnRef' in value ? words(value.ColumnRef.fields) : [];
-      return { name: target.name ?? fields.at(-1) ?? null, offset: offsetOf(target), value };
-    },
-  );
-}
-
-function spineOf(top: SelectStmt): SelectStmt[] {
-  const spine = [top];
-  const used = new Set<string>();
-  const ctes = all({ top }, 'CommonTableExpr');
-  for (let select: SelectStmt | undefined = top; select !== undefined;) {
-    const first = firstFrom(select);
-    select = undefined;
-    if (first !== undefined && 'RangeSubselect' in first) {
-      select = selectOf(first.RangeSubselect.subquery);
-    } else if (first !== undefined && 'RangeVar' in first && !first.RangeVar.schemaname) {
-      const name = first.RangeVar.relname ?? '';
-      if (!used.has(name)) select = selectOf(ctes.find((cte) => cte.ctename === name)?.ctequery);
-      used.add(name);
-    }
-    if (select?.valuesLists !== undefined) return spine;
-    if (select !== undefined) spine.push(select);
-  }
-  return spine;
-}
-
-function bareKind(key: string, child: object): string | undefined {
-  return Object.keys(child).some(isKind) ? undefined : BARE[key];
-}
-
-function isKind(key: string): boolean {
-  return /^[A-Z]/.test(key);
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
+  return targetsOf(select).map(({ name, target, value }) => ({
+    name,
+    offset: offsetOf(target),
+    value,
+  }));
 }

@@ -88,6 +88,8 @@ create table if not exists migration.entities (
   -- keys per range; 0 where one range holds the whole entity
   width         bigint not null,
   id_maps       text[] not null default '{}',
+  -- those of them that it does not wait for by name: it is compared whole when they change
+  opaque_maps   text[] not null default '{}',
   reads         text[] not null default '{}',
   -- tables it looks things up in: [{"table", "followed", "path": [{"table", "column"}]}]
   lookups       jsonb not null default '[]',
@@ -98,7 +100,8 @@ create table if not exists migration.entities (
   defined_hash  text,
   file_hash     text,
   status        text not null default 'new' check (status in ('new', 'partial', 'complete')),
-  -- rows ever entered into the id map, and what this entity had seen of the maps it reads
+  -- rows ever entered into the id map or removed from it, and what this entity had seen of the maps
+  -- it reads
   map_size      bigint not null default 0,
   maps_seen     jsonb not null default '{}',
   completed_run bigint references migration.runs,

@@ -2,7 +2,7 @@
 -- and merged at once. The plan is in the tables work and chunks; nothing is read for it but sums.
 
 -- Enters what the files define: an array of {entity, phase, position, target, source, whole,
--- id_maps, reads, lookups, removes, tolerance, hash}. Entities that no file defines any more keep
+-- id_maps, opaque_maps, reads, lookups, removes, tolerance, hash}. Entities that no file defines any more keep
 -- their state and lose their position. An entity whose ranges have another width, or another source,
 -- forgets them: it is compared whole.
 create or replace function migration.enter_entities(defined jsonb) returns void
@@ -18,7 +18,7 @@ begin
     select d.*, case when d.source is null or d.whole then 0 else coalesce(t.width, 10000) end as width
     from jsonb_to_recordset(defined) as d (
       entity text, phase text, position integer, target text, source text, whole boolean,
-      id_maps text[], reads text[], lookups jsonb, removes boolean, tolerance numeric, hash text)
+      id_maps text[], opaque_maps text[], reads text[], lookups jsonb, removes boolean, tolerance numeric, hash text)
     left join migration.source_tables as t on t.source_table = d.source
   loop
     execute format(
@@ -38,19 +38,19 @@ begin
     where r.entity = known.entity and e.entity = known.entity
       and (e.width, e.source) is distinct from (known.width, known.source);
     insert into migration.entities as e (entity, phase, position, target, source, width, id_maps,
-      reads, lookups, removes, tolerance, defined_hash)
+      opaque_maps, reads, lookups, removes, tolerance, defined_hash)
     values (known.entity, known.phase, known.position, known.target, known.source, known.width,
-      known.id_maps, known.reads, known.lookups, known.removes, known.tolerance, known.hash)
+      known.id_maps, coalesce(known.opaque_maps, '{}'), known.reads, known.lookups, known.removes, known.tolerance, known.hash)
     on conflict (entity) do update set phase = excluded.phase, position = excluded.position,
       target = excluded.target, source = excluded.source, width = excluded.width,
-      id_maps = excluded.id_maps, reads = excluded.reads, lookups = excluded.lookups,
+      id_maps = excluded.id_maps, opaque_maps = excluded.opaque_maps, reads = excluded.reads, lookups = excluded.lookups,
       removes = excluded.removes, tolerance = excluded.tolerance,
       defined_hash = excluded.defined_hash
-    where (e.phase, e.position, e.target, e.source, e.width, e.id_maps, e.reads, e.lookups,
-        e.removes, e.tolerance, e.defined_hash)
+    where (e.phase, e.position, e.target, e.source, e.width, e.id_maps, e.opaque_maps, e.reads,
+        e.lookups, e.removes, e.tolerance, e.defined_hash)
       is distinct from (excluded.phase, excluded.position, excluded.target, excluded.source,
-        excluded.width, excluded.id_maps, excluded.reads, excluded.lookups, excluded.removes,
-        excluded.tolerance, excluded.defined_hash);
+        excluded.width, excluded.id_maps, excluded.opaque_maps, excluded.reads, excluded.lookups,
+        excluded.removes, excluded.tolerance, excluded.defined_hash);
   end loop;
   execute coalesce((
     select 'create or replace view migration.migration_mappings'
@@ -71,8 +71,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   from migration.source_tables as t where t.source_table = any (tables)
 $$;
 
--- Plans one entity. Equal basis = its file, the helper functions, the hash method, the look-ups that
--- cannot be followed, and place and definition of every source table it reads are the same.
+-- Plans one entity. Equal basis = its file, the helper functions, the hash method, the look-ups and
+-- id maps that cannot be followed, and place and definition of every source table it reads are the
+-- same.
 create or replace function migration.plan_entity(name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan as $$
@@ -111,7 +112,9 @@ begin
   left join migration.lookups as l on (l.entity, l.source_table) = (n.entity, n.source_table)
   where n.entity = name;
   new_basis := md5(concat_ws(e'\n', known.defined_hash, migration.run_option('functionsHash'), method,
-    whole_seen, migration.definitions(known.reads)));
+    whole_seen, migration.definitions(known.reads), (
+      select string_agg(concat_ws(' ', m.entity, m.map_size), e'\n' order by m.entity)
+      from migration.entities as m where m.entity = any (known.opaque_maps))));
   grown_maps := array(
     select m.entity from migration.entities as m
     where m.entity = any (known.id_maps) and m.entity <> name

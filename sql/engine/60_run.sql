@@ -193,7 +193,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   total bigint;
 begin
-  update migration.entities as e set removed = e.removed + gone where e.entity = name
+  update migration.entities as e set removed = e.removed + gone, map_size = e.map_size + gone
+  where e.entity = name
   returning e.removed into total;
   mapped := mapped + total - gone;
   if total > greatest(0.05 * mapped, 3) and coalesce(migration.run_option('removeMany'), '') <> 'true'

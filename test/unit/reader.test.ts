@@ -1,0 +1,251 @@
+/* What the reader of views follows, and what it does not. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readCatalog } from '../../runner/catalog.ts';
+import { loadGrammar } from '../../runner/grammar.ts';
+import { definitionsOf } from '../../runner/ledger.ts';
+import { type Reading, readView } from '../../runner/reader.ts';
+import { readInChild } from '../../runner/reader-child.ts';
+import { ROOT } from '../runner.ts';
+
+const catalog = readCatalog(ROOT);
+const entities = catalog.phases.flatMap((phase) => phase.entities);
+
+test.before(loadGrammar);
+
+/** A view over dispatch_task with these joins. */
+function read(from: string, columns = 't.id as legacy_key', more: object = {}): Reading {
+  return readView({
+    name: 'tasks',
+    source: 'dispatch_task',
+    readWhole: false,
+    text: `create view transform.tasks as select ${columns} from legacy.dispatch_task as t ${from};`,
+    ...more,
+  });
+}
+
+/** Paths of the look-ups that are followed, as `table: column > column`. */
+function pathsOf(...parameters: Parameters<typeof read>): string[] {
+  return read(...parameters).lookups.flatMap(({ table, followed, path }) =>
+    followed ? [`${table}: ${path.map(({ column }) => column).join(' > ')}`] : [],
+  );
+}
+
+const ORDER = 'left join legacy.dispatch_instruction as i on i.id = t.instruction_id';
+
+test('a join by id leads from the look-up to the driving table, over several steps', () => {
+  assert.equal(pathsOf(ORDER), ['dispatch_instruction: instruction_id']);
+  assert.equal(
+    pathsOf(`${ORDER}
+      left join legacy.dispatch_patient as p on i.patient_id = p.id
+      left join ids.orders as o on o.legacy_id = i.id`),
+    ['dispatch_instruction: instruction_id', 'dispatch_patient: instruction_id > patient_id'],
+  );
+  assert.equal(
+    pathsOf('left join "legacy"."dispatch_instruction" i on (i.id) = "t"."instruction_id"'),
+    ['dispatch_instruction: instruction_id'],
+  );
+});
+
+test('anything else does not', () => {
+  for (const from of [
+    'join legacy.dispatch_instruction as i on i.id = t.instruction_id',
+    'left join legacy.dispatch_instruction as i on i.patient_id = t.instruction_id',
+    `${ORDER} and i.deleted`,
+    'left join legacy.dispatch_instruction as i on i.id <> t.instruction_id',
+    'left join legacy.dispatch_instruction as i on i.id operator(public.=) t.instruction_id',
+    'left join legacy.dispatch_instruction as i on i.id = coalesce(t.instruction_id, 1)',
+    'left join legacy.dispatch_instruction as i (a, id) on i.id = t.instruction_id',
+    'left join legacy.dispatch_instruction as i using (id)',
+    'natural left join legacy.dispatch_instruction as i',
+    'left join (select id from legacy.dispatch_instruction as i) as i on i.id = t.instruction_id',
+    `${ORDER} left join legacy.dispatch_instruction as j on j.id = t.id`,
+    `${ORDER} left join "legacy".dispatch_instruction as j on j.id = t.id`,
+    `${ORDER} left join (select max(id) from legacy.dispatch_instruction) as m on true`,
+    'left join legacy.dispatch_instruction as i on i.id = x.instruction_id',
+    `-- ${ORDER}\n`,
+    `, (select 1) as x ${ORDER.replace('t.', 'x.')}`,
+    `full join legacy.x as x on true ${ORDER}`,
+  ]) {
+    assert.equal(pathsOf(from), [], from);
+  }
+});
+
+test('where one row may change another, nothing is followed, and the driving table is a look-up', () => {
+  for (const [columns, from] of [
+    ['t.id, row_number() over (partition by i.patient_id)', ORDER],
+    ['t.id, coalesce(sum(i.id) over w, 0)', `${ORDER} window w as (order by t.id)`],
+    ['max(t.id) as legacy_key', ORDER],
+    ['t.id', `${ORDER} group by t.id`],
+    ['t.id', `${ORDER} union all select 1`],
+    ['t.id', `${ORDER} where t.id > 1`],
+    ['distinct t.id', ORDER],
+    ['t.id', `${ORDER} limit 5`],
+    ['t.id', `${ORDER} left join "legacy".dispatch_task as o on o.id = t.id + 1`],
+    ['t.id, (select max(o.id) from legacy.dispatch_task as o)', ORDER],
+    ['*', ORDER],
+  ]) {
+    assert.equal(pathsOf(from ?? '', columns), [], columns);
+    assert.ok(
+      read(from ?? '', columns).lookups.some(({ table }) => table === 'dispatch_task'),
+      `${columns} ${from}`,
+    );
+  }
+});
+
+test('the driving table may stand in sub-selects and common tables, once', () => {
+  const drivenBy = (text: string) =>
+    readView({
+      name: 'tasks',
+      source: 'dispatch_task',
+      readWhole: false,
+      text: `create view transform.tasks as ${text}`,
+    }).lookups.map(({ table }) => table);
+  const inner = 'select d.id, d.name from legacy.dispatch_task as d';
+  assert.equal(drivenBy(`select s.id from (${inner}) as s`), []);
+  assert.equal(drivenBy(`with s as (${inner}) select s.id from s`), []);
+  const twice = `with s as (${inner}) select s.id from s left join s as o on o.id = s.id + 1`;
+  assert.equal(drivenBy(twice), ['dispatch_task']);
+  const numbered = inner.replace('d.name', 'lag(d.name) over (order by d.id)');
+  assert.equal(drivenBy(`select s.id from (${numbered}) as s`), ['dispatch_task']);
+  assert.equal(drivenBy(`with s as (${numbered}) select s.id from s`), ['dispatch_task']);
+  const beside = `select t.id from legacy.dispatch_task as t
+    left join (select row_number() over () as id from legacy.x) as x on x.id = t.id`;
+  assert.equal(drivenBy(beside), ['x'], 'numbers of another table');
+});
+
+/** The columns of a view with these values, and what is opaque in it. */
+function opaque(columns: Record<string, string>, from: string): string[] {
+  const list = Object.entries(columns).map(([name, value]) => `${value} as ${name}`);
+  return read(from, ['t.id as legacy_key', ...list].join(', ')).opaqueMaps;
+}
+
+const KIND = 'left join ids.kinds as k on k.legacy_id = t.kind_id';
+const MISSING = "case when t.kind_id is not null and k.id is null then 'kinds' end";
+
+test('an id map is followed where a row without it says so', () => {
+  const others = `case when t.a is null then 'x' end, case when t.b is null then 'y' end`;
+  for (const columns of [
+    { missing: MISSING },
+    { missing: "case when k.id is null then 'kinds'::text end" },
+    { missing: "case when k.legacy_id is null then 'kinds' when t.a then 'x' end" },
+    { missing: `nullif(concat_ws(',', ${others}, ${MISSING}), '')` },
+    { missing: "case when t.a or k.id is null then 'kinds' end" },
+    { reject: "case when t.a then 'x' when k.id is null then 'orphan' end" },
+    { reject: "coalesce(case when t.a then 'x' end, case when k.id is null then 'y' end)" },
+    { missing: MISSING, filter: "case when t.kind_id is null then 'no_kind' end" },
+  ]) {
+    assert.equal(opaque(columns, KIND), [], JSON.stringify(columns));
+  }
+  const narrow = 'left join ids.kinds as k on t.type = 4 and k.legacy_id = t.item';
+  const says = "case when t.type = 4 and t.item is not null and k.id is null then 'kinds' end";
+  assert.equal(opaque({ missing: says }, narrow), []);
+  assert.equal(opaque({ missing: MISSING }, `${KIND} and t.type = 4`), [], 'waits in vain');
+});
+
+test('anything else is opaque', () => {
+  for (const columns of [
+    { kind_id: 'k.id' },
+    { missing: "case when k.id is null then 'things' end" },
+    { missing: 'case when k.id is null then t.name end' },
+    { missing: "case when k.id is not null then 'kinds' end" },
+    { missing: "case when k.version is null then 'kinds' end" },
+    { missing: "case when t.a and k.id is null then 'kinds' end" },
+    { missing: "case when t.other_id is not null and k.id is null then 'kinds' end" },
+    { missing: "case when not (k.id is null) then 'kinds' end" },
+    { missing: "case when t.a then 'x' when k.id is null then 'kinds' end" },
+    { missing: "case k.id when null then 'kinds' end" },
+    { missing: `coalesce(case when t.a then 'x' end, ${MISSING})` },
+    { missing: `upper(${MISSING})` },
+    { missing: `concat_ws(';', 'x', ${MISSING})` },
+    { missing: `nullif(${MISSING}, 'kinds')` },
+    { reject: "case when t.a then null when k.id is null then 'orphan' end" },
+    { missing: MISSING, filter: "case when k.id is null then 'no_kind' end" },
+    { missing: MISSING, filter: "case when id is null then 'no_kind' end" },
+    { missing: MISSING, other: '(select max(m.legacy_id) from ids.kinds as m)' },
+    { missing: MISSING, other: '(select max(m.legacy_id) from "ids".kinds as m)' },
+    { missing: MISSING, other: 'row_number() over ()' },
+  ]) {
+    assert.equal(opaque(columns, KIND), ['kinds'], JSON.stringify(columns));
+  }
+  for (const from of [
+    'left join ids.kinds as k on k.id = t.kind_id',
+    'left join ids.kinds as k on k.legacy_id >= t.kind_id',
+    'inner join ids.kinds as k on k.legacy_id = t.kind_id',
+    'left join (select m.id, m.legacy_id from ids.kinds as m) as k on k.legacy_id = t.kind_id',
+    `${KIND} left join ids.kinds as l on l.legacy_id = t.other_id`,
+    `${KIND} where t.id > 1`,
+  ]) {
+    assert.equal(opaque({ missing: MISSING }, from), ['kinds'], from);
+  }
+});
+
+test('a filter depends on what is joined to a map, too', () => {
+  const filter = (text: string) => ({ missing: MISSING, filter: text });
+  const lateral = `${KIND} cross join lateral (select k.id is null as none) as x`;
+  assert.equal(opaque(filter("case when x.none then 'no' end"), lateral), ['kinds']);
+  const joined = `${KIND} left join legacy.y as y on y.id = k.legacy_id`;
+  assert.equal(opaque(filter("case when y.id is null then 'no' end"), joined), ['kinds']);
+  assert.equal(opaque(filter("case when t.id is null then 'no' end"), joined), []);
+});
+
+test('its own map is never opaque: it grows only when its rows are read', () => {
+  assert.equal(opaque({ parent: '(select max(m.legacy_id) from ids.tasks as m)' }, ''), []);
+});
+
+test('of the views of this project', async () => {
+  const readings = await readInChild(entities);
+  for (const [index, { name, reads, idMaps }] of entities.entries()) {
+    assert.equal(readings[index]?.reads, reads, name);
+    assert.equal(readings[index]?.idMaps, idMaps, name);
+  }
+  const followed = readings.filter(({ lookups }) => lookups.some((lookup) => lookup.followed));
+  assert.ok(followed.length > 15);
+  const jaws = readings[entities.findIndex(({ name }) => name === 'jaws')];
+  assert.ok(
+    jaws?.lookups.every((lookup) => !lookup.followed),
+    'orders lead to jaws, not back',
+  );
+  // compared whole whenever one of these maps grows: what is more here costs time
+  const opaqueIn = Object.fromEntries(
+    (definitionsOf(catalog, readings) as { entity: string; opaque_maps: string[] }[]).flatMap(
+      ({ entity, opaque_maps: maps }) => (maps.length > 0 ? [[entity, maps.join()]] : []),
+    ),
+  );
+  assert.equal(opaqueIn, {
+    doctor_offices: 'offices',
+    doctors: 'offices',
+    external_links: 'offices,orders,patients,payments,products,profiles',
+    projects: 'system_profile',
+  });
+});
+
+test('a map from which rows are removed is opaque', () => {
+  const [first, second] = entities;
+  assert.ok(first && second);
+  const readings = [first, second].map(() => ({
+    reads: [],
+    idMaps: [first.name],
+    lookups: [],
+    opaqueMaps: [],
+  }));
+  const two = (deletes: 'keep' | 'remove') => ({
+    ...catalog,
+    phases: [{ name: '1-x', entities: [{ ...first, deletes }, second] }],
+  });
+  const maps = (deletes: 'keep' | 'remove') =>
+    (definitionsOf(two(deletes), readings) as { opaque_maps: string[] }[]).map(
+      ({ opaque_maps: names }) => names.join(),
+    );
+  assert.equal(maps('keep'), ['', '']);
+  assert.equal(maps('remove'), ['', first.name]);
+});
+
+test('what does not parse reads nothing', () => {
+  const nothing = { reads: [], idMaps: [], lookups: [], opaqueMaps: [] };
+  for (const text of ['', 'create view x as select', 'select 1; drop table x', 'drop table x']) {
+    assert.equal(readView({ name: 'x', source: 'x', readWhole: false, text }), nothing, text);
+  }
+});
+
+test.run();
