@@ -6,6 +6,7 @@ import { caseElse } from './case-else.ts';
 import { dataCheck } from './data-check.ts';
 import { deterministic } from './deterministic.ts';
 import { drivingTable } from './driving-table.ts';
+import { engineNames } from './engine-names.ts';
 import { everyRow } from './every-row.ts';
 import { finalNewline } from './final-newline.ts';
 import { knownEntities } from './known-entities.ts';
@@ -23,6 +24,7 @@ import { parallelUnsafe } from './parallel-unsafe.ts';
 import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
 import { schemaChange } from './schema-change.ts';
+import { sqlInCode } from './sql-in-code.ts';
 import { readSql, viewFile, type SqlFile, type ViewFile } from './sql.ts';
 import { tabs } from './tabs.ts';
 import { transactionControl } from './transaction-control.ts';
@@ -31,9 +33,13 @@ type Rule<F> = (file: F, order: readonly ViewFile[]) => Problem[];
 
 // Any number of digits: a misnamed file is reported once, by the catalog, and checked all the same.
 const ENTITY = /^sql\/([1-9]-[^/]+)\/(\d+)_([^/]+)\.sql$/;
+// What it is rendered to is read instead: the golden files.
+const TEMPLATES = /^sql\/engine\/templates\//;
+const ENGINE = /^(sql\/engine|test\/golden)\/[^/]+\.sql$/;
 const ARCHIVE = /^sql\/archive\/([^/]+)\.sql$/;
 
 const EVERY_FILE: Rule<SqlFile>[] = [parses, transactionControl, parallelUnsafe];
+const ENGINE_FILE: Rule<SqlFile>[] = [engineNames];
 const ENTITY_FILE: Rule<ViewFile>[] = [
   oneView,
   deterministic,
@@ -74,14 +80,17 @@ export async function staticProblems(root: string): Promise<Problem[]> {
     ...archived.map((name) => `legacy_archive.${name}`),
   ]);
   const checkFile: Rule<SqlFile>[] = [dataCheck, (file) => knownEntities(file, names)];
+  const engine = sql.filter(({ file }) => ENGINE.test(file));
   const checks = sql.filter(({ file }) => /^checks\/(before\/)?[^/]+\.sql$/.test(file));
 
   return [
     ...catalog.problems,
     ...apply(EVERY_FILE, sql, views),
+    ...apply(ENGINE_FILE, engine, views),
     ...apply(ENTITY_FILE, views, views),
     ...apply(checkFile, checks, views),
     ...(await schemaChange(root)),
+    ...sqlInCode(root),
   ].toSorted(byPlace);
 }
 
@@ -90,13 +99,14 @@ function apply<F>(rules: Rule<F>[], files: readonly F[], order: readonly ViewFil
 }
 
 function sqlFiles(root: string): string[] {
-  return ['sql', 'checks', 'schema-changes']
+  return ['sql', 'checks', 'schema-changes', 'test/golden']
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
         .filter((path) => path.endsWith('.sql'))
         .map((path) => `${folder}/${path.replaceAll('\\', '/')}`),
     )
+    .filter((file) => !TEMPLATES.test(file))
     .toSorted();
 }
 

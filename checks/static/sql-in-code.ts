@@ -1,0 +1,93 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { positionAt, type Problem } from '../../runner/catalog.ts';
+import { literalsOf } from './literals.ts';
+
+/** Files that may hold SQL, and why. Those that are being moved leave the list with their last statement. */
+const STAYS = {
+  // the renderer: what depends on the columns of an entity
+  'runner/render.ts': 'the renderer',
+  // schema changes are SQL of their own, run by node-pg-migrate before there is an engine
+  'runner/schema.ts': 'schema changes',
+  'runner/schema-guard.ts': 'schema changes',
+  'runner/schema-pending.ts': 'schema changes',
+  // what a person is told to run
+  'runner/unreachable.ts': 'advice',
+};
+const IS_MOVING = {
+  'runner/archive.ts': 'to the functions of the archive',
+  'runner/commands/check.ts': 'to the functions of the checks',
+  'runner/commands/plan.ts': 'to the functions of the plan',
+  'runner/commands/rejects.ts': 'to the functions of status',
+  'runner/commands/retry.ts': 'to the functions of status',
+  'runner/commands/schema.ts': 'to the functions of the ledger',
+  'runner/commands/uninstall.ts': 'to the functions of the ledger',
+  'runner/commands/verify.ts': 'to the template of verify',
+  'runner/coverage.ts': 'to the functions of the checks',
+  'runner/doctor.ts': 'to the functions of the doctor',
+  'runner/embedded.ts': 'to the files of the embedded pair',
+  'runner/ledger.ts': 'the installation, before there are functions',
+  'runner/link.ts': 'to the functions of the link',
+  'runner/phase.ts': 'to the functions of the run',
+  'runner/preflight.ts': 'to the functions of the preflight',
+  'runner/prepare.ts': 'to the functions of the plan',
+  'runner/removal.ts': 'to the functions of the removal',
+  'runner/summary.ts': 'to the functions of status',
+  'runner/undo.ts': 'to the template of down',
+  'runner/verify.ts': 'to the template of verify',
+};
+const ALLOWED: Record<string, string> = { ...STAYS, ...IS_MOVING };
+
+const STATEMENTS = [
+  /\bselect\b[^;]*?\bfrom\b/i,
+  /\binsert\s+into\b/i,
+  /\bupdate\s+[\w."]+(\s+as\s+\w+)?\s+set\b/i,
+  /\bdelete\s+from\b/i,
+  /\bwith\s+(recursive\s+)?\w+(\s*\([^)]*\))?\s+as\s+(not\s+materialized\s+|materialized\s+)?\(/i,
+  /\b(create|alter|drop)\s+(or\s+replace\s+|temp\w*\s+|unique\s+|materialized\s+|foreign\s+)*(table|view|function|schema|index|trigger|type|domain|sequence|extension|server|user\s+mapping|role|policy|publication)\b/i,
+  /\b(grant|revoke)\s+[\w ,]+\s+on\b/i,
+  /\btruncate\s+[\w."]+/i,
+  /\bdo\s+\$/i,
+];
+// One call, all of its rows.
+const CALL =
+  /^\s*select\s+\*\s+from\s+(migration|merge)\.\w+\((?:(?!\b(from|select)\b)[^;])*\)\s*;?\s*$/i;
+
+/**
+ * Problem: SQL in a string of TypeScript is read by no check, cannot be called from psql and is in no golden file;
+ * what is done to data belongs into sql/engine.
+ * Fix: make it a function of schema migration, and call it: `select * from migration.f($1)`.
+ */
+export function sqlInCode(root: string): Problem[] {
+  if (!existsSync(join(root, 'runner'))) return [];
+  return codeFiles(root).flatMap((file) => {
+    const text = readFileSync(join(root, file), 'utf8');
+    const found = literalsOf(text)
+      .filter((literal) => holdsSql(literal.text))
+      .toSorted((a, b) => a.offset - b.offset);
+    const at = (offset: number, message: string, fix: string) => ({
+      rule: 'sql-in-code',
+      file,
+      ...positionAt(text, offset),
+      message,
+      fix,
+    });
+    if (Object.hasOwn(ALLOWED, file)) {
+      const fix = 'take it off the list in checks/static/sql-in-code.ts';
+      return found.length > 0 ? [] : [at(0, 'the file may hold SQL, and holds none any more', fix)];
+    }
+    const fix = 'make it a function in sql/engine and call that';
+    return found.map(({ offset }) => at(offset, 'SQL in a string of TypeScript', fix));
+  });
+}
+
+function holdsSql(text: string): boolean {
+  return !CALL.test(text) && STATEMENTS.some((statement) => statement.test(text));
+}
+
+function codeFiles(root: string): string[] {
+  return readdirSync(join(root, 'runner'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => `runner/${path.replaceAll('\\', '/')}`)
+    .toSorted();
+}
