@@ -1,0 +1,48 @@
+/* What the READMEs point at is there. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ROOT } from '../runner.ts';
+
+const PAGES = [
+  'README.md',
+  'sql/README.md',
+  'runner/README.md',
+  'runner/docs/decisions.md',
+  'test/README.md',
+  '.github/CONTRIBUTING.md',
+];
+
+/** `[`file:12`](link) `words``: a place in a file, and what stands there. */
+const PLACE = /\[`([^`:]+):(\d+)`\]\(([^)#]+)#L\d+\) `([^`]+)`/g;
+
+test('the answers to the ten questions stand where they say', () => {
+  const page = readFileSync(join(ROOT, 'runner/README.md'), 'utf8');
+  const places = [...page.matchAll(PLACE)];
+  assert.ok(places.length >= 10);
+  for (const [, file = '', , link = '', words = ''] of places) {
+    assert.is(join('runner', link), file);
+    assert.ok(readFileSync(join(ROOT, file), 'utf8').includes(words), `${words} in ${file}`);
+  }
+});
+
+test('files that the pages name exist', () => {
+  for (const page of PAGES) {
+    const text = readFileSync(join(ROOT, page), 'utf8').replaceAll(/```[^]*?```|`git [^`]*`/g, '');
+    const named = [...text.matchAll(/`((?:[\w.-]+\/)*[\w.-]+\.(?:ts|md|json|txt))`/g)].map(
+      ([, name = '']) => name,
+    );
+    const places = [ROOT, dirname(join(ROOT, page)), join(ROOT, 'runner'), join(ROOT, 'test')];
+    const lost = named.filter((name) => !places.some((place) => existsSync(join(place, name))));
+    assert.equal(lost, [], page);
+  }
+});
+
+test('no page names an absolute path', () => {
+  for (const page of PAGES) {
+    assert.not.match(readFileSync(join(ROOT, page), 'utf8'), /(^|[\s`(])\/(work|home|root|tmp)\//);
+  }
+});
+
+test.run();
