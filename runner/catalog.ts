@@ -85,6 +85,8 @@ export interface Catalog {
 
 const SETUP = 'engine';
 const ARCHIVE = 'archive';
+/** The page on the door of a folder. */
+const DOOR = 'README.md';
 
 const IDENTIFIER = /^[a-z][a-z0-9_]*$/;
 // 63 bytes is the limit of PostgreSQL; what we derive from a name (constraints, triggers) needs room.
@@ -145,6 +147,7 @@ export function readCatalog(root: string): Catalog {
   };
   for (const entry of entries(join(root, 'sql'))) {
     const path = `sql/${entry.name}`;
+    if (entry.name === DOOR) continue;
     if (entry.name === ARCHIVE) archive.push(...readArchive(root, problems));
     else if (entry.name === SETUP) setup.push(...readSetup(root));
     else if (!entry.isDirectory() || !/^[1-9]-[a-z][a-z0-9_]*$/.test(entry.name)) {
