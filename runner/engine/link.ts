@@ -1,6 +1,7 @@
 import type { Endpoint } from '../config.ts';
 import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from '../database.ts';
 import { literal } from './render.ts';
+import { question } from './question.ts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -24,7 +25,7 @@ const SETTINGS = [
 
 /** Gives this session what `open_link` needs; by COPY, so that no statement holds the secret. */
 export async function login(session: Session, source: Endpoint): Promise<void> {
-  await session.query('select migration.begin_login()');
+  await session.query(question('login'));
   await session.copyIn('pg_temp.link_login', [[source.user, source.password.reveal()]]);
 }
 

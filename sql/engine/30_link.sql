@@ -12,15 +12,6 @@ exception when lock_not_available then
 end
 $$;
 
--- The table that open_link reads; the runner fills it by COPY, so that no statement holds the secret.
-create or replace function migration.begin_login() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  drop table if exists pg_temp.link_login;
-  create temporary table link_login (user_name text, secret text);
-end
-$$;
-
 -- Creates the user mapping inside the transaction of the caller, from the temporary table that
 -- the runner filled by COPY (a bind value or a literal would reach the log). Whoever is ready to wait
 -- takes the link first: here the time limit stays below deadlock_timeout, after which a wait is logged,
