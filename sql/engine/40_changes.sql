@@ -314,29 +314,49 @@ begin
   delete from migration.contents;
   delete from migration.affected;
   insert into migration.seen (entity, source_table, followed, columns, version_digest)
-  select e.entity, u."table", u.followed, c.columns,
-    concat_ws(':', coalesce(s.rows, 0), coalesce(s.a, 0), coalesce(s.b, 0), k.identity, k.definition)
-  from migration.entities as e
-  cross join lateral jsonb_to_recordset(e.lookups) as u ("table" text, followed boolean)
-  join pg_class as v on v.oid = to_regclass(concat('transform.', quote_ident(e.entity)))
-  join pg_class as t on t.oid = to_regclass(concat('legacy.', quote_ident(u."table")))
-  join migration.source_tables as k on k.source_table = u."table"
-  cross join lateral (
-    select coalesce(array_agg(a.attname::text order by a.attname::text), '{}') as columns
+  -- step by step: the text of a view is asked for once
+  with uses as materialized (
+    select e.entity, u."table" as source_table, u.followed,
+      to_regclass(concat('transform.', quote_ident(e.entity))) as view,
+      to_regclass(concat('legacy.', quote_ident(u."table"))) as source
+    from migration.entities as e
+    cross join lateral jsonb_to_recordset(e.lookups) as u ("table" text, followed boolean)
+    where e.position is not null
+  ),
+  views as materialized (
+    -- a whole row is no dependency on its columns
+    select u.view, pg_get_viewdef(u.view) ~ '[.][*]' as reads_rows
+    from (select distinct n.view from uses as n) as u
+    where u.view is not null
+  ),
+  used as materialized (
+    select v.view, d.refobjid as source, array_agg(distinct a.attname::text) as columns
+    from views as v
+    join pg_rewrite as w on w.ev_class = v.view
+    join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+      and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
+    join pg_attribute as a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+    group by v.view, d.refobjid
+  ),
+  whole as materialized (
+    select a.attrelid as source, array_agg(a.attname::text order by a.attname::text) as columns
     from pg_attribute as a
-    where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
-      -- a whole row is no dependency on its columns
-      and (pg_get_viewdef(v.oid) ~ '[.][*]' or exists (
-        select from pg_rewrite as w
-        join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
-        where w.ev_class = v.oid and d.refclassid = 'pg_class'::regclass
-          and d.refobjid = t.oid and d.refobjsubid = a.attnum))
-  ) as c
-  left join (
+    where a.attrelid in (select u.source from uses as u) and a.attnum > 0 and not a.attisdropped
+    group by a.attrelid
+  ),
+  totals as materialized (
     select n.source_table, sum(n.row_count) as rows, sum(n.sum_a) as a, sum(n.sum_b) as b
     from migration.sums as n group by n.source_table
-  ) as s on s.source_table = u."table"
-  where e.position is not null;
+  )
+  select u.entity, u.source_table, u.followed,
+    coalesce(case when v.reads_rows then w.columns else c.columns end, '{}'),
+    concat_ws(':', coalesce(s.rows, 0), coalesce(s.a, 0), coalesce(s.b, 0), k.identity, k.definition)
+  from uses as u
+  join views as v on v.view = u.view
+  join whole as w on w.source = u.source
+  join migration.source_tables as k on k.source_table = u.source_table
+  left join used as c on c.view = u.view and c.source = u.source
+  left join totals as s on s.source_table = u.source_table;
   update migration.seen as n set content_digest = l.content_digest
   from migration.lookups as l
   where (l.entity, l.source_table) = (n.entity, n.source_table)
