@@ -6,7 +6,8 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { dropPair, migrate, preparePair, rowsRead } from '../migrate.ts';
+import { PreflightFailed } from '../../runner/run.ts';
+import { dropPair, errorOf, migrate, preparePair, rowsRead } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
 import { type Scratch, tinyProject } from '../runner.ts';
 
@@ -137,6 +138,30 @@ test('a row has gone from an id map', async (context) => {
 });
 
 test('and again nothing is read', async ({ pair, target, project }) => {
+  const run = await migrate(pair, { root: project.root, phases: 2 });
+  assert.equal(await rowsRead(target, run), {});
+});
+
+test('a name that only the grammar recognises is refused, with its file', async ({
+  pair,
+  target,
+  project,
+}) => {
+  const file = 'sql/2-things/10_waiting.sql';
+  const plain = 'left join ids.kinds as k';
+  const hidden = `left join U&"leg\\0061cy".kind as x on x.id = t.kind_id\n${plain}`;
+  project.edit(file, (text) => text.replace(plain, () => hidden));
+  const error = await errorOf(migrate(pair, { root: project.root, phases: 2 }));
+  assert.instance(error, PreflightFailed);
+  assert.equal(
+    (error as PreflightFailed).problems.map(({ rule, file: where, message }) => [
+      rule,
+      where,
+      /legacy\.kind/.test(message),
+    ]),
+    [['names', file, true]],
+  );
+  project.edit(file, (text) => text.replace(hidden, () => plain));
   const run = await migrate(pair, { root: project.root, phases: 2 });
   assert.equal(await rowsRead(target, run), {});
 });
