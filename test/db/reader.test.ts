@@ -6,7 +6,7 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { PreflightFailed } from '../../runner/run.ts';
+import { PreflightFailed } from '../../runner/engine/run.ts';
 import { dropPair, errorOf, migrate, preparePair, rowsRead } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
 import { type Scratch, tinyProject } from '../runner.ts';
