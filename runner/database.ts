@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import postgres from 'postgres';
 
 import type { Endpoint } from './config.ts';
+import { bound, type Parameter } from './quote.ts';
 import { dial } from './connection/dial.ts';
 import { explainRefusal, type Refusal, type Side } from './connection/unreachable.ts';
 
@@ -11,7 +12,7 @@ export interface Session {
   /** search_path of the database: what the application's triggers expect. */
   readonly searchPath: string;
   /** Runs one statement (several only without parameters) and returns its rows. */
-  query<Row extends object>(text: string, parameters?: Value[]): Promise<Row[]>;
+  query<Row extends object>(text: string, parameters?: Parameter[]): Promise<Row[]>;
   /** Runs statements in one message; all rows they return, one after the other. */
   batch(statements: string[]): Promise<Record<string, unknown>[]>;
   /** Runs one statement and returns the number of rows it wrote. */
@@ -26,9 +27,6 @@ export interface Session {
 }
 
 const CONNECT_SECONDS = 10;
-
-/** What a parameter may be; bigints and numerics travel as text. */
-export type Value = string | number | boolean | null | string[] | number[];
 
 /** The connection is gone; whether the last statement had an effect is not known. */
 export class ConnectionLost extends Error {
@@ -167,13 +165,12 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
 
   const run = async <Row extends object>(
     text: string,
-    parameters: Value[],
     simple: boolean,
   ): Promise<postgres.RowList<Row[]>> => {
     if (state.lost) throw new ConnectionLost('the connection to the target is lost');
     // `simple` is in postgres.js 3.4 but not in its types
     const options = { prepare: false, simple } as postgres.UnsafeQueryOptions;
-    const pending = sql.unsafe<Row[]>(text, parameters as never[], options);
+    const pending = sql.unsafe<Row[]>(text, [], options);
     state.pending = pending;
     try {
       return await pending;
@@ -199,8 +196,7 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
        pg_catalog.set_config('tcp_keepalives_interval', '5', false),
        pg_catalog.set_config('tcp_keepalives_count', '3', false),
        pg_catalog.set_config('tcp_user_timeout', '15s', false)`,
-    [],
-    false,
+    true,
   ).catch(async (error: unknown) => {
     await sql.end({ timeout: 0 }).catch(() => {});
     // ERROR is an answer to the settings: the session was there
@@ -214,17 +210,15 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
   return {
     pid: first.pid,
     searchPath: first.path,
-    query: async (text, parameters = []) => [
-      ...(await run<never>(text, parameters, parameters.length === 0)),
-    ],
+    query: async (text, parameters = []) => [...(await run<never>(bound(text, parameters), true))],
     batch: async (statements) => {
-      const results = await run<never>(statements.join(';\n'), [], true);
+      const results = await run<never>(statements.join(';\n'), true);
       // the list of rows, or a list of such lists
       return (results as unknown[]).flat() as Record<string, unknown>[];
     },
-    execute: async (text) => (await run(text, [], false)).count,
+    execute: async (text) => (await run(text, false)).count,
     single: async (text) => {
-      await run(text, [], false);
+      await run(text, false);
     },
     copyIn: async (table, rows) => {
       const writable = await sql.unsafe(`copy ${table} from stdin`).writable();

@@ -11,7 +11,7 @@ import {
   type Progress,
   type RunContext,
 } from './phase.ts';
-import { literal } from './render.ts';
+import { literal } from '../quote.ts';
 
 /**
  * Copies the archive tables in one transaction: typed, verbatim, keyed by the source's own id; rows

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { type Problem, positionAt } from './catalog.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
-import { literal } from './render.ts';
+import { literal } from '../quote.ts';
 
 /** A query that returns offending rows; none = pass. */
 export interface Check {

@@ -1,7 +1,8 @@
 import { type Catalog, hashOf } from './catalog.ts';
 import { batch, type Session, transaction } from '../database.ts';
 import type { Reading } from './reader.ts';
-import { HASH_METHOD, literal } from './render.ts';
+import { HASH_METHOD } from './render.ts';
+import { literal } from '../quote.ts';
 
 /** Counts of one entity after a run; source = all others but `gone` and `read` together. */
 export interface Counts {

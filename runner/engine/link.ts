@@ -1,6 +1,6 @@
 import type { Endpoint } from '../config.ts';
 import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from '../database.ts';
-import { literal } from './render.ts';
+import { literal } from '../quote.ts';
 import { question } from './question.ts';
 import type { Settings } from './settings.ts';
 
@@ -134,7 +134,7 @@ export async function openLink(session: Session): Promise<void> {
 
 /** Waits until no other session reads through the link, up to the lock_timeout of the transaction. */
 export async function awaitTurn(session: Session): Promise<void> {
-  await session.query('select migration.await_turn()');
+  await session.query('select migration.take_link()');
 }
 
 /** Takes the user mapping out again, before the transaction commits. */

@@ -6,7 +6,8 @@ import { batch, failureOf, mayRetry, type Session, transaction } from '../databa
 import { type Counts, holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
 import type { EntityPlan } from './prepare.ts';
-import { isSelfMapped, literal } from './render.ts';
+import { isSelfMapped } from './render.ts';
+import { literal } from '../quote.ts';
 
 /** What a run decided before its first phase. */
 export interface RunContext {

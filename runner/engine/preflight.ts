@@ -1,6 +1,7 @@
 import { blanked, type Catalog, type Entity, type Problem, positionAt } from './catalog.ts';
 import { ConnectionLost, failureOf, savepoint, type Session } from '../database.ts';
-import { type Column, isText, quoted, type Shape } from './render.ts';
+import { type Column, isText, type Shape } from './render.ts';
+import { quoted } from '../quote.ts';
 
 /** A column of a view or a table as the catalog shows it. */
 interface CatalogColumn {

@@ -15,7 +15,8 @@ import { awaitTurn, buildLink, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
 import { readerHash, readInChild } from './reader-child.ts';
 import type { Reading } from './reader.ts';
-import { literal, render } from './render.ts';
+import { render } from './render.ts';
+import { literal } from '../quote.ts';
 
 /** What a run has to do for one entity. */
 export interface EntityPlan {

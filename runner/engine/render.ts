@@ -1,3 +1,4 @@
+import { literal, quoted } from '../quote.ts';
 import type { Entity, SetupFile } from './catalog.ts';
 
 /** A target column the view supplies. */
@@ -201,18 +202,6 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
 /** The table of (id, version) of the driving table. */
 function versionsOf(entity: Entity): string {
   return `legacy_versions.${quoted(entity.source ?? '')}`;
-}
-
-/** A name as an identifier. */
-export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** A text as a literal. */
-export function literal(text: string): string {
-  return text.includes('\\')
-    ? `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
-    : `'${text.replaceAll("'", "''")}'`;
 }
 
 /** The target table, qualified. */

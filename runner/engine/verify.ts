@@ -1,7 +1,8 @@
 import { openSecret } from './archive.ts';
 import type { ArchiveTable, Catalog } from './catalog.ts';
 import type { Session } from '../database.ts';
-import { HASH_METHOD, quoted } from './render.ts';
+import { HASH_METHOD } from './render.ts';
+import { quoted } from '../quote.ts';
 
 /**
  * What is wrong with a row: `missing` from the target, `surplus` (mapped, but no row to store any

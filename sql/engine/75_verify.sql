@@ -1,16 +1,5 @@
 -- `verify`: what is compared, and the results of merge.<entity>_verify in short.
 
--- Waits for the link up to lock_timeout, with a word about whom for.
-create or replace function migration.await_turn() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform pg_advisory_xact_lock(20250401, 2);
-exception when lock_not_available then
-  raise exception 'the link is in use by another session'
-    using errcode = 'lock_not_available', hint = 'wait for the other runner to finish';
-end
-$$;
-
 -- Hashes of another method say nothing about the rows.
 create or replace function migration.has_other_hashes(method integer) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$

@@ -1,7 +1,7 @@
 import { parse } from 'libpg-query';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { literal, quoted } from '../../runner/engine/render.ts';
+import { literal, quoted } from '../../runner/quote.ts';
 
 const HARD = [
   'plain',
