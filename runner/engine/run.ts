@@ -230,13 +230,13 @@ async function prepareAndRun(
   }
 }
 
-/** Further sessions, where several chunks are committed one by one and reads and writes can overlap. */
+/** Further sessions, where chunks are committed one by one and reads and writes can overlap. */
 async function hireWorkers(options: UpOptions, { plans, sessions }: RunContext): Promise<void> {
   const { config, dryRun, jobs, phases } = options;
   const several = phases.some(
     ({ entities }) =>
       entities.some(({ commitBatch }) => commitBatch) &&
-      entities.some(({ name }) => (plans.get(name)?.chunks ?? 0) > 1),
+      entities.some(({ name }) => (plans.get(name)?.chunks ?? 0) > 0),
   );
   if (!several || dryRun) return;
   for (let number = sessions.length + 1; number <= jobs; number += 1) {

@@ -170,10 +170,12 @@ async function emptyTarget(target: Sql): Promise<void> {
       for name in
         select format('%I.%I', schemaname, tablename) from pg_tables
         where schemaname in ('public', 'ids', 'migration')
-          and tablename !~ '^(installed|schema_change.*)$'
+          and tablename !~ '^(installed|settings|schema_change.*)$'
       loop
         execute format('delete from %s', name);
       end loop;
+      -- the entities have to be entered again
+      update migration.installed set prepared = null;
     end $$`;
 }
 
