@@ -1,0 +1,73 @@
+// deadline 120
+import type { Sql } from 'postgres';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { through } from '../faults/world.ts';
+import { startProxy } from '../faults/proxy.ts';
+import { testPair, type TestPair } from '../pair.ts';
+import { lastLine, open, runner, succeed, up } from '../runner.ts';
+
+/* `status` from far away, and of a ledger that another release wrote. */
+
+const test = suite<{ pair: TestPair; target: Sql }>('status');
+
+test.before(async (context) => {
+  context.pair = await testPair({ name: 'status', source: 'sample' });
+  context.target = open(context.pair.targetAdminUrl);
+  await up(context.pair, '1-foundation');
+});
+
+test.after(async ({ pair, target }) => {
+  await target.end();
+  await pair.drop();
+});
+
+test('four round trips, whatever the number of entities', async ({ pair }) => {
+  const proxy = await startProxy({ port: Number(new URL(pair.targetUrl).port) });
+  const far = { ...pair, targetUrl: through(pair.targetUrl, proxy.port) };
+  const { stdout } = await succeed(far, ['status', '--json']);
+  const { requests } = proxy.counts();
+  await proxy.stop();
+  assert.match(stdout, '1 of 8 phases are complete');
+  // the start of a session, and two messages of its password
+  assert.ok(requests - 3 <= 4, `${requests} requests`);
+});
+
+test('a ledger with the functions of another release: read with ours, which do not stay', async ({
+  pair,
+  target,
+}) => {
+  const ask = async () => lastLine<object>(await succeed(pair, ['status', '--json']));
+  const before = await ask();
+  const [installed] = await target<{ hash: string }[]>`select hash from migration.installed`;
+  await target`update migration.installed set hash = 'other'`;
+  await target`drop function migration.summary`;
+  await target`drop function migration.reject_counts`;
+  await target`
+    create function migration.reject_counts(other text) returns integer language sql as 'select 1'`;
+  assert.equal(await ask(), before);
+  assert.match((await succeed(pair, ['rejects'])).stdout, 'no open rejects');
+  const left = await target`
+    select pronargdefaults, prorettype::regtype::text as type from pg_proc
+    where pronamespace = 'migration'::regnamespace and proname in ('summary', 'reject_counts')`;
+  assert.equal([...left], [{ pronargdefaults: 0, type: 'integer' }]);
+  await up(pair, '1-foundation');
+  const [renewed] = await target<{ hash: string }[]>`select hash from migration.installed`;
+  assert.is(renewed?.hash, installed?.hash);
+});
+
+for (const [edition, message] of [
+  [1, /of an older release \(edition 1, this is 2\)[^]*runner uninstall/],
+  [3, /of a newer release \(edition 3, this is 2\)/],
+] as const) {
+  test(`a ledger of edition ${edition}: refused, with the way out`, async ({ pair, target }) => {
+    await target`update migration.installed set edition = ${edition}`;
+    const { code, stdout, stderr } = await runner(pair, ['status']);
+    assert.is(code, 1);
+    assert.is(stdout, '');
+    assert.match(stderr, message);
+    await target`update migration.installed set edition = 2`;
+  });
+}
+
+test.run();
