@@ -107,7 +107,7 @@ declare
 begin
   execute format(
     'create foreign table %s (id bigint, %I text) server legacy_source'
-    ' options (schema_name ''public'', table_name %L)', opened, secret, source);
+    ' options (schema_name %L, table_name %L)', opened, secret, migration.source_schema(), source);
   return opened;
 end
 $$;
