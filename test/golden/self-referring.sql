@@ -266,18 +266,48 @@ begin
 end
 $$;
 
--- Updates, then inserts (the other way round where rows refer to their own table): all of them, or
--- one. An update may free a unique value that a new row takes. Triggers of the application see the
--- search_path of their database.
+-- Updates, then inserts (the other way round where rows refer to their own table). An update may free
+-- a unique value that a new row takes. Triggers of the application see the search_path of their
+-- database.
 create or replace function merge.categories_write(
-  one bigint, keeps_edits boolean, out updated bigint, out inserted bigint)
+  keeps_edits boolean, out updated bigint, out inserted bigint)
 language plpgsql as $$
 begin
   updated := 0;
   insert into "public"."categories" (id, "legacy_category_id", "parent_id", "name", "metadata")
   select b.target_id, b."legacy_category_id", b."parent_id", b."name", b."metadata"
   from pg_temp.staged as b
-  where b.to_write and (one is null or b.legacy_key = one)
+  where b.to_write
+    and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
+    and not (keeps_edits and b.known_written is not null)
+  order by b.legacy_key;
+  get diagnostics inserted = row_count;
+  if exists (select from pg_temp.present as p where p.overwrite) then
+    update "public"."categories" as t
+    set "legacy_category_id" = b."legacy_category_id", "parent_id" = b."parent_id", "name" = b."name", "metadata" = b."metadata"
+    from pg_temp.staged as b join pg_temp.present as p on p.legacy_key = b.legacy_key
+    where t.id = p.target_id and p.overwrite and b.reject is null;
+    get diagnostics updated = row_count;
+  end if;
+  set constraints all immediate;
+  -- the mark of this subtransaction: rows with another xmin were changed by somebody else
+  insert into migration.writes (run) values (migration.current_run());
+end
+$$;
+
+-- The same for one row: called so often that its plans have to be kept.
+create or replace function merge.categories_write_row(
+  one bigint, keeps_edits boolean, out updated bigint, out inserted bigint)
+language plpgsql
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+  delete from pg_temp.refused as f where f.legacy_key = one;
+  updated := 0;
+  insert into "public"."categories" (id, "legacy_category_id", "parent_id", "name", "metadata")
+  select b.target_id, b."legacy_category_id", b."parent_id", b."name", b."metadata"
+  from pg_temp.staged as b
+  where b.to_write and b.legacy_key = one
     and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
     and not (keeps_edits and b.known_written is not null)
   order by b.legacy_key;
@@ -287,7 +317,7 @@ begin
     set "legacy_category_id" = b."legacy_category_id", "parent_id" = b."parent_id", "name" = b."name", "metadata" = b."metadata"
     from pg_temp.staged as b join pg_temp.present as p on p.legacy_key = b.legacy_key
     where t.id = p.target_id and p.overwrite and b.reject is null
-      and (one is null or b.legacy_key = one);
+      and b.legacy_key = one;
     get diagnostics updated = row_count;
   end if;
   set constraints all immediate;
@@ -426,7 +456,7 @@ begin
     perform set_config('search_path', migration.application_path(), true);
     begin
       select w.updated, w.inserted into updates, inserts
-      from merge.categories_write(null, keeps_edits) as w;
+      from merge.categories_write(keeps_edits) as w;
     exception when data_exception or integrity_constraint_violation then
       refused := true;
       updates := 0;
@@ -442,9 +472,8 @@ begin
         order by 1
       loop
         begin
-          delete from pg_temp.refused as f where f.legacy_key = current_key;
           select updates + w.updated, inserts + w.inserted into updates, inserts
-          from merge.categories_write(current_key, keeps_edits) as w;
+          from merge.categories_write_row(current_key, keeps_edits) as w;
         exception when data_exception or integrity_constraint_violation then
           get stacked diagnostics failure = returned_sqlstate,
             failure_constraint = constraint_name, failure_column = column_name;
