@@ -9,8 +9,6 @@ import { explainRefusal, type Refusal, type Side } from './connection/unreachabl
 /** One connection of its own; never shared, never reconnected: a lost one stays lost. */
 export interface Session {
   readonly pid: number;
-  /** search_path of the database: what the application's triggers expect. */
-  readonly searchPath: string;
   /** Runs one statement (several only without parameters) and returns its rows. */
   query<Row extends object>(text: string, parameters?: Parameter[]): Promise<Row[]>;
   /** Runs statements in one message; all rows they return, one after the other. */
@@ -189,8 +187,8 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
 
   // A runner that is killed, or cut off by a dead network, must not leave its backend at work (or
   // idle with the lock, for two hours): the server looks after the client itself.
-  const [first] = await run<{ pid: number; path: string }>(
-    `select pg_catalog.pg_backend_pid() as pid, pg_catalog.current_setting('search_path') as path,
+  const [first] = await run<{ pid: number }>(
+    `select pg_catalog.pg_backend_pid() as pid,
        pg_catalog.set_config('client_connection_check_interval', '2s', false),
        pg_catalog.set_config('tcp_keepalives_idle', '10', false),
        pg_catalog.set_config('tcp_keepalives_interval', '5', false),
@@ -209,7 +207,6 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
 
   return {
     pid: first.pid,
-    searchPath: first.path,
     query: async (text, parameters = []) => [...(await run<never>(bound(text, parameters), true))],
     batch: async (statements) => {
       const results = await run<never>(statements.join(';\n'), true);

@@ -17,8 +17,6 @@ export interface RunContext {
   plans: Map<string, EntityPlan>;
   /** Entities whose id map has grown in this run: those that read it are planned again. */
   grown: Set<string>;
-  /** Compare every row, whatever the versions say. */
-  full: boolean;
   /** Everything is rolled back in the end: no transaction of its own for a phase. */
   dryRun: boolean;
   /** The first works alone, the others help where chunks are committed one by one. */

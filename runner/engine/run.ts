@@ -202,7 +202,6 @@ async function prepareAndRun(
       catalog,
       plans: new Map(entities.map((plan) => [plan.entity, plan])),
       grown: new Set(),
-      full: options.full,
       dryRun,
       sessions,
       checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
