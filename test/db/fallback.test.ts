@@ -173,6 +173,11 @@ test('refused rows within the limit become rejects, all others are in', async (c
       },
     ],
   );
+  // halves, not single rows: each mark is a subtransaction that wrote
+  const [marks] = await target<{ count: number }[]>`
+    select count(*)::integer as count from migration.writes
+    where run = (select max(run) from migration.runs)`;
+  assert.ok((marks?.count ?? 0) < 60, `${marks?.count} writes for 13 entities and two refused rows`);
   const stored = await target<{ key: number }[]>`
     select legacy_instruction_id as key from public.orders order by 1`;
   const rejected = (await rejects(target, 'orders')).map(({ legacy_id }) => Number(legacy_id));
@@ -233,6 +238,36 @@ test('also when another row is refused and the batch is written row by row', asy
   );
   assert.is(ended.code, 1);
   assert.match(ended.stderr, 'drops rows');
+});
+
+test('checks of foreign keys keep their plans while rows are written and removed', async (context) => {
+  const { pair, source, target } = context;
+  await succeed(pair, ['down', '2-core', '--cascade', '--force', '--yes']);
+  // a trigger runs under the settings under which the checks of foreign keys run
+  await target.unsafe(`
+    create schema app;
+    create table app.modes (event text, mode text);
+    create function app.note_mode() returns trigger language plpgsql security definer as $$
+    begin
+      insert into app.modes values (tg_op, current_setting('plan_cache_mode'));
+      return null;
+    end $$;
+    create trigger moding after insert or update or delete on public.template_predecessors
+      for each row execute function app.note_mode()`);
+  await up(pair, '2-core');
+  await source`
+    delete from dispatch_template_predecessors
+    where id = (select min(id) from dispatch_template_predecessors)`;
+  await up(pair, '2-core');
+  const modes = await target`select distinct event, mode from app.modes order by 1`;
+  await target.unsafe('drop schema app cascade');
+  assert.equal(
+    modes.map((row) => ({ ...row })),
+    [
+      { event: 'DELETE', mode: 'auto' },
+      { event: 'INSERT', mode: 'auto' },
+    ],
+  );
 });
 
 test('what a trigger rewrites is no change: later runs leave it, down takes it', async (context) => {

@@ -294,87 +294,83 @@ begin
 end
 $$;
 
--- Updates, then inserts (the other way round where rows refer to their own table). An update may free
--- a unique value that a new row takes. Triggers of the application see the search_path of their
--- database.
+-- Writes the staged rows of a key range, both ends included (NULL = all): updates, then inserts (the
+-- other way round where rows refer to their own table), since an update may free a unique value that
+-- a new row takes. Where class 22 or 23 refuses one, the range is halved until single rows remain.
+-- Triggers of the application see the search_path of their database. Checks of foreign keys inherit the
+-- mode of plans: planned anew for every row they would take as long as the insert itself.
 create or replace function merge.{{entity}}_write(
-  keeps_edits boolean, out updated bigint, out inserted bigint)
-language plpgsql as $$
-begin
-  updated := 0;
-  -- if self
-  insert into {{target}} (id, {{columns}})
-  select b.target_id, {{columns of b}}
-  from pg_temp.staged as b
-  where b.to_write
-    and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
-    and not (keeps_edits and b.known_written is not null)
-  order by b.legacy_key;
-  get diagnostics inserted = row_count;
-  -- end if
-  if exists (select from pg_temp.present as p where p.overwrite) then
-    update {{target}} as t
-    set {{set from b}}
-    from pg_temp.staged as b join pg_temp.present as p on p.legacy_key = b.legacy_key
-    where t.id = p.target_id and p.overwrite and b.reject is null;
-    get diagnostics updated = row_count;
-  end if;
-  -- if not self
-  insert into {{target}} (id, {{columns}})
-  select b.target_id, {{columns of b}}
-  from pg_temp.staged as b
-  where b.to_write
-    and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
-    and not (keeps_edits and b.known_written is not null)
-  order by b.legacy_key;
-  get diagnostics inserted = row_count;
-  -- end if
-  set constraints all immediate;
-  -- the mark of this subtransaction: rows with another xmin were changed by somebody else
-  insert into migration.writes (run) values (migration.current_run());
-end
-$$;
-
--- The same for one row: called so often that its plans have to be kept.
-create or replace function merge.{{entity}}_write_row(
-  one bigint, keeps_edits boolean, out updated bigint, out inserted bigint)
+  first_key bigint, last_key bigint, keeps_edits boolean, out updated bigint, out inserted bigint)
 language plpgsql
-set plan_cache_mode = force_generic_plan
+set plan_cache_mode = auto
 as $$
+#variable_conflict use_variable
+declare
+  middle             bigint;
+  failure            text;
+  failure_constraint text;
+  failure_column     text;
 begin
-  delete from pg_temp.refused as f where f.legacy_key = one;
   updated := 0;
-  -- if self
-  insert into {{target}} (id, {{columns}})
-  select b.target_id, {{columns of b}}
+  inserted := 0;
+  select min(b.legacy_key), max(b.legacy_key) into first_key, last_key
   from pg_temp.staged as b
-  where b.to_write and b.legacy_key = one
-    and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
-    and not (keeps_edits and b.known_written is not null)
-  order by b.legacy_key;
-  get diagnostics inserted = row_count;
-  -- end if
-  if exists (select from pg_temp.present as p where p.overwrite) then
-    update {{target}} as t
-    set {{set from b}}
-    from pg_temp.staged as b join pg_temp.present as p on p.legacy_key = b.legacy_key
-    where t.id = p.target_id and p.overwrite and b.reject is null
-      and b.legacy_key = one;
-    get diagnostics updated = row_count;
+  where b.to_write and (first_key is null or b.legacy_key between first_key and last_key);
+  if first_key is null then return; end if;
+  begin
+    delete from pg_temp.refused as f using pg_temp.staged as b
+    where b.legacy_key = f.legacy_key and b.to_write
+      and f.legacy_key between first_key and last_key;
+    -- if self
+    insert into {{target}} (id, {{columns}})
+    select b.target_id, {{columns of b}}
+    from pg_temp.staged as b
+    where b.to_write and b.legacy_key between first_key and last_key
+      and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
+      and not (keeps_edits and b.known_written is not null)
+    order by b.legacy_key;
+    get diagnostics inserted = row_count;
+    -- end if
+    if exists (select from pg_temp.present as p where p.overwrite) then
+      update {{target}} as t
+      set {{set from b}}
+      from pg_temp.staged as b join pg_temp.present as p on p.legacy_key = b.legacy_key
+      where t.id = p.target_id and p.overwrite and b.reject is null
+        and b.legacy_key between first_key and last_key;
+      get diagnostics updated = row_count;
+    end if;
+    -- if not self
+    insert into {{target}} (id, {{columns}})
+    select b.target_id, {{columns of b}}
+    from pg_temp.staged as b
+    where b.to_write and b.legacy_key between first_key and last_key
+      and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
+      and not (keeps_edits and b.known_written is not null)
+    order by b.legacy_key;
+    get diagnostics inserted = row_count;
+    -- end if
+    set constraints all immediate;
+    -- the mark of this subtransaction: rows with another xmin were changed by somebody else
+    insert into migration.writes (run) values (migration.current_run());
+    return;
+  exception when data_exception or integrity_constraint_violation then
+    get stacked diagnostics failure = returned_sqlstate,
+      failure_constraint = constraint_name, failure_column = column_name;
+  end;
+  if first_key < last_key then
+    middle := first_key + (last_key - first_key) / 2;
+    select w.updated, w.inserted into updated, inserted
+    from merge.{{entity}}_write(first_key, middle, keeps_edits) as w;
+    select updated + w.updated, inserted + w.inserted into updated, inserted
+    from merge.{{entity}}_write(middle + 1, last_key, keeps_edits) as w;
+    return;
   end if;
-  -- if not self
-  insert into {{target}} (id, {{columns}})
-  select b.target_id, {{columns of b}}
-  from pg_temp.staged as b
-  where b.to_write and b.legacy_key = one
-    and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
-    and not (keeps_edits and b.known_written is not null)
-  order by b.legacy_key;
-  get diagnostics inserted = row_count;
-  -- end if
-  set constraints all immediate;
-  -- the mark of this subtransaction: rows with another xmin were changed by somebody else
-  insert into migration.writes (run) values (migration.current_run());
+  updated := 0;
+  inserted := 0;
+  insert into pg_temp.refused (legacy_key, code, constraint_name, column_name)
+  values (first_key, failure, failure_constraint, failure_column)
+  on conflict (legacy_key) do update set code = excluded.code,
+    constraint_name = excluded.constraint_name, column_name = excluded.column_name;
 end
 $$;
 
@@ -382,7 +378,9 @@ $$;
 create or replace function merge.{{entity}}_gone(
   first_key bigint, end_key bigint, keys bigint[])
 returns bigint
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_custom_plan
+as $$
 #variable_conflict use_variable
 declare
   this_run bigint := migration.current_run();
@@ -423,6 +421,7 @@ begin
     join {{target}} as t on t.id = g.id
     where m.adopted or {{hash of t}} is distinct from m.written_hash;
     perform set_config('search_path', migration.application_path(), true);
+    perform set_config('plan_cache_mode', 'auto', true);
     delete from {{target}} as t using pg_temp.gone as g where t.id = g.id;
     perform set_config('search_path', 'pg_catalog, pg_temp', true);
     delete from {{ids}} as m using pg_temp.gone as g where m.legacy_id = g.legacy_key;
@@ -457,9 +456,6 @@ declare
   current_key       bigint;
   remaining         bigint;
   before            bigint;
-  failure           text;
-  failure_constraint text;
-  failure_column    text;
   part              record;
 begin
   select w.* into strict work from migration.work as w where w.entity = '{{entity}}';
@@ -517,7 +513,7 @@ begin
   where b.to_write and b.known_written is not null
     and (p.legacy_key is null or (p.touched and p.differs));
 
-  -- 3. write: set by set; row by row when class 22 or 23 refuses a row
+  -- 3. write: the whole set at once; what class 22 or 23 refuses becomes a reject
   select
     count(*) filter (where p.overwrite),
     count(*) filter (where p.legacy_key is null
@@ -528,40 +524,24 @@ begin
   where b.to_write;
   if expected_updates + expected_inserts > 0 then
     perform set_config('search_path', migration.application_path(), true);
-    begin
-      select w.updated, w.inserted into updates, inserts
-      from merge.{{entity}}_write(keeps_edits) as w;
-    exception when data_exception or integrity_constraint_violation then
-      refused := true;
-      updates := 0;
-      inserts := 0;
-    end;
-    while refused loop
+    select w.updated, w.inserted into updates, inserts
+    from merge.{{entity}}_write(null, null, keeps_edits) as w;
+    loop
       -- again as long as that helps: a row may need one that comes later
       before := remaining;
-      for current_key in
-        select b.legacy_key from pg_temp.staged as b
-        where b.to_write and (before is null or exists (
-          select from pg_temp.refused as f where f.legacy_key = b.legacy_key))
-        order by 1
-      loop
-        begin
-          select updates + w.updated, inserts + w.inserted into updates, inserts
-          from merge.{{entity}}_write_row(current_key, keeps_edits) as w;
-        exception when data_exception or integrity_constraint_violation then
-          get stacked diagnostics failure = returned_sqlstate,
-            failure_constraint = constraint_name, failure_column = column_name;
-          insert into pg_temp.refused (legacy_key, code, constraint_name, column_name)
-          values (current_key, failure, failure_constraint, failure_column)
-          on conflict (legacy_key) do update set code = excluded.code,
-            constraint_name = excluded.constraint_name, column_name = excluded.column_name;
-        end;
-      end loop;
       remaining := (
         select count(*) from pg_temp.refused as f
         join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write);
       exit when remaining = 0 or remaining = before;
+      for current_key in
+        select f.legacy_key from pg_temp.refused as f
+        join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write order by 1
+      loop
+        select updates + w.updated, inserts + w.inserted into updates, inserts
+        from merge.{{entity}}_write(current_key, current_key, keeps_edits) as w;
+      end loop;
     end loop;
+    refused := remaining > 0;
     perform set_config('search_path', 'pg_catalog, pg_temp', true);
     if refused then
       update pg_temp.staged as b set reject = concat('error_', f.code)
