@@ -24,13 +24,13 @@ test.after(async ({ templates }) => {
 test('killed at every message of the first run', async ({ templates }) => {
   const swept = await sweep(templates, { state: 'first', step: STEP, atOnce: 3, idleEvery: 10 });
   note(tell(swept));
-  assert.ok(swept.cases > 1000 / STEP, `only ${swept.cases} cases`);
+  assert.ok(swept.cases > 100 / STEP, `only ${swept.cases} cases`);
 });
 
 test('killed at every message of a later run', async ({ templates }) => {
   const swept = await sweep(templates, { state: 'again', step: STEP, atOnce: 3, idleEvery: 10 });
   note(tell(swept));
-  assert.ok(swept.cases > 1000 / STEP, `only ${swept.cases} cases`);
+  assert.ok(swept.cases > 100 / STEP, `only ${swept.cases} cases`);
 });
 
 test('killed at every eleventh message of a run with two workers', async ({ templates }) => {
