@@ -79,6 +79,115 @@ begin
 end
 $$;
 
+-- What one comparison of an entity joins and asks, over s (the source row), m (its entry in the id
+-- map) and t (the target row or NULL): true where the row has to be looked at further. Its alias of the
+-- n-th id map is <prefix><n>.
+create or replace function migration.comparison(
+  kind text, compared text[], prefix text, out joins text, out differs text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select
+    string_agg(
+      case kind when 'references' then
+        format('left join ids.%1$I as %2$s%3$s on %2$s%3$s.legacy_id = (%4$s)::bigint',
+          compared[i][3], prefix, i, compared[i][1])
+      end, ' ' order by i),
+    concat_ws(' and ', case kind when 'references' then 't.id is not null' end,
+      concat('(', string_agg(
+        case kind
+          when 'references' then format('(%s) is distinct from %s%s.id', compared[i][2], prefix, i)
+          else format('(%s) is distinct from (%s)', compared[i][1], compared[i][2])
+        end, ' or ' order by i), ')'))
+  from generate_subscripts(compared, 1) as i
+$$;
+
+-- The comparisons of an entity, whichever check asks for them, are answered by one reading of its
+-- source rows: migration.compare_once has the checks ask first (setting migration.asked; they get no
+-- rows), reads every entity once, and notes which comparisons found every row equal (setting
+-- migration.equal). The others read again, and say what differs.
+create or replace function migration.is_settled(kind text, entity text, compared text[])
+returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  asked jsonb := nullif(current_setting('migration.asked', true), '')::jsonb;
+  key   text := md5(concat_ws(' ', kind, entity, compared));
+begin
+  if asked is null then
+    return key = any (string_to_array(current_setting('migration.equal', true), ','));
+  end if;
+  perform set_config('migration.asked', (asked || jsonb_build_object(
+    'kind', kind, 'entity', entity, 'compared', compared, 'key', key))::text, true);
+  return true;
+end
+$$;
+
+-- Keys of the comparisons (as migration.is_settled notes them) that find every row of the entity equal.
+create or replace function migration.equal_comparisons(entity text, comparisons jsonb)
+returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
+declare
+  known   migration.entities;
+  joins   text;
+  answers text;
+  equal   text[];
+begin
+  if not migration.is_checked($1) then return '{}'; end if;
+  select e.* into strict known from migration.entities as e where e.entity = $1;
+  select
+    string_agg(o.joins, ' ' order by c.position),
+    string_agg(format('case when not coalesce(bool_or(%s), false) then %L end', o.differs,
+      c.value ->> 'key'), ', ' order by c.position)
+  into joins, answers
+  from jsonb_array_elements(comparisons) with ordinality as c (value, position)
+  cross join lateral migration.comparison(c.value ->> 'kind', array(
+      select array[v ->> 0, v ->> 1, v ->> 2] from jsonb_array_elements(c.value -> 'compared') as v),
+    format('a%s_', c.position)) as o;
+  execute format($q$
+    select array_remove(array[%4$s], null)
+    from legacy.%2$I as s
+    join ids.%1$I as m on m.legacy_id = s.id
+    left join %3$s as t on t.id = m.id
+    %5$s
+  $q$, $1, known.source, known.target, answers, joins) into equal;
+  return equal;
+end
+$$;
+
+-- Finds out which comparisons that these checks ask for are settled. What cannot be asked or read is
+-- not: the check itself says why.
+create or replace function migration.compare_once(queries text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  query text;
+  asked jsonb;
+  part  record;
+  equal text[] := '{}';
+begin
+  perform set_config('migration.asked', '[]', true);
+  foreach query in array queries loop
+    begin
+      perform set_config('transaction_read_only', 'on', true);
+      execute query;
+    exception when others then null;
+    end;
+  end loop;
+  asked := current_setting('migration.asked')::jsonb;
+  perform set_config('migration.asked', '', true);
+  for part in
+    select c.value ->> 'entity' as entity, jsonb_agg(c.value) as comparisons
+    from jsonb_array_elements(asked) as c (value) group by 1 having count(*) > 1 order by 1
+  loop
+    begin
+      equal := equal || migration.equal_comparisons(part.entity, part.comparisons);
+    exception
+      when sqlclient_unable_to_establish_sqlconnection then raise;
+      when others then null;
+    end;
+  end loop;
+  perform set_config('migration.equal', array_to_string(equal, ','), true);
+end
+$$;
+
 -- Amounts per group (status and year, say) that are not equal: source = target + rejected, where
 -- rejected are the source rows kept with the rejects. Pairs and groups are expressions over s, the
 -- source row, and t, the target row.
@@ -173,14 +282,14 @@ declare
   differs text;
   sides   text;
 begin
-  if not migration.is_checked($1) then return; end if;
+  if migration.is_settled('values', $1, $2) or not migration.is_checked($1) then return; end if;
   select e.* into strict known from migration.entities as e where e.entity = $1;
   select
     string_agg(format('%s as s%s, %s as t%s', $2[i][1], i, $2[i][2], i), ', '),
-    string_agg(format('(%s) is distinct from (%s)', $2[i][1], $2[i][2]), ' or '),
     string_agg(format('(%L, d.s%s::text, d.t%s::text)', $2[i][2], i, i), ', ')
-  into columns, differs, sides
+  into columns, sides
   from generate_subscripts($2, 1) as i;
+  select o.differs into differs from migration.comparison('values', $2, '') as o;
   return query execute format($q$
     with differing as materialized (
       select m.legacy_id, m.version, %4$s
@@ -218,19 +327,17 @@ declare
   columns  text;
   verdicts text;
 begin
-  if not migration.is_checked($1) then return; end if;
+  if migration.is_settled('references', $1, $2) or not migration.is_checked($1) then return; end if;
   select e.* into strict known from migration.entities as e where e.entity = $1;
   select
-    string_agg(format('left join ids.%I as a%s on a%s.legacy_id = (%s)::bigint',
-      $2[i][3], i, i, $2[i][1]), ' ' order by i),
-    string_agg(format('(%s) is distinct from a%s.id', $2[i][2], i), ' or ' order by i),
     string_agg(format(
       $q$(%1$s) is distinct from a%3$s.id and not ((%1$s) is null
         and coalesce(%2$L = any (string_to_array(m.missing, ',')), false)) as is_wrong%3$s$q$,
       $2[i][2], $2[i][3], i), ', ' order by i),
     string_agg(format('(%L, %L, d.is_wrong%s)', $2[i][2], $2[i][3], i), ', ' order by i)
-  into joins, wrong, columns, verdicts
+  into columns, verdicts
   from generate_subscripts($2, 1) as i;
+  select o.joins, o.differs into joins, wrong from migration.comparison('references', $2, 'a') as o;
   return query execute format($q$
     with differing as materialized (
       select m.legacy_id, m.version, %5$s

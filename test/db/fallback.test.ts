@@ -177,7 +177,10 @@ test('refused rows within the limit become rejects, all others are in', async (c
   const [marks] = await target<{ count: number }[]>`
     select count(*)::integer as count from migration.writes
     where run = (select max(run) from migration.runs)`;
-  assert.ok((marks?.count ?? 0) < 60, `${marks?.count} writes for 13 entities and two refused rows`);
+  assert.ok(
+    (marks?.count ?? 0) < 60,
+    `${marks?.count} writes for 13 entities and two refused rows`,
+  );
   const stored = await target<{ key: number }[]>`
     select legacy_instruction_id as key from public.orders order by 1`;
   const rejected = (await rejects(target, 'orders')).map(({ legacy_id }) => Number(legacy_id));
