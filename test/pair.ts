@@ -14,7 +14,7 @@ import {
   type Pair,
 } from '../runner/embedded/pair.ts';
 import type { Major } from '../runner/embedded/binaries.ts';
-import { isAlive } from '../runner/embedded/server.ts';
+import { isAlive } from '../runner/embedded/machine.ts';
 
 /** A source and a target database of one test's own. */
 export type TestPair = Urls & {

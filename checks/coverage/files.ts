@@ -1,4 +1,5 @@
-import { readCatalog, type Problem } from '../../runner/engine/catalog.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
+import { type Problem } from '../../runner/engine/text.ts';
 import { selectOf } from '../../runner/engine/grammar.ts';
 import { readSql, viewFile, type SqlFile } from '../static/sql.ts';
 import { lineageOf, type How } from './lineage.ts';

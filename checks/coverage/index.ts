@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { readLineage, type Lineage, type Link } from './files.ts';
 import { LEFT_OUT_LIST, readLists, SOURCE_LIST, TARGET_LIST, type Entry } from './lists.ts';
 import type { Lists } from './lists.ts';

@@ -1,5 +1,5 @@
 import type { JoinExpr, Node, RangeVar, SelectStmt } from 'libpg-query';
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { selectOf, words } from '../../runner/engine/grammar.ts';
 import { problem, type SqlFile } from '../static/sql.ts';
 import { nodesIn, partsOf } from './carries.ts';

@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import type { Lineage } from './files.ts';
 import { atEntry } from './index.ts';
 import { LEFT_OUT_LIST, SOURCE_LIST, TARGET_LIST, type Entry, type Lists } from './lists.ts';

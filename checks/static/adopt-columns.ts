@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { outputs, problemAtLine, type ViewFile } from './sql.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Node } from 'libpg-query';
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { all, words } from '../../runner/engine/grammar.ts';
 import { offsetOf, problem, type ViewFile } from './sql.ts';
 

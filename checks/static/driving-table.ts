@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { firstFrom, selectOf } from '../../runner/engine/grammar.ts';
 import { offsetOf, problem, type ViewFile } from './sql.ts';
 

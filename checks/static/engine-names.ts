@@ -1,5 +1,5 @@
 import { parsePlPgSQLSync, parseSync, type Node, type RawStmt } from 'libpg-query';
-import { positionAt, type Problem } from '../../runner/engine/catalog.ts';
+import { positionAt, type Problem } from '../../runner/engine/text.ts';
 import { all, isObject, words } from '../../runner/engine/grammar.ts';
 import { problem, problemAtLine, startOf, type SqlFile } from './sql.ts';
 

@@ -1,5 +1,5 @@
 import type { JoinExpr, Node, SelectStmt } from 'libpg-query';
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { aggregatesOf, rowClauses, selectOf } from '../../runner/engine/grammar.ts';
 import { keywordBefore, offsetOf, problem, type ViewFile } from './sql.ts';
 

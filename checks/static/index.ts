@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCatalog, type Problem } from '../../runner/engine/catalog.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
+import { type Problem } from '../../runner/engine/text.ts';
 import { adoptColumns } from './adopt-columns.ts';
 import { caseElse } from './case-else.ts';
 import { dataCheck } from './data-check.ts';

@@ -1,5 +1,5 @@
 import type { Node, SelectStmt } from 'libpg-query';
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { all, selectOf, words } from '../../runner/engine/grammar.ts';
 import { offsetOf, problem, type SqlFile } from './sql.ts';
 

@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { all, words } from '../../runner/engine/grammar.ts';
 import { problem, type ViewFile } from './sql.ts';
 

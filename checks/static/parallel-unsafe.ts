@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { all } from '../../runner/engine/grammar.ts';
 import { isComment, problem, tokensOf, type SqlFile } from './sql.ts';
 

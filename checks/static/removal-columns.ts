@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import type { RemovedColumn } from '../../runner/engine/settings.ts';
 import { all } from '../../runner/engine/grammar.ts';
 import { offsetOf, problem, type SqlFile } from './sql.ts';

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { positionAt, type Problem } from '../../runner/engine/catalog.ts';
+import { positionAt, type Problem } from '../../runner/engine/text.ts';
 import { literalsOf } from './literals.ts';
 
 /** Files that may hold SQL, and why. Those that are being moved leave the list with their last statement. */

@@ -9,7 +9,8 @@ import {
   type SelectStmt,
   type ViewStmt,
 } from 'libpg-query';
-import { positionAt, type Entity, type Problem } from '../../runner/engine/catalog.ts';
+import { type Entity } from '../../runner/engine/catalog.ts';
+import { positionAt, type Problem } from '../../runner/engine/text.ts';
 import {
   isObject,
   loadGrammar,

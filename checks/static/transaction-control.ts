@@ -1,4 +1,4 @@
-import type { Problem } from '../../runner/engine/catalog.ts';
+import type { Problem } from '../../runner/engine/text.ts';
 import { isComment, problem, startOf, tokensOf, type SqlFile } from './sql.ts';
 
 const FIX = 'take it out: transactions and savepoints belong to the runner';

@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs';
 
-import { definedEntities, type Problem } from '../engine/catalog.ts';
+import { definedEntities } from '../engine/catalog.ts';
+import { type Problem } from '../engine/text.ts';
 import { type CheckResult, readChecks, runChecks } from '../engine/checks.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { drawLineage, proveCoverage } from './coverage.ts';
 import { throughLink, transaction } from '../database.ts';
-import { install, installedHash } from '../engine/ledger.ts';
+import { install, installed } from '../engine/ledger.ts';
 import { login, pointLink } from '../engine/link.ts';
 import { note, problems, say, sayJson, words } from '../terminal/terminal.ts';
 
@@ -109,7 +110,7 @@ async function dataChecks(
   const catalog = context.catalog();
   const { source } = await context.config();
   const session = await context.session('runner check');
-  if ((await installedHash(session)) === undefined) {
+  if ((await installed(session, catalog)) === undefined) {
     note('nothing is migrated yet: the data checks are left out');
     return [];
   }

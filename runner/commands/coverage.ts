@@ -3,7 +3,7 @@ import type { LiveFacts } from '../../checks/coverage/live.ts';
 import { type Catalog, targetSchemas } from '../engine/catalog.ts';
 import { type Context, UsageError } from './command.ts';
 import { type Session, throughLink, transaction } from '../database.ts';
-import { installedHash } from '../engine/ledger.ts';
+import { installed } from '../engine/ledger.ts';
 import { login, openLink, pointLink } from '../engine/link.ts';
 import { note } from '../terminal/terminal.ts';
 
@@ -19,7 +19,7 @@ export async function proveCoverage(context: Context): Promise<Coverage> {
   const { liveProblems } = await import('../../checks/coverage/live.ts');
   const { source } = await context.config();
   const session = await context.session('runner check coverage');
-  if ((await installedHash(session)) === undefined) {
+  if ((await installed(session, context.catalog())) === undefined) {
     note('nothing is migrated yet: the coverage is proved from the files alone');
     return coverage;
   }

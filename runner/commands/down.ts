@@ -3,7 +3,7 @@ import { type Command, type Context, UsageError } from './command.ts';
 import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
-import { finishRun, holdLease, install, installedHash, startRun } from '../engine/ledger.ts';
+import { finishRun, holdLease, install, installed, startRun } from '../engine/ledger.ts';
 import { complain, note, say, sayJson, table } from '../terminal/terminal.ts';
 import { phasesOnTop, StillReferenced, undo, undoArchive, type UndoStep } from '../engine/down.ts';
 
@@ -46,7 +46,7 @@ async function runCommand(context: Context): Promise<number> {
   context.interrupt.cancel = () => {
     session.cancel();
   };
-  if ((await installedHash(session)) === undefined) {
+  if ((await installed(session, catalog)) === undefined) {
     say('nothing is migrated: there is nothing to take back');
     return 0;
   }

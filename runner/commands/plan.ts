@@ -1,4 +1,4 @@
-import type { Problem } from '../engine/catalog.ts';
+import type { Problem } from '../engine/text.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { type Session, throughLink, transaction } from '../database.ts';
 import { install } from '../engine/ledger.ts';

@@ -3,7 +3,7 @@ import type { Endpoint } from '../config.ts';
 import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, CouldNotConnect, type Session, tlsOf } from '../database.ts';
 import { keepLock, RunnerBusy } from '../engine/lock.ts';
-import { install, installedHash } from '../engine/ledger.ts';
+import { install, installed } from '../engine/ledger.ts';
 import { LAST_PHASE, readRemoval, unfinishedEntities } from '../schema/removal.ts';
 import { type CodeUse, findCodeUses } from '../schema/removal-code.ts';
 import { Interrupted } from '../engine/run.ts';
@@ -85,11 +85,11 @@ async function takeBack(context: Context, folder: Folder): Promise<number> {
 /** One phase of the removal, if nothing speaks against it. */
 async function removeColumns(context: Context, reason: string | undefined): Promise<number> {
   const session = await context.session('runner schema');
-  if ((await installedHash(session)) === undefined) {
+  const catalog = context.catalog();
+  if ((await installed(session, catalog)) === undefined) {
     complain('nothing is migrated yet: the column removal comes after `up`; nothing was changed');
     return 1;
   }
-  const catalog = context.catalog();
   const malformed = catalog.problems.filter(({ rule }) => rule === 'settings');
   if (malformed.length > 0) {
     problems(malformed, () => undefined);

@@ -4,7 +4,7 @@ import { type Command, type Context } from './command.ts';
 import { agreed, notAgreed } from './consent.ts';
 import { transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
-import { consult, lendFunctions } from '../engine/ledger.ts';
+import { consult, installed, lendFunctions } from '../engine/ledger.ts';
 import { complain, say, sayJson } from '../terminal/terminal.ts';
 
 export const uninstall: Command = {
@@ -52,7 +52,7 @@ async function runCommand(context: Context): Promise<number> {
   }
   const file = context.value('audit') ?? 'audit.jsonl';
   const events = await transaction(session, async () => {
-    await lendFunctions(session, catalog);
+    await lendFunctions(session, catalog, await installed(session, catalog));
     const lines = await session.query<{ line: string }>('select line from migration.audit_lines()');
     writeFileSync(file, lines.map(({ line }) => `${line}\n`).join(''), { mode: 0o600 });
     await session.query('select migration.uninstall()');

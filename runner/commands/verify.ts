@@ -1,7 +1,7 @@
-import type { Problem } from '../engine/catalog.ts';
+import type { Problem } from '../engine/text.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { throughLink, transaction } from '../database.ts';
-import { install, installedHash } from '../engine/ledger.ts';
+import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
 import { prepareReading } from '../engine/prepare.ts';
 import { Interrupted } from '../engine/run.ts';
@@ -30,7 +30,7 @@ async function runCommand(context: Context): Promise<number> {
   context.interrupt.cancel = () => {
     session.cancel();
   };
-  if ((await installedHash(session)) === undefined) {
+  if ((await installed(session, catalog)) === undefined) {
     note('nothing is migrated yet');
     return 1;
   }

@@ -12,11 +12,9 @@ import {
   realpathSync,
   renameSync,
   rmSync,
-  statSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
@@ -29,6 +27,7 @@ import {
   type Account,
   type Major,
 } from './binaries.ts';
+import { commandLine, freePort, isAlive, withLock } from './machine.ts';
 
 /** A running server on 127.0.0.1. `directory` holds its data, its log and its passwords. */
 export type Server = {
@@ -137,16 +136,6 @@ export function removeServer(directory: string): void {
   for (const path of [resolve(directory), temporaryPlace(resolve(directory))]) {
     rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
-}
-
-/** Whether a process with that number runs; one that ended and was not waited for does not. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if (!hasCode(error, 'EPERM')) return false;
-  }
-  return commandLine(pid) !== '';
 }
 
 // The data stands where it was asked for, unless the server's account cannot get there.
@@ -369,17 +358,6 @@ async function untilUnused(directory: string): Promise<void> {
   }
 }
 
-// undefined where the system does not tell, empty when the process has ended
-function commandLine(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'EACCES')) return undefined;
-    if (hasCode(error, 'ESRCH')) return '';
-    throw error;
-  }
-}
-
 // postmaster.pid: pid, data directory, start time, port, sockets, address, memory, state
 function postmaster(directory: string): { pid: number; port: number; ready: boolean } | undefined {
   try {
@@ -389,42 +367,6 @@ function postmaster(directory: string): { pid: number; port: number; ready: bool
     if (hasCode(error, 'ENOENT')) return undefined;
     throw error;
   }
-}
-
-async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
-  while (!tryLock(file)) await sleep(100);
-  const beat = setInterval(() => utimesSync(file, new Date(), new Date()), 1000);
-  try {
-    return await work();
-  } finally {
-    clearInterval(beat);
-    rmSync(file, { force: true });
-  }
-}
-
-function tryLock(file: string): boolean {
-  try {
-    writeFileSync(file, String(process.pid), { flag: 'wx' });
-    return true;
-  } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error;
-  }
-  // The holder writes its number and touches the file every second. Its number alone proves
-  // nothing: in another container it belongs to somebody else.
-  const touched = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-  const holder = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  const dead = holder !== '' && !isAlive(Number(holder));
-  if (dead || Date.now() - touched > 15_000) rmSync(file, { force: true });
-  return false;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 function giveTo(account: Account, path: string): void {

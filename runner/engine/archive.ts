@@ -2,15 +2,8 @@ import type { ArchiveTable } from './catalog.ts';
 import type { Session } from '../database.ts';
 import type { Counts } from './ledger.ts';
 import { closeLink } from './link.ts';
-import {
-  attemptPhase,
-  type Begin,
-  checkPhase,
-  inOne,
-  isUnproven,
-  type Progress,
-  type RunContext,
-} from './phase.ts';
+import { attemptPhase, type Begin, inOne, type Progress, type RunContext } from './phase.ts';
+import { checkPhase, isUnproven } from './phase-checks.ts';
 import { literal } from '../quote.ts';
 
 /**

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -9,6 +8,8 @@ import {
   type Report,
   type Settings,
 } from './settings.ts';
+import { ARCHIVE_FORM, ENTITY_FORM, ENTITY_KEYS, readHeader } from './header.ts';
+import { at, blanked, hashOf, positionAt, type Problem } from './text.ts';
 
 /** One SQL file that defines one view, `transform.<name>`: the rows for one target table. */
 export interface Entity {
@@ -66,16 +67,6 @@ export interface Phase {
   entities: Entity[];
 }
 
-/** A finding in a file. Line and column count from 1, columns in UTF-16 units as editors do. */
-export interface Problem {
-  rule: string;
-  file: string;
-  line: number;
-  column: number;
-  message: string;
-  fix: string;
-}
-
 /** A file of `sql/engine`, or `sql/functions.sql`; hash as in `Entity`. */
 export interface SetupFile {
   file: string;
@@ -83,10 +74,17 @@ export interface SetupFile {
   hash: string;
 }
 
+/** `sql/engine/upgrades/3_…sql` makes a ledger of edition 3 of one of edition 2. */
+export interface Upgrade extends SetupFile {
+  edition: number;
+}
+
 /** Everything `sql/` says, in the order of execution. */
 export interface Catalog {
   phases: Phase[];
   setup: SetupFile[];
+  /** Files of `sql/engine/upgrades`, by the edition of the ledger they lead to. */
+  upgrades: Upgrade[];
   /** Files of `sql/engine/templates`: rendered once per entity. */
   templates: SetupFile[];
   archive: ArchiveTable[];
@@ -108,40 +106,6 @@ const IDENTIFIER = /^[a-z][a-z0-9_]*$/;
 // 63 bytes is the limit of PostgreSQL; what we derive from a name (constraints, triggers) needs room.
 const LONGEST_NAME = 50;
 
-type Form = Record<string, { pattern: RegExp; fix: string }>;
-
-const FORM: Form = {
-  target: {
-    pattern: /^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$/,
-    fix: 'write `-- target   public.people`',
-  },
-  source: {
-    pattern: /^[a-z_][a-z0-9_]*$/,
-    fix: 'write the driving table without its schema, or `none`',
-  },
-  adopt: {
-    pattern: /^[a-z_][a-z0-9_]*(\s*,\s*[a-z_][a-z0-9_]*)*$/,
-    fix: 'write view columns, comma separated, or `none`',
-  },
-  deletes: { pattern: /^(keep|remove)$/, fix: 'write `keep` or `remove`' },
-  commit: { pattern: /^batch$/, fix: 'write `batch`, or leave the line out' },
-  tolerance: {
-    pattern: /^(100|\d{1,2}(\.\d+)?) %$/,
-    fix: 'write a percentage between 0 and 100: `5 %`',
-  },
-  read: { pattern: /^whole$/, fix: 'write `whole`, or leave the line out' },
-};
-const REQUIRED = ['target', 'source', 'adopt'];
-
-const ARCHIVE_FORM: Form = {
-  target: {
-    pattern: /^legacy_archive\.[a-z_][a-z0-9_]*$/,
-    fix: 'write `-- target  legacy_archive.agents`',
-  },
-  source: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the source table without its schema' },
-  secret: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the one column, or leave the line out' },
-};
-
 /**
  * Reads `<root>/sql`. Never throws for what a file says: everything wrong is in `problems`, and an entity
  * that cannot be used is left out. Throws only what the file system throws (unreadable file).
@@ -150,13 +114,14 @@ export function readCatalog(root: string): Catalog {
   const problems: Problem[] = [];
   const phases: Phase[] = [];
   const setup: SetupFile[] = [];
+  const upgrades: Upgrade[] = [];
   const templates: SetupFile[] = [];
   const archive: ArchiveTable[] = [];
   const report: Report = ({ file, text, offset }, message, fix) =>
     problems.push({ rule: 'settings', file, ...positionAt(text, offset), message, fix });
   const settings = readSettings(root, report);
   const removal = readRemovedColumns(root, report);
-  const catalog = { phases, setup, templates, archive, settings, removal, problems };
+  const catalog = { phases, setup, upgrades, templates, archive, settings, removal, problems };
   if (!existsSync(join(root, 'sql'))) {
     const fix = 'start the runner in the project root';
     problems.push(at('layout', 'sql', 1, 1, 'there is no folder sql', fix));
@@ -173,6 +138,7 @@ export function readCatalog(root: string): Catalog {
     if (entry.name === ARCHIVE) archive.push(...readArchive(root, problems));
     else if (entry.name === SETUP) {
       setup.push(...readFiles(root, `sql/${SETUP}`));
+      upgrades.push(...readUpgrades(root, problems));
       templates.push(...readFiles(root, `sql/${SETUP}/templates`));
     } else if (entry.name === SETTINGS) continue;
     // before the last file of the engine, which closes schema migration
@@ -231,45 +197,28 @@ export function sourceTables(catalog: Catalog): string[] {
   return sorted([...driving, ...catalog.archive.map(({ source }) => source)]);
 }
 
-/** sha256, hex, of a text with its line ends normalised: a checkout on Windows changes nothing. */
-export function hashOf(text: string): string {
-  return createHash('sha256').update(text.replaceAll('\r\n', '\n')).digest('hex');
-}
-
-/** Line and column (both from 1) of a UTF-16 offset into a text. */
-export function positionAt(text: string, offset: number): { line: number; column: number } {
-  const before = text.slice(0, offset);
-  return { line: before.split('\n').length, column: offset - before.lastIndexOf('\n') };
-}
-
-/**
- * The SQL text with comments and string literals replaced by blanks, at the same length and with the
- * same line ends, so that offsets stay true. Quoted identifiers stay.
- */
-export function blanked(sql: string): string {
-  const pieces =
-    /--[^\n]*|\/\*|"(?:[^"]|"")*"|(?<![a-z0-9_$])[eE]'(?:[^'\\]|''|\\[\s\S])*(?:'|$)|'(?:[^']|'')*(?:'|$)|(?<![a-z0-9_$])\$([a-z_][a-z0-9_]*)?\$/gi;
-  let out = '';
-  let done = 0;
-  for (let piece = pieces.exec(sql); piece !== null; piece = pieces.exec(sql)) {
-    let end = pieces.lastIndex;
-    if (piece[0] === '/*') end = endOfComment(sql, piece.index);
-    else if (piece[0].startsWith('$')) end = endOf(sql, piece[0], end);
-    const text = sql.slice(piece.index, end);
-    out +=
-      sql.slice(done, piece.index) +
-      (piece[0].startsWith('"') ? text : text.replace(/[^\r\n]/g, ' '));
-    done = pieces.lastIndex = end;
-  }
-  return out + sql.slice(done);
-}
-
 /** The SQL files of a folder, in the order of their names. */
 function readFiles(root: string, folder: string): SetupFile[] {
   if (!existsSync(join(root, folder))) return [];
   return entries(join(root, folder))
     .filter((entry) => entry.name.endsWith('.sql'))
     .map((entry) => setupFile(root, `${folder}/${entry.name}`));
+}
+
+/** The first edition that could be upgraded; its ledger has no file here. */
+export const FIRST_UPGRADABLE = 2;
+
+function readUpgrades(root: string, problems: Problem[]): Upgrade[] {
+  const files = readFiles(root, `sql/${SETUP}/upgrades`)
+    .map((file) => ({ ...file, edition: Number(/\/(\d+)_[^/]*$/.exec(file.file)?.[1]) }))
+    .toSorted((a, b) => a.edition - b.edition);
+  for (const [index, { file, edition }] of files.entries()) {
+    const expected = FIRST_UPGRADABLE + 1 + index;
+    if (edition === expected) continue;
+    const fix = `number it ${expected}: every edition has one file, in order`;
+    problems.push(at('layout', file, 1, 1, `${file} is not the next upgrade`, fix));
+  }
+  return files;
 }
 
 function setupFile(root: string, file: string): SetupFile {
@@ -353,7 +302,7 @@ function readEntity(
   problems: Problem[],
 ): Entity | undefined {
   const known = problems.length;
-  const header = readHeader(file, text, problems, FORM, REQUIRED);
+  const header = readHeader(file, text, problems, ENTITY_FORM, ENTITY_KEYS);
   const target = header.get('target')?.split('.');
   const [schema, table] = target ?? [];
   const source = header.get('source');
@@ -382,75 +331,6 @@ function readEntity(
   };
 }
 
-/** Values by key: the last paragraph of the comment block the file begins with. */
-function readHeader(
-  file: string,
-  text: string,
-  problems: Problem[],
-  known: Form,
-  required: string[],
-): Map<string, string> {
-  const values = new Map<string, string>();
-  const report = (line: number, column: number, message: string, fix: string) =>
-    problems.push(at('header', file, line, column, message, fix));
-
-  const lines = text.split(/\r?\n/);
-  const after = lines.findIndex((line) => !line.startsWith('--'));
-  const block = lines.slice(0, after === -1 ? lines.length : after);
-  const bare = block.findLastIndex((line) => line.trimEnd() === '--');
-  const header = block.slice(bare + 1);
-  const form = /^(-- ([^\s]+)\s{2,})(\S.*?)\s*$/;
-
-  if (
-    bare < 1 ||
-    block[0] === undefined ||
-    !/^-- \S/.test(block[0]) ||
-    !header.some((line) => form.test(line))
-  ) {
-    const fix = 'begin with a sentence, a bare `--`, then lines like `-- target   public.people`';
-    report(1, 1, 'the file does not begin with a title and a header', fix);
-    return values;
-  }
-
-  for (const [index, line] of header.entries()) {
-    const number = bare + 2 + index;
-    const [, before, key, value] = form.exec(line) ?? [];
-    if (before === undefined || key === undefined || value === undefined) {
-      const fix =
-        'write `-- key  value` with two blanks or more; comments stand above, set off by a bare `--`';
-      report(number, 1, 'not a header line', fix);
-    } else if (known[key] === undefined || !Object.hasOwn(known, key)) {
-      report(
-        number,
-        4,
-        `unknown key ${JSON.stringify(key)}`,
-        `the keys are ${Object.keys(known).join(', ')}`,
-      );
-    } else if (values.has(key)) {
-      report(number, 4, `${key} is said twice`, 'keep one of the two lines');
-    } else {
-      const { pattern, fix } = known[key];
-      if (!pattern.test(value))
-        report(number, before.length + 1, `malformed ${key}: ${JSON.stringify(value)}`, fix);
-      values.set(key, value);
-    }
-  }
-  for (const key of required.filter((word) => !values.has(word))) {
-    report(
-      bare + 2,
-      1,
-      `the header has no ${key}`,
-      `add a line \`-- ${key}  ...\`; ${known[key]?.fix ?? ''}`,
-    );
-  }
-  const columns = values.get('adopt')?.split(/\s*,\s*/) ?? [];
-  if (new Set(columns).size < columns.length) {
-    const line = bare + 2 + header.findIndex((each) => each.startsWith('-- adopt'));
-    report(line, 4, 'adopt names a column twice', 'name each column once');
-  }
-  return values;
-}
-
 function mentioned(code: string, schema: 'legacy' | 'ids'): string[] {
   const pattern = new RegExp(`(?<![\\w".])"?${schema}"?\\s*\\.\\s*"?([a-z_][a-z0-9_]*)`, 'gi');
   return [...code.matchAll(pattern)].map((match) => (match[1] ?? '').toLowerCase());
@@ -469,32 +349,4 @@ function entries(folder: string) {
   return readdirSync(folder, { withFileTypes: true })
     .filter((entry) => !entry.name.startsWith('.'))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-function endOf(sql: string, word: string, from: number): number {
-  const start = sql.indexOf(word, from);
-  return start === -1 ? sql.length : start + word.length;
-}
-
-/** Comments nest in PostgreSQL. */
-function endOfComment(sql: string, start: number): number {
-  const marks = /\/\*|\*\//g;
-  marks.lastIndex = start;
-  let depth = 0;
-  for (let mark = marks.exec(sql); mark !== null; mark = marks.exec(sql)) {
-    depth += mark[0] === '/*' ? 1 : -1;
-    if (depth === 0) return marks.lastIndex;
-  }
-  return sql.length;
-}
-
-function at(
-  rule: string,
-  file: string,
-  line: number,
-  column: number,
-  message: string,
-  fix: string,
-): Problem {
-  return { rule, file, line, column, message, fix };
 }

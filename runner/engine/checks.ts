@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { type Problem, positionAt } from './catalog.ts';
+import { type Problem, positionAt } from './text.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
 import { literal } from '../quote.ts';
 

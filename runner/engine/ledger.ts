@@ -1,4 +1,5 @@
-import { type Catalog, hashOf } from './catalog.ts';
+import { type Catalog, FIRST_UPGRADABLE } from './catalog.ts';
+import { hashOf } from './text.ts';
 import { batch, type Session, transaction } from '../database.ts';
 import type { Reading } from './reader.ts';
 import { HASH_METHOD } from './render.ts';
@@ -19,18 +20,20 @@ export interface Counts {
   read: number;
 }
 
-/** The ledger of this release. Another number in the target is refused, with the way out. */
-export const EDITION = 2;
+/** The ledger of this release: the number of its last upgrade. */
+export function editionOf({ upgrades }: Catalog): number {
+  return upgrades.at(-1)?.edition ?? FIRST_UPGRADABLE;
+}
 
-/** The ledger in the target is of another release of the toolkit. */
+/** The ledger in the target is of another release of the toolkit, and no upgrade leads from it. */
 export class OtherEdition extends Error {
   override readonly name = 'OtherEdition';
-  constructor(found: number) {
+  constructor(found: number, ours: number) {
     super(
-      found > EDITION
-        ? `the ledger in the target is of a newer release (edition ${found}, this is ${EDITION}); ` +
+      found > ours
+        ? `the ledger in the target is of a newer release (edition ${found}, this is ${ours}); ` +
             'nothing was changed; use the release that wrote it'
-        : `the ledger in the target is of an older release (edition ${found}, this is ${EDITION}); ` +
+        : `the ledger in the target is of an older release (edition ${found}, this is ${ours}); ` +
             'nothing was changed\n' +
             'run `runner uninstall` with the release that wrote it: the rows stay; ' +
             '`up` of this one then recognises every one of them by its id',
@@ -39,8 +42,8 @@ export class OtherEdition extends Error {
 }
 
 /**
- * Creates or renews schema migration when the files of sql/engine, or the project's own settings,
- * changed. Throws OtherEdition.
+ * Creates, upgrades or renews schema migration when the files of sql/engine, or the project's own
+ * settings, changed. Throws OtherEdition.
  */
 export async function install(
   session: Session,
@@ -49,22 +52,31 @@ export async function install(
   known?: Installed,
 ): Promise<void> {
   const hash = setupHash(catalog);
-  if ((known ?? (await installed(session)))?.hash === hash) return;
+  const found = known ?? (await installed(session, catalog));
+  if (found?.hash === hash) return;
   await inOwn(async () => {
     await session.query(
       [
+        ...upgradesFor(catalog, found),
         ...catalog.setup.map(({ text }) => text),
-        `insert into migration.installed (edition, hash) values (${EDITION}, '${hash}')
-         on conflict (one_row) do update set hash = excluded.hash, prepared = null,
-           installed = clock_timestamp()`,
+        `insert into migration.installed (edition, hash) values (${editionOf(catalog)}, '${hash}')
+         on conflict (one_row) do update set edition = excluded.edition, hash = excluded.hash,
+           prepared = null, installed = clock_timestamp()`,
       ].join(';\n'),
     );
     await session.query('select migration.enter_settings($1::text::jsonb)', [ownOf(catalog)]);
   });
 }
 
+/** What brings the ledger that was found to this edition. */
+function upgradesFor({ upgrades }: Catalog, found: Installed | undefined): string[] {
+  if (found === undefined) return [];
+  return upgrades.filter(({ edition }) => edition > found.edition).map(({ text }) => text);
+}
+
 function setupHash(catalog: Catalog): string {
-  return hashOf([...catalog.setup.map((file) => file.hash), ownOf(catalog)].join());
+  const { setup, upgrades } = catalog;
+  return hashOf([...upgrades, ...setup].map(({ hash }) => hash).join() + ownOf(catalog));
 }
 
 /** What is this project's own, as the engine keeps it. */
@@ -81,13 +93,13 @@ export async function consult<T>(
   catalog: Catalog,
   body: () => Promise<T>,
 ): Promise<T | undefined> {
-  const hash = await installedHash(session);
-  if (hash === undefined) return undefined;
-  if (hash === setupHash(catalog)) return body();
+  const found = await installed(session, catalog);
+  if (found === undefined) return undefined;
+  if (found.hash === setupHash(catalog)) return body();
   return transaction(
     session,
     async () => {
-      await lendFunctions(session, catalog);
+      await lendFunctions(session, catalog, found);
       return body();
     },
     { commit: false },
@@ -95,9 +107,13 @@ export async function consult<T>(
 }
 
 /** Functions of this release for a target that has those of another, until the transaction ends. */
-export async function lendFunctions(session: Session, { setup }: Catalog): Promise<void> {
-  const lent = setup.filter(({ file }) => file.endsWith('status.sql'));
-  await session.batch(lent.map(({ text }) => text));
+export async function lendFunctions(
+  session: Session,
+  catalog: Catalog,
+  found: Installed | undefined,
+): Promise<void> {
+  const lent = catalog.setup.filter(({ file }) => file.endsWith('status.sql'));
+  await session.batch([...upgradesFor(catalog, found), ...lent.map(({ text }) => text)]);
 }
 
 /** Asked of targets that may know nothing of us, in one message. */
@@ -112,29 +128,31 @@ begin
 end
 $found$`;
 
-/** What is installed: hash of its files, and the way to the target that is known to be free of poolers. */
+/** What is installed. */
 export interface Installed {
+  edition: number;
+  /** Hash of its files. */
   hash: string;
+  /** The way to the target that is known to be free of poolers. */
   way: string | null;
 }
 
 /** What is installed; undefined before the first run. Throws OtherEdition. */
-export async function installed(session: Session): Promise<Installed | undefined> {
+export async function installed(
+  session: Session,
+  catalog: Catalog,
+): Promise<Installed | undefined> {
   const [row] = await session.batch([
     FOUND,
     `select nullif(pg_catalog.current_setting('migration.found'), '')::jsonb as found`,
   ]);
-  const found = row?.['found'] as (Installed & { edition?: number }) | null | undefined;
+  const found = row?.['found'] as Installed | null | undefined;
   if (found === null || found === undefined) return undefined;
   // the first edition did not say
-  const { edition = 1 } = found;
-  if (edition !== EDITION) throw new OtherEdition(edition);
+  const edition = Number.isInteger(found.edition) ? found.edition : 1;
+  const ours = editionOf(catalog);
+  if (edition > ours || edition < FIRST_UPGRADABLE) throw new OtherEdition(edition, ours);
   return found;
-}
-
-/** Hash of the installed setup files; undefined before the first run. Throws OtherEdition. */
-export async function installedHash(session: Session): Promise<string | undefined> {
-  return (await installed(session))?.hash;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Catalog, Entity, Phase } from './catalog.ts';
-import { type Check, type CheckResult, runChecks } from './checks.ts';
+import { type Checked, type Checking, checkPhase, isUnproven, LawBroken } from './phase-checks.ts';
 import { batch, failureOf, mayRetry, type Session, transaction } from '../database.ts';
 import { type Counts, holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
@@ -10,7 +10,7 @@ import { isSelfMapped } from './render.ts';
 import { literal } from '../quote.ts';
 
 /** What a run decided before its first phase. */
-export interface RunContext {
+export interface RunContext extends Checking {
   run: number;
   catalog: Catalog;
   /** What is to be done, by entity, as it was planned before the first phase. */
@@ -21,11 +21,6 @@ export interface RunContext {
   dryRun: boolean;
   /** The first works alone, the others help where chunks are committed one by one. */
   sessions: [Session, ...Session[]];
-  /** Data checks of severity error. */
-  checks: Check[];
-  /** The phase of every entity and archive table. */
-  defined: Record<string, string>;
-  remark: (line: string) => void;
   report: (progress: Progress) => void;
   /** Throws when the run is to stop. */
   checkpoint: () => void;
@@ -57,15 +52,7 @@ export class PhaseFailed extends Error {
   }
 }
 
-/** A law of the engine does not hold: balance, limits, caps. Never a data error of one row. */
-export class LawBroken extends Error {
-  override readonly name = 'LawBroken';
-}
-
 const ATTEMPTS = 6;
-/** Share of the source rows of a phase that must have been read for its data checks to run. */
-const CHECKED_SHARE = 0.2;
-
 /** A chunk of the plan: its number and its rows. */
 interface Chunk {
   chunk: number;
@@ -337,81 +324,6 @@ function advance(context: RunContext, work: Work, { rows }: Chunk): void {
     done: work.doneRows,
     total: work.chunks.reduce((sum, chunk) => sum + chunk.rows, 0),
   });
-}
-
-/** What data checks look at: a phase, or the archive. */
-export interface Checked {
-  name: string;
-  entities: readonly { name: string }[];
-}
-
-/**
- * The data checks, of a phase of which a good part was read: the first time, after a change of its
- * files or look-ups, with --full, after a failure. Small increments leave them to `runner check`,
- * which would cost more than the run. Where the application changed rows since, findings that this
- * may explain are remarks: only `verify` can tell its rows from ours. Throws LawBroken otherwise.
- * The phase is complete in the caller's transaction, and its link closed.
- */
-export async function checkPhase(
-  context: RunContext,
-  session: Session,
-  phase: Checked,
-  done: Progress[],
-  unproven: boolean,
-): Promise<void> {
-  const total = (key: 'source' | 'read') =>
-    done.reduce((sum, { counts }) => sum + (counts?.[key] ?? 0), 0);
-  const much = total('read') > 0 && total('read') >= CHECKED_SHARE * total('source');
-  if (!much && !unproven) return;
-  const results = await runChecks(session, context.checks, context.defined, phase.name);
-  const found = results.filter(({ findings }) => findings > 0);
-  if (found.length === 0) return;
-  // rows nobody can read are rejects already; the checks that meet them say nothing of the others
-  const unreadable = await hasUnreadable(session, phase);
-  const bad = found.filter((result) => !(unreadable && result.unreadable));
-  for (const { check } of found.filter((result) => !bad.includes(result))) {
-    context.remark(`${check.file} could not be run: a rejected row cannot be read`);
-  }
-  if (bad.length === 0) return;
-  const touched = await touchedRows(session, phase);
-  // a check that could not be run has found nothing that edits explain
-  const fatal = bad.filter(
-    ({ check, problem }) => touched === 0 || problem !== undefined || !check.explainedByEdits,
-  );
-  if (fatal.length > 0) {
-    throw new LawBroken(`a data check found something:\n${fatal.map(lineOf).join('\n')}`);
-  }
-  context.remark(
-    `the application changed ${touched} rows of ${phase.name} since they were written; ` +
-      `\`runner verify\` lists them:\n${bad.map(lineOf).join('\n')}`,
-  );
-}
-
-function lineOf({ check, sample, problem }: CheckResult): string {
-  return `${check.file}: ${problem?.message ?? `not so: ${check.title} (${sample.join('; ')})`}`;
-}
-
-/** An attempt before this one was interrupted or failed: the checks have yet to pass. */
-export async function isUnproven(session: Session, phase: string): Promise<boolean> {
-  const [row] = await session.query<{ unproven: boolean }>(
-    `select migration.is_unproven(${literal(phase)}) as unproven`,
-  );
-  return row?.unproven ?? false;
-}
-
-/** Rows of the phase that could not be read are among its rejects. */
-async function hasUnreadable(session: Session, phase: Checked): Promise<boolean> {
-  const [row] = await session.query<{ unreadable: boolean }>(
-    `select migration.has_unreadable(${literal(phase.name)}) as unreadable`,
-  );
-  return row?.unreadable ?? false;
-}
-
-async function touchedRows(session: Session, phase: Checked): Promise<number> {
-  const [row] = await session.query<{ rows: number }>('select migration.touched_rows($1) as rows', [
-    phase.name,
-  ]);
-  return row?.rows ?? 0;
 }
 
 /** Tries again, with growing pauses, what a lock, a deadlock or a serialization failure stopped. */

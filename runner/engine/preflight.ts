@@ -1,4 +1,5 @@
-import { blanked, type Catalog, type Entity, type Problem, positionAt } from './catalog.ts';
+import { type Catalog, type Entity } from './catalog.ts';
+import { blanked, type Problem, positionAt } from './text.ts';
 import { ConnectionLost, failureOf, savepoint, type Session } from '../database.ts';
 import { type Column, isText, type Shape } from './render.ts';
 import { quoted } from '../quote.ts';

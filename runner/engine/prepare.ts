@@ -1,11 +1,5 @@
-import {
-  type Catalog,
-  type Entity,
-  functionsHash,
-  hashOf,
-  type Problem,
-  sourceTables,
-} from './catalog.ts';
+import { type Catalog, type Entity, functionsHash, sourceTables } from './catalog.ts';
+import { hashOf, type Problem } from './text.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Endpoint } from '../config.ts';
 import type { Session } from '../database.ts';

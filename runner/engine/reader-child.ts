@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { hashOf } from './catalog.ts';
+import { hashOf } from './text.ts';
 import type { Readable, Reading } from './reader.ts';
 
 /** What the child answers. */
@@ -53,5 +53,6 @@ async function serve(entities: Readable[]): Promise<void> {
   } catch (error) {
     answer = { message: error instanceof Error ? error.message : String(error) };
   }
-  process.send?.(answer);
+  // a runner that was killed is not there to take it
+  process.send?.(answer, undefined, undefined, () => {});
 }

@@ -2,11 +2,10 @@ import {
   type Catalog,
   definedEntities,
   functionsHash,
-  hashOf,
   type Phase,
-  type Problem,
   targetSchemas,
 } from './catalog.ts';
+import { hashOf, type Problem } from './text.ts';
 import { runArchive } from './archive.ts';
 import { readChecks } from './checks.ts';
 import type { Config, Endpoint } from '../config.ts';
@@ -149,7 +148,7 @@ async function runWith(
   sessions.push(session);
   refuseIfNotReady(await examineTarget(session, targetSchemas(catalog)));
   // once per way to the target: it takes two more connections
-  const installed = await ledger.installed(session);
+  const installed = await ledger.installed(session, catalog);
   if (installed?.way !== wayTo(config.target)) {
     refuseIfNotReady([await examinePooler(config.target)]);
   }

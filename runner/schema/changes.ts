@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Client, ClientBase } from 'pg';
 
-import type { Problem } from '../engine/catalog.ts';
+import type { Problem } from '../engine/text.ts';
 import { type Connection, explain, takeLock, withClient } from './client.ts';
 import { codeOf, SchemaChangeError } from './error.ts';
 import {

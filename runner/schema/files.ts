@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { parse, scanSync } from 'libpg-query';
 
-import type { Problem } from '../engine/catalog.ts';
+import type { Problem } from '../engine/text.ts';
 import { codeOf, isRow, SchemaChangeError } from './error.ts';
 import { REMOVAL_COLUMNS } from '../engine/settings.ts';
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { hashOf } from '../engine/catalog.ts';
+import { hashOf } from '../engine/text.ts';
 import type { Session } from '../database.ts';
 import { question } from '../engine/question.ts';
 import { REMOVAL_COLUMNS } from '../engine/settings.ts';

@@ -1,6 +1,6 @@
 import kleur from 'kleur';
 
-import type { Problem } from '../engine/catalog.ts';
+import type { Problem } from '../engine/text.ts';
 import { readTerminal } from '../config.ts';
 import type { Progress } from '../engine/phase.ts';
 

@@ -9,7 +9,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { removePair, startPair, type Pair } from '../../runner/embedded/pair.ts';
 import { binaries, restoreLinks } from '../../runner/embedded/binaries.ts';
-import { isAlive, removeServer, startServer, type Server } from '../../runner/embedded/server.ts';
+import { isAlive } from '../../runner/embedded/machine.ts';
+import { removeServer, startServer, type Server } from '../../runner/embedded/server.ts';
 import { testPair } from '../pair.ts';
 
 const EMBEDDED = new URL('../../runner/embedded/pair.ts', import.meta.url).href;

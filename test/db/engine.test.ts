@@ -4,10 +4,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readCatalog } from '../../runner/engine/catalog.ts';
 import { connect } from '../../runner/database.ts';
-import { install, OtherEdition } from '../../runner/engine/ledger.ts';
+import { consult, install, OtherEdition } from '../../runner/engine/ledger.ts';
 import { configOf, errorOf } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { open, ROOT } from '../runner.ts';
+import { open, ROOT, tinyProject } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -177,6 +177,71 @@ test('a ledger of another release is refused, and left as it is', async ({ pair,
   await target`update migration.installed set edition = 2`;
   await install(session, catalog);
   await session.close();
+});
+
+test('a ledger of the release before is upgraded, once, with everything in it', async ({
+  pair,
+  target,
+}) => {
+  const session = await connect(configOf(pair).target, 'test');
+  const catalog = readCatalog(ROOT);
+  const upgrade = (edition: number, text: string) => ({
+    ...{ file: `sql/engine/upgrades/${edition}_test.sql`, text, hash: text, edition },
+  });
+  const next = {
+    ...catalog,
+    upgrades: [
+      upgrade(3, 'create table migration.upgraded (edition integer)'),
+      upgrade(4, 'insert into migration.upgraded values (4)'),
+    ],
+  };
+  const found = async () => {
+    const [row] = await target<{ edition: number; upgraded: string | null }[]>`
+      select i.edition, to_regclass('migration.upgraded')::text as upgraded
+      from migration.installed as i`;
+    return { ...row };
+  };
+  await target`insert into migration.events (what) values ('before the upgrade')`;
+  // who only looks sees the new form, and leaves the old one
+  const seen = await consult(session, next, () =>
+    session.query('select edition from migration.upgraded'),
+  );
+  assert.equal(seen, [{ edition: 4 }]);
+  assert.equal(await found(), { edition: 2, upgraded: null });
+  // an upgrade that fails leaves nothing
+  const failing = { ...next, upgrades: [...next.upgrades, upgrade(5, 'select 1 / 0')] };
+  assert.match((await errorOf(install(session, failing))).message, 'division by zero');
+  assert.equal(await found(), { edition: 2, upgraded: null });
+  await install(session, next);
+  await install(session, next);
+  assert.equal(await found(), { edition: 4, upgraded: 'migration.upgraded' });
+  const rows = await target`select * from migration.upgraded`;
+  assert.equal([...rows], [{ edition: 4 }]);
+  const events = await target`select from migration.events where what = 'before the upgrade'`;
+  assert.is(events.length, 1);
+  assert.instance(await errorOf(install(session, catalog)), OtherEdition);
+  // a new target has the newest form at once
+  await target`drop table migration.upgraded`;
+  await target`update migration.installed set edition = 2`;
+  await install(session, catalog);
+  await session.close();
+});
+
+test('upgrades are numbered without a gap', () => {
+  const project = tinyProject({
+    'sql/engine/upgrades/3_columns.sql': 'select 1;\n',
+    'sql/engine/upgrades/5_more.sql': 'select 1;\n',
+  });
+  const { problems, upgrades } = readCatalog(project.root);
+  assert.equal(
+    upgrades.map(({ edition }) => edition),
+    [3, 5],
+  );
+  assert.equal(
+    problems.map(({ file, fix }) => [file, fix]),
+    [['sql/engine/upgrades/5_more.sql', 'number it 4: every edition has one file, in order']],
+  );
+  project.remove();
 });
 
 test.run();

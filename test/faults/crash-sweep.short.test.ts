@@ -15,9 +15,9 @@ test.after(async ({ templates }) => {
   await templates.remove();
 });
 
-test('killed at every 127th message of the first run', async ({ templates }) => {
+test('killed at every 29th message of the first run', async ({ templates }) => {
   const swept = await sweep(templates, {
-    ...{ state: 'first', step: 127, first: 67 },
+    ...{ state: 'first', step: 29, first: 11 },
     ...{ atOnce: 2, idleEvery: 4 },
   });
   note(tell(swept));

@@ -13,7 +13,7 @@ import {
   noTraces,
   sameRows,
   sameTransaction,
-  sourceUnwritten,
+  writtenIn,
 } from './invariants.ts';
 import { startProxy } from './proxy.ts';
 import { type Job, type State, type Templates, upSmall } from './small.ts';
@@ -77,6 +77,7 @@ export async function sweep(templates: Templates, options: Sweep): Promise<Swept
     const work = async (): Promise<void> => {
       const urls = await templates.source(options.state);
       const source = { url: urls.sourceUrl, admin: open(urls.sourceAdminUrl) };
+      const written = await writtenIn(source.admin);
       let next = start(children);
       try {
         for (let point = points.shift(); point !== undefined && !failed; point = points.shift()) {
@@ -86,7 +87,7 @@ export async function sweep(templates: Templates, options: Sweep): Promise<Swept
           if (left === undefined) swept.through += 1;
           else swept.left.set(left, (swept.left.get(left) ?? 0) + 1);
         }
-        await sourceUnwritten(source.admin);
+        sameDump(await writtenIn(source.admin), written, 'the source was written');
       } catch (error) {
         failed = true;
         throw error;

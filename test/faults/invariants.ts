@@ -136,11 +136,18 @@ export async function noTraces(target: Sql, source: Sql, what: string, seconds =
   assert.equal([...left], [], `${what}: something is left`);
 }
 
+/** What was ever written in a source, table by table; of sessions that have ended. */
+export async function writtenIn(source: Sql): Promise<Dump> {
+  const written = await source<{ name: string; rows: string }[]>`
+    select relname as name, (n_tup_ins + n_tup_upd + n_tup_del)::text as rows
+    from pg_stat_user_tables order by 1`;
+  return new Map(written.map(({ name, rows }) => [name, [rows]]));
+}
+
 /** Nothing was written in a source that is a fresh copy, once no session of ours is in it. */
 export async function sourceUnwritten(source: Sql): Promise<void> {
-  const written = await source`
-    select relname from pg_stat_user_tables where n_tup_ins + n_tup_upd + n_tup_del > 0`;
-  assert.equal([...written], [], 'the source was written');
+  const written = [...(await writtenIn(source))].filter(([, [rows]]) => rows !== '0');
+  assert.equal(written, [], 'the source was written');
 }
 
 async function rowsOf(target: Sql, table: string, columns: string[]): Promise<string[]> {

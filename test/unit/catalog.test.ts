@@ -4,14 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  blanked,
-  functionsHash,
-  hashOf,
-  phaseOf,
-  positionAt,
-  readCatalog,
-} from '../../runner/engine/catalog.ts';
+import { functionsHash, phaseOf, readCatalog } from '../../runner/engine/catalog.ts';
+import { blanked, hashOf, positionAt } from '../../runner/engine/text.ts';
 
 const PATIENTS = `-- Patients: one per dispatch_patient.
 -- A second line of the title.

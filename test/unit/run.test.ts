@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isAlive } from '../../runner/embedded/server.ts';
+import { isAlive } from '../../runner/embedded/machine.ts';
 
 const RUN = fileURLToPath(new URL('../run.ts', import.meta.url));
 const PLANTED = fileURLToPath(new URL(`../../.embedded/run-${process.pid}/`, import.meta.url));
