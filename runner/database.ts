@@ -3,6 +3,7 @@ import postgres from 'postgres';
 
 import type { Endpoint } from './config.ts';
 import { bound, type Parameter } from './quote.ts';
+import { isPassing, settings } from './transactions.ts';
 import { dial } from './connection/dial.ts';
 import { explainRefusal, type Refusal, type Side } from './connection/unreachable.ts';
 
@@ -87,9 +88,7 @@ export function failureOf(error: unknown): DatabaseFailure | undefined {
 
 /** True for errors after which the same transaction may simply be tried again. */
 export function mayRetry(error: unknown): boolean {
-  const code = failureOf(error)?.code;
-  // MIG03: the link is in use
-  return code === '55P03' || code === '40P01' || code === '40001' || code === 'MIG03';
+  return isPassing(failureOf(error)?.code);
 }
 
 /** True for errors of the data itself: class 22 (data exception) and 23 (constraint violation). */
@@ -252,7 +251,7 @@ export async function transaction<T>(
   } = {},
 ): Promise<T> {
   try {
-    await session.batch(['begin', settings(lockTimeout), ...first]);
+    await session.batch(['begin', limits(lockTimeout), ...first]);
     const result = await body();
     await session.batch([...last, commit ? 'commit' : 'rollback']);
     return result;
@@ -269,7 +268,7 @@ export async function batch(
   { lockTimeout = '10s' }: { lockTimeout?: string } = {},
 ): Promise<Record<string, unknown>[]> {
   try {
-    return await session.batch(['begin', settings(lockTimeout), ...calls, 'commit']);
+    return await session.batch(['begin', limits(lockTimeout), ...calls, 'commit']);
   } catch (error) {
     if (!(error instanceof ConnectionLost)) await session.query('rollback').catch(() => {});
     throw error;
@@ -291,24 +290,9 @@ export async function savepoint<T>(session: Session, body: () => Promise<T>): Pr
   }
 }
 
-/** What decides how values are stored and hashed, said in every transaction. */
-function settings(lockTimeout: string): string {
-  const values: [string, string][] = [
-    ['search_path', 'pg_catalog, pg_temp'],
-    ['TimeZone', 'UTC'],
-    ['DateStyle', 'ISO, MDY'],
-    ['IntervalStyle', 'postgres'],
-    ['extra_float_digits', '1'],
-    ['bytea_output', 'hex'],
-    ['row_security', 'off'],
-    ['statement_timeout', '30min'],
-    ['lock_timeout', lockTimeout],
-    // statements follow each other at once: a minute of silence is a runner that is not there
-    ['idle_in_transaction_session_timeout', '60s'],
-    ['jit', 'off'],
-  ];
-  const calls = values.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`);
-  return `select ${calls.join(', ')}`;
+function limits(lock: string): string {
+  // statements follow each other at once: a minute of silence is a runner that is not there
+  return settings({ lock, statement: '30min', idle: '60s' }, true);
 }
 
 /** TLS options of Node for an endpoint; false = clear text. One meaning for both drivers. */

@@ -8,6 +8,7 @@ import { closeLink } from './link.ts';
 import type { EntityPlan } from './prepare.ts';
 import { isSelfMapped } from './render.ts';
 import { literal } from '../quote.ts';
+import { pauseAfter } from '../transactions.ts';
 
 /** What a run decided before its first phase. */
 export interface RunContext extends Checking {
@@ -334,7 +335,7 @@ async function again<T>(context: RunContext, body: () => Promise<T>): Promise<T>
     } catch (error) {
       if (attempt >= ATTEMPTS || !mayRetry(error) || context.dryRun) throw error;
       context.checkpoint();
-      await sleep(Math.min(100 * 2 ** attempt, 5000) * (0.5 + Math.random() / 2));
+      await sleep(pauseAfter(attempt));
     }
   }
 }

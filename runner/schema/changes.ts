@@ -14,6 +14,7 @@ import {
 } from './files.ts';
 import { type Guard, guardOf } from './guard.ts';
 import { migrationOf } from './migration.ts';
+import { isPassing, pauseAfter } from '../transactions.ts';
 
 /** A database and a folder of schema changes; exactly one of `url` and `connection` is given. */
 export interface SchemaTarget {
@@ -58,8 +59,6 @@ export interface SchemaStatus {
   missing: string[];
 }
 
-const RETRY = new Set(['55P03', '40P01', '40001']);
-
 /**
  * Runs schema changes of one folder with node-pg-migrate: all of them in one transaction, or none.
  *
@@ -92,8 +91,7 @@ export async function applySchemaChanges(options: ApplyOptions): Promise<Applied
         const message = `${error.message} Tried ${attempt} times.`;
         throw await guard.truth(new SchemaChangeError('locked', message, error.at));
       }
-      // jitter, so that two waiting sessions do not meet again
-      const wait = Math.round(Math.min(5000, 100 * 2 ** attempt) * (0.5 + Math.random() / 2));
+      const wait = pauseAfter(attempt);
       options.onRetry?.({ attempt, wait, reason: error.message });
       await sleep(wait);
     }
@@ -169,7 +167,7 @@ async function runOnce(
       // the first failure is the reason; this one is only its echo
       throw error;
     }
-    return { error, retry: error.code === 'failed' && RETRY.has(codeOf(reason)) };
+    return { error, retry: error.code === 'failed' && isPassing(codeOf(reason)) };
   }
   await guard.confirm();
   return { done };

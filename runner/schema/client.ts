@@ -3,6 +3,7 @@ import { Client, type ClientBase, DatabaseError } from 'pg';
 
 import { codeOf, ROLLED_BACK, SchemaChangeError } from './error.ts';
 import { type ChangeFile, placeOf, type Section } from './files.ts';
+import { settings } from '../transactions.ts';
 import { explainRefusal } from '../connection/unreachable.ts';
 
 /** Where a database is, when it is not given as a URL. */
@@ -22,7 +23,7 @@ export interface Where {
   connection?: Connection;
 }
 
-const LOCK_TIMEOUT = 500;
+const LIMITS = { lock: '500ms', statement: '10min', idle: '2min' };
 
 /** Opens a connection for `work` and closes it. Throws `SchemaChangeError`, without secrets. */
 export async function withClient<T>(
@@ -64,15 +65,9 @@ async function connect({ url, connection }: Where): Promise<Client> {
   client.on('error', () => {});
   try {
     await client.connect();
+    await client.query(settings(LIMITS, false));
     await client.query(`
-      set search_path = pg_catalog, pg_temp;
-      set timezone = 'UTC';
-      set datestyle = 'ISO';
-      set row_security = off;
       set client_min_messages = warning;
-      set lock_timeout = ${LOCK_TIMEOUT};
-      set statement_timeout = '10min';
-      set idle_in_transaction_session_timeout = '2min';
       set client_connection_check_interval = '5s'`);
   } catch (error) {
     await client.end().catch(() => {});

@@ -2,17 +2,28 @@
 -- cannot be interrupted before the source answers), for sums over row versions and contents. What
 -- the answers lead to is in the tables sums, newer, seen, contents and affected.
 
--- What one row adds to the two sums of its range: of key and version (xmin). range_sums asks the source
--- for the same. The key is hashed by itself first: hashint8 folds its halves by xor, and of
--- (key << 32 | xmin) it sees no more than key # xmin, which an update of many rows at once may leave
--- as it was.
-create or replace function migration.pair_a(key bigint, version bigint) returns integer
-language sql immutable parallel safe
-return hashint8(hashint8(key)::bigint # version);
+-- What one row adds to the two sums of its range, of key and version (xmin): said once, for the
+-- functions of the ledger and for the source, which is asked in plain SQL (range_sums). The key is
+-- hashed by itself first: hashint8 folds its halves by xor, and of (key << 32 | xmin) it sees no more
+-- than key # xmin, which an update of many rows at once may leave as it was.
+create or replace function migration.pair_sums(key text, version text, out a text, out b text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select
+    format('hashint8(hashint8(%s)::bigint # %s)', key, version),
+    format('hashint8(hashint8(%s # 1431655765)::bigint # %s)', key, version)
+$$;
 
-create or replace function migration.pair_b(key bigint, version bigint) returns integer
-language sql immutable parallel safe
-return hashint8(hashint8(key # 1431655765)::bigint # version);
+do $do$
+declare
+  pair record;
+begin
+  select * into strict pair from migration.pair_sums('key', 'version');
+  execute format('create or replace function migration.pair_a(key bigint, version bigint)'
+    ' returns integer language sql immutable parallel safe return %s', pair.a);
+  execute format('create or replace function migration.pair_b(key bigint, version bigint)'
+    ' returns integer language sql immutable parallel safe return %s', pair.b);
+end
+$do$;
 
 -- Which database of which history this is. Versions of two histories have nothing to do with each
 -- other: a restored or promoted server gives the same numbers to other rows. Where the reader may
@@ -133,7 +144,9 @@ declare
   low  bigint := first_key;
   high bigint := end_key;
   step bigint;
+  pair record;
 begin
+  select * into strict pair from migration.pair_sums('v', 'x');
   perform migration.connect_versions();
   if low is null or high is null then
     select coalesce(low, d.smallest), coalesce(high, d.largest + 1) into low, high
@@ -150,13 +163,12 @@ begin
     return query
     select d.range, d.row_count, d.sum_a, d.sum_b
     from extensions.dblink('versions', format(
-      'select v / %1$s, count(*), sum(hashint8(hashint8(v)::bigint # x)),'
-      ' sum(hashint8(hashint8(v # 1431655765)::bigint # x)) from ('
+      'select v / %1$s, count(*), sum(%5$s), sum(%6$s) from ('
       ' select r.id::bigint as v, case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
       ' else (c.latest - age(r.xmin)) & 4294967295 end as x'
       ' from %2$s as r, (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
       ' where r.id >= %3$s and r.id < %4$s offset 0) as s group by 1',
-      width, migration.source_name(source_table), low, least(high, low + step)))
+      width, migration.source_name(source_table), low, least(high, low + step), pair.a, pair.b))
       as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
     low := low + step;
   end loop;
