@@ -1,6 +1,6 @@
 import type { Problem } from '../engine/text.ts';
 import { type Command, type Context, UsageError } from './command.ts';
-import { type Session, throughLink, transaction } from '../database.ts';
+import { throughLink, transaction } from '../database.ts';
 import { install } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
 import { prepare } from '../engine/prepare.ts';
@@ -73,7 +73,8 @@ async function runCommand(context: Context): Promise<number> {
         });
         found = findings;
         if (found.length > 0) return;
-        if (wanted === undefined) lines = await linesOf(session);
+        if (wanted === undefined)
+          lines = await session.query<Line>('select * from migration.plan_lines()');
         else {
           const shape = (await readShapes(session, catalog)).get(wanted);
           if (shape !== undefined) sql = render(catalog.templates, shape);
@@ -88,27 +89,6 @@ async function runCommand(context: Context): Promise<number> {
   }
   show(context, lines, found, pending);
   return found.length > 0 ? 1 : 0;
-}
-
-async function linesOf(session: Session): Promise<Line[]> {
-  return session.query<Line>(`
-    select e.phase, e.entity,
-      case when e.file_hash is null then 'new' when e.file_hash = e.defined_hash then 'same'
-        else 'changed' end as file,
-      w.source_rows as rows,
-      coalesce(c.ranges, 0) as ranges, coalesce(c.rows, 0) as read, (c.rows / h.speed)::float8 as seconds
-    from migration.entities as e
-    join migration.work as w on w.entity = e.entity
-    left join (
-      select entity, sum(cardinality(ranges))::bigint as ranges, sum(row_count)::bigint as rows
-      from migration.chunks group by 1
-    ) as c on c.entity = e.entity
-    left join (
-      select entity, nullif(sum(rows_read), 0)
-        / nullif(sum(extract(epoch from finished_at - started_at)), 0) as speed
-      from migration.control where status = 'done' group by 1
-    ) as h on h.entity = e.entity
-    where e.position is not null order by e.phase, e.position`);
 }
 
 function show(context: Context, lines: Line[], found: Problem[], pending: boolean): void {

@@ -160,18 +160,11 @@ async function apply(
       beforeCommit: async (client) => {
         stop();
         // the ledger comes with the first `up`
-        const { rows } = await client.query(
-          `select 1 from pg_catalog.pg_class as c
-           where c.oid = pg_catalog.to_regclass('migration.events')`,
+        const { rows } = await client.query<{ there: boolean }>(
+          `select pg_catalog.to_regproc('migration.record_schema_change') is not null as there`,
         );
-        if (rows.length === 0) return;
-        await client.query(
-          `insert into migration.events (what, details)
-           select $1, jsonb_build_object('folder', $2::text, 'applied', (
-             select coalesce(jsonb_agg(name order by id), '[]')
-             from migration.schema_changes_${folder}))`,
-          [`schema ${direction}`, folder],
-        );
+        if (rows[0]?.there !== true) return;
+        await client.query('select migration.record_schema_change($1, $2)', [folder, direction]);
       },
     });
   } catch (error) {

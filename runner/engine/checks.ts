@@ -72,10 +72,9 @@ export async function runChecks(
     text,
     through_link: needsLink,
   }));
-  const known = defined === undefined ? 'null' : `${literal(JSON.stringify(defined))}::jsonb`;
   const rows = await session.query<Ran>(
-    `select * from migration.run_checks(${literal(JSON.stringify(texts))}::jsonb, ` +
-      `${literal(phase)}, ${known})`,
+    'select * from migration.run_checks($1::text::jsonb, $2, $3::text::jsonb)',
+    [JSON.stringify(texts), phase, defined === undefined ? null : JSON.stringify(defined)],
   );
   const results: CheckResult[] = [];
   for (const row of rows) {

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 
+import { question } from '../engine/question.ts';
 import { ROLLED_BACK, SchemaChangeError } from './error.ts';
 import type { ProtectedColumn } from './files.ts';
 
@@ -166,96 +167,21 @@ function namesOf(list: { name: string }[]): string {
 const OWN_PATH = 'set local search_path = pg_catalog, pg_temp';
 
 async function look(client: ClientBase, wanted: ProtectedColumn[]): Promise<Sight> {
-  const { rows } = await client.query<{ columns: LookedFor[] | null; code: Code[] | null }>(
-    `select (select jsonb_agg(c) from (${COLUMNS}) as c) as columns,
-            (select jsonb_agg(c) from (${CODE}) as c)    as code`,
-    [
-      wanted.map(({ schema }) => schema),
-      wanted.map(({ table }) => table),
-      wanted.map(({ column }) => column),
-    ],
-  );
+  const names = [
+    wanted.map(({ schema }) => schema),
+    wanted.map(({ table }) => table),
+    wanted.map(({ column }) => column),
+  ];
+  const { rows } = await client.query<LookedFor>(question('protected_columns'), names);
   const columns: Column[] = [];
-  for (const { query, ...column } of rows[0]?.columns ?? []) {
+  for (const { query, ...column } of rows) {
     // hashes are compared, never values: 10,000 rows take some 10 ms
     const values =
       query === null ? null : (await client.query<{ values: string }>(query)).rows[0]?.values;
     columns.push({ ...column, values: values ?? null });
   }
-  return { columns, code: rows[0]?.code ?? [] };
+  const { rows: code } = await client.query<Code>(question('protected_code'), names);
+  return { columns, code };
 }
 
 type LookedFor = Omit<Column, 'values'> & { query: string | null };
-
-/** Where each column is, and the statement that reads its values. */
-const COLUMNS = `
-  select concat_ws('.', wanted.schema, wanted.tab, wanted.col) as name,
-         a.attrelid::text                                       as relation,
-         a.attnum                                               as position,
-         format_type(a.atttypid, a.atttypmod)                   as type,
-         case when a.attname is not null then format(
-           'select concat_ws('':'', count(*), sum(hashtextextended('
-             'concat_ws('','', t.tableoid, %s, t.%I), 0))) as values from %s as t '
-             'where t.%2$I is not null',
-           coalesce(key.columns, 'null'), a.attname, c.oid::regclass) end as query
-  from unnest($1::text[], $2::text[], $3::text[]) with ordinality as wanted (schema, tab, col, n)
-  left join pg_namespace as n on n.nspname = wanted.schema
-  left join pg_class     as c on c.relnamespace = n.oid and c.relname = wanted.tab
-  left join pg_attribute as a
-    on a.attrelid = c.oid and a.attname = wanted.col and a.attnum > 0 and not a.attisdropped
-  left join lateral (
-    select string_agg(format('t.%I', k.attname), ', ' order by k.attnum) as columns
-    from pg_index as i
-    join pg_attribute as k
-      on k.attrelid = i.indrelid and k.attnum = any (i.indkey)
-    where i.indrelid = c.oid and i.indisprimary
-  ) as key on true
-  order by wanted.n`;
-
-/** Triggers, rules and acting foreign keys of the tables and their children; what is off is not there. */
-const CODE = `
-  with recursive wanted as (
-    select * from unnest($1::text[], $2::text[], $3::text[]) as w (schema, tab, col)
-  ),
-  family as (
-    select c.oid
-    from wanted as w
-    join pg_namespace as n on n.nspname = w.schema
-    join pg_class     as c on c.relnamespace = n.oid and c.relname = w.tab
-    union
-    select i.inhrelid from pg_inherits as i join family as f on f.oid = i.inhparent
-  )
-  select
-    format('trigger %I on %s', t.tgname, t.tgrelid::regclass)                          as name,
-    concat_ws(E'\\n', t.tgenabled, pg_get_triggerdef(t.oid), pg_get_functiondef(p.oid)) as definition,
-    -- neither BEFORE (2) nor INSTEAD OF (64)
-    t.tgtype & 66 = 0 and p.pronamespace::regnamespace::text = 'migration'             as harmless
-  from family as f
-  join pg_trigger as t on t.tgrelid = f.oid
-  join pg_proc    as p on p.oid = t.tgfoid
-  where not t.tgisinternal and t.tgenabled <> 'D'
-  union all
-  select
-    format('rule %I on %s', r.rulename, r.ev_class::regclass),
-    concat_ws(E'\\n', r.ev_enabled, pg_get_ruledef(r.oid)),
-    false
-  from family as f
-  join pg_rewrite as r on r.ev_class = f.oid
-  where r.ev_enabled <> 'D'
-  union all
-  select
-    format('foreign key %I on %s', k.conname, k.conrelid::regclass),
-    concat_ws(' ', k.conrelid::regclass, pg_get_constraintdef(k.oid)),
-    false
-  from family as f
-  join pg_constraint as k on k.conrelid = f.oid and k.contype = 'f'
-  -- CASCADE, SET NULL, SET DEFAULT
-  where (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd'))
-    and exists (
-      select from pg_attribute as a
-      join wanted as w on w.col = a.attname
-      where a.attrelid = k.conrelid and a.attnum = any (k.conkey))
-  union all
-  select format('function %s', p.oid::regprocedure), pg_get_functiondef(p.oid), false
-  from pg_proc as p
-  where p.pronamespace::regnamespace::text = 'migration' and p.prorettype = 'trigger'::regtype`;

@@ -47,6 +47,20 @@ language sql set search_path = pg_catalog, pg_temp as $$
   values (record_event.run, record_event.what, record_event.details)
 $$;
 
+-- The same for schema changes, in their transaction: what is applied of a folder now.
+create or replace function migration.record_schema_change(folder text, direction text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  applied jsonb;
+begin
+  execute format('select coalesce(jsonb_agg(m.name order by m.id), %L) from migration.%I as m',
+    '[]', concat('schema_changes_', folder)) into applied;
+  perform migration.record_event(null, concat('schema ', direction),
+    jsonb_build_object('folder', folder, 'applied', applied));
+end
+$$;
+
 -- First statement of every writing transaction.
 create or replace function migration.hold_lease(run bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
