@@ -171,10 +171,9 @@ async function runWhole(
 ): Promise<Progress[]> {
   const done: Progress[] = [];
   const unproven = await isUnproven(session, phase.name);
-  for (const entity of phase.entities) {
-    if (!hasWork(context, entity)) continue;
+  const merge = async (entity: Entity, again: boolean): Promise<void> => {
     begin(entity.name);
-    const work = await startEntity(context, entity, (calls) =>
+    const work = await startEntity(context, entity, again, (calls) =>
       session.batch(['savepoint entity', ...calls]),
     );
     for (const chunk of work.chunks) {
@@ -189,11 +188,13 @@ async function runWhole(
       advance(context, work, chunk);
     }
     done.push(
-      await endEntity(context, work, true, (calls) =>
+      await endEntity(context, work, true, again, (calls) =>
         session.batch(['select migration.await_link()', ...calls, 'release savepoint entity']),
       ),
     );
-  }
+  };
+  for (const entity of phase.entities) if (hasWork(context, entity)) await merge(entity, false);
+  for (const entity of await refused(session, phase)) await merge(entity, true);
   begin();
   await closeLink(session);
   await checkPhase(context, session, phase, done, unproven);
@@ -208,7 +209,11 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
   for (const entity of phase.entities) {
     if (!hasWork(context, entity)) continue;
     begin(entity.name);
-    done.push(await runByChunk(context, entity, unproven));
+    done.push(await runByChunk(context, entity, unproven, false));
+  }
+  for (const entity of await refused(session, phase)) {
+    begin(entity.name);
+    done.push(await runByChunk(context, entity, unproven, true));
   }
   begin();
   await transaction(session, async () => {
@@ -225,11 +230,12 @@ async function runByChunk(
   context: RunContext,
   entity: Entity,
   unproven: boolean,
+  retrying: boolean,
 ): Promise<Progress> {
   const [session] = context.sessions;
   const lease = `select migration.hold_lease(${context.run})`;
   const work = await again(context, () =>
-    startEntity(context, entity, (calls) => batch(session, [lease, ...calls])),
+    startEntity(context, entity, retrying, (calls) => batch(session, [lease, ...calls])),
   );
   const queue = [...work.chunks];
   const turn = queueing();
@@ -241,11 +247,11 @@ async function runByChunk(
       context.checkpoint();
       try {
         await again(context, async () => {
-          const read = ['select migration.await_link()', ...reading(entity, chunk), CLOSE];
+          const read = ['select migration.await_link()', ...reading(entity, chunk)];
           const write = writing(entity, chunk);
-          if (isSelfMapped(entity)) return batch(worker, [lease, ...read, ...write]);
+          if (isSelfMapped(entity)) return batch(worker, [lease, ...read, ...write, CLOSE]);
           // one session at a time holds the link: reads queue, writes overlap
-          await turn(() => batch(worker, read, { lockTimeout: '60s' }));
+          await turn(() => batch(worker, [...read, CLOSE], { lockTimeout: '60s' }));
           return batch(worker, [lease, ...write]);
         });
         advance(context, work, chunk);
@@ -261,7 +267,7 @@ async function runByChunk(
   // the data checks of the phase are still to come, and a crash before them must be seen
   const complete = !unproven && work.chunks.length === 0;
   const progress = await again(context, () =>
-    endEntity(context, work, complete, (calls) =>
+    endEntity(context, work, complete, retrying, (calls) =>
       batch(session, [lease, 'select migration.await_link()', ...calls, CLOSE]),
     ),
   );
@@ -270,6 +276,15 @@ async function runByChunk(
 }
 
 const CLOSE = 'select migration.close_link()';
+
+/** Entities whose rows may be taken now that all others of the phase are there. */
+async function refused(session: Session, { name, entities }: Phase): Promise<Entity[]> {
+  const rows = await session.query<{ entity: string }>(
+    'select * from migration.refused_entities($1)',
+    [name],
+  );
+  return entities.filter((entity) => rows.some((row) => row.entity === entity.name));
+}
 
 function reading({ name }: Entity, { chunk }: Chunk): string[] {
   return [`select migration.read_chunk(${literal(name)}, ${chunk})`];
@@ -289,12 +304,17 @@ function rowWith<Row>(column: keyof Row & string, rows: Record<string, unknown>[
   return row as Row;
 }
 
-async function startEntity(context: RunContext, entity: Entity, send: Send): Promise<Work> {
+async function startEntity(
+  context: RunContext,
+  entity: Entity,
+  again: boolean,
+  send: Send,
+): Promise<Work> {
   const { name, phase } = entity;
   const started = new Date();
   const { chunks, map_size: mapSize } = rowWith<{ chunks: Chunk[]; map_size: number }>(
     'chunks',
-    await send([`select * from migration.start_entity(${literal(name)})`]),
+    await send([`select * from migration.start_entity(${literal(name)}, ${String(again)})`]),
   );
   const total = chunks.reduce((sum, { rows }) => sum + rows, 0);
   context.report({ entity: name, phase, state: 'started', done: 0, total });
@@ -305,11 +325,14 @@ async function endEntity(
   context: RunContext,
   { entity: { name, phase }, started, mapSize, doneRows }: Work,
   complete: boolean,
+  again: boolean,
   send: Send,
 ): Promise<Progress> {
   const { counts, map_size: size } = rowWith<{ counts: Counts; map_size: number }>(
     'counts',
-    await send([`select * from migration.end_entity(${literal(name)}, ${String(complete)})`]),
+    await send([
+      `select * from migration.end_entity(${literal(name)}, ${String(complete)}, ${String(again)})`,
+    ]),
   );
   if (size > mapSize) context.grown.add(name);
   const seconds = (Date.now() - started.getTime()) / 1000;

@@ -9,7 +9,7 @@ import { awaitTurn, buildLink, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
 import { readerHash, readInChild } from './reader-child.ts';
 import type { Reading } from './reader.ts';
-import { render } from './render.ts';
+import { hashedColumns, render } from './render.ts';
 import { literal } from '../quote.ts';
 
 /** What a run has to do for one entity. */
@@ -116,6 +116,10 @@ async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
   ]);
   const { shapes, problems } = await preflight(session, catalog);
   if (problems.length > 0) return problems;
+  const hashed = [...shapes.values()].map((shape) => [shape.entity.name, hashedColumns(shape)]);
+  await session.query('select migration.enter_columns($1::text::jsonb)', [
+    JSON.stringify(Object.fromEntries(hashed)),
+  ]);
   const functions = [...shapes.values()].map((shape) => render(catalog.templates, shape));
   await session.query(
     ['select migration.empty_merge()', ...functions, 'select migration.close_merge()'].join(';\n'),

@@ -137,6 +137,8 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
     view: () => `transform.${quoted(entity.name)}`,
     target: () => targetOf(entity),
     'target name': () => entity.target.table,
+    'target literal': () => literal(targetOf(entity)),
+    'column list': () => `${literal(JSON.stringify(hashedColumns(shape)))}::jsonb`,
     source: () => `legacy.${quoted(entity.source ?? '')}`,
     'source name': () => literal(entity.source ?? ''),
     versions: () => versionsOf(entity),
@@ -180,6 +182,13 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
       (from) => entity.adopt.map((name) => `, ${from}.${quoted(name)}`).join(''),
     ],
     [/^hash of (\w+)$/, (from) => hash(shape, from)],
+    // written by us, as the marks of our transactions say; or as old as a restore of the target
+    [
+      /^ours (\w+)$/,
+      (from) =>
+        `exists (select from migration.writes as w where w.xmin = ${from}.xmin) ` +
+        `or coalesce(age(${from}.xmin) > restored_age, false)`,
+    ],
     [/^missing of (\w+)$/, (from) => optional(has.missing, 'missing', from)],
     [/^reject of (\w+)$/, (from) => optional(has.reject, 'reject', from)],
     [/^version of (\w+)$/, (from) => (entity.source === null ? '0' : `${from}.version`)],
@@ -197,6 +206,13 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
     }
     return undefined;
   };
+}
+
+/** What a hash is made of, {"column": "type"}: hashes of other columns say nothing about a row. */
+export function hashedColumns({ columns }: Shape): Record<string, string> {
+  return Object.fromEntries(
+    columns.map(({ name, type, native }) => [name, native ? type : `${type} as text`]),
+  );
 }
 
 /** The table of (id, version) of the driving table. */

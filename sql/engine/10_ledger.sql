@@ -74,8 +74,12 @@ create table if not exists migration.runs (
 
 -- the run that may write; every writing transaction begins by reading this row
 create table if not exists migration.lease (
-  one_row boolean primary key default true check (one_row),
-  run  bigint not null references migration.runs
+  one_row  boolean primary key default true check (one_row),
+  run      bigint not null references migration.runs,
+  -- its own xmin: another one after the target was restored from a dump
+  seal     text,
+  -- the transaction that noticed it: rows that are older have lost the marks of who wrote them
+  restored xid8
 );
 
 -- keys per range of a source table, chosen once for about 10,000 rows; where the table was when it
@@ -125,6 +129,8 @@ create table if not exists migration.entities (
   removes       boolean not null default false,
   -- share of rows that rules may reject; NULL = the default of the run
   tolerance     numeric,
+  -- what the hashes of its rows are made of now, {"column": "type"}
+  columns       jsonb,
   -- hash of its file now, and of the file by which it was completed
   defined_hash  text,
   file_hash     text,
@@ -153,6 +159,8 @@ create table if not exists migration.work (
   again       boolean not null,
   source_rows bigint not null,
   had_rows    boolean not null default true,
+  -- foreign keys of rows that are inserted may be checked set by set
+  by_set      boolean not null default false,
   started_at  timestamptz
 );
 
@@ -265,6 +273,8 @@ create table if not exists migration.ranges (
   seen        text not null default '',
   -- number of the method by which the hashes of its rows were made
   method      integer not null,
+  -- and the columns they were made of, {"column": "type"}; NULL = those of its time are not known
+  columns     jsonb,
   primary key (entity, range)
 );
 

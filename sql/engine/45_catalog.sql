@@ -35,7 +35,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     exists (
       select from pg_trigger as t
       where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
-        and t.tgtype & 2 = 2 and t.tgtype & 1 = 1),
+        -- for each row, at INSERT or UPDATE: one that comes AFTER may update the row once more
+        and t.tgtype & 1 = 1 and t.tgtype & 20 <> 0),
     (select coalesce(array_agg(i.columns order by i.columns), '{}') from (
        select string_agg(a.attname, ',' order by a.attnum) as columns
        from pg_index as x

@@ -63,6 +63,14 @@ begin
 end
 $$;
 
+-- What the hashes of each entity are made of, {"entity": {"column": "type"}}.
+create or replace function migration.enter_columns(hashed jsonb) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  update migration.entities as e set columns = h.value
+  from jsonb_each(hashed) as h
+  where e.entity = h.key and e.columns is distinct from h.value
+$$;
+
 -- Where source tables are and how they are defined, as take_sums found it: part of every basis.
 create or replace function migration.definitions(tables text[]) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -121,13 +129,15 @@ begin
       and m.map_size > coalesce((known.maps_seen ->> m.entity)::bigint, 0));
   read_again := cardinality(grown_maps) > 0
     or coalesce(migration.run_option('retry'), 'false') = 'true';
+  forced := array(
+    select distinct case when known.width = 0 then 0 else r.legacy_id / known.width end
+    from migration.rejects as r
+    where r.entity = name and r.resolved_run is null and (read_again or r.kind = 'error'));
   if read_again then
     execute format(
-      'select array(select distinct case when %1$s = 0 then 0 else m.legacy_id / greatest(%1$s, 1) end'
-      ' from ids.%2$I as m where m.missing is not null and string_to_array(m.missing, '','') && $1'
-      ' union select case when %1$s = 0 then 0 else r.legacy_id / greatest(%1$s, 1) end'
-      ' from migration.rejects as r where r.entity = %2$L and r.resolved_run is null)',
-      known.width, name) into forced using grown_maps;
+      'select $1 || array(select distinct case when %1$s = 0 then 0 else m.legacy_id / greatest(%1$s, 1) end'
+      ' from ids.%2$I as m where m.missing is not null and string_to_array(m.missing, '','') && $2)',
+      known.width, name) into forced using forced, grown_maps;
   end if;
   if known.width > 0 then
     followed := array(
@@ -139,9 +149,10 @@ begin
   at.chunk := 0;
   for state in
     select coalesce(s.range, l.range) as range, coalesce(s.row_count, 0)::bigint as row_count,
-      coalesce(l.method::text <> method, false) as rehash,
+      coalesce(l.method::text <> method, false) or l.columns <> known.columns as rehash,
       case
         when l.range is null or l.basis <> new_basis or full_run then 'range'
+        when l.columns <> known.columns then 'range'
         when l.seen not in (now_seen, coalesce(was_seen, now_seen)) then 'range'
         when l.seen <> now_seen and l.range = any (followed) then 'keys'
         when l.range <> all (forced) and (l.row_count, l.sum_a, l.sum_b)
@@ -168,7 +179,7 @@ begin
     end if;
     at.ranges := at.ranges || state.range;
     at.row_count := at.row_count + state.row_count;
-    at.rehash := at.rehash or state.rehash;
+    at.rehash := at.rehash or coalesce(state.rehash, false);
     insert into migration.chunks as c select at.*
     on conflict (entity, chunk) do update set ranges = excluded.ranges,
       row_count = excluded.row_count, rehash = excluded.rehash;

@@ -8,7 +8,8 @@ create or replace function migration.start_run(command text, options jsonb) retu
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  started bigint;
+  started  bigint;
+  restored boolean := coalesce((select l.seal <> l.xmin::text from migration.lease as l), false);
 begin
   update migration.runs as r set status = 'interrupted', finished_at = clock_timestamp()
   where r.status = 'running';
@@ -17,6 +18,13 @@ begin
   returning r.run into started;
   insert into migration.lease as l (run) values (started)
   on conflict (one_row) do update set run = excluded.run;
+  if restored then
+    -- all rows have versions of their own: the marks prove nothing about them, their hashes do
+    delete from migration.writes;
+    update migration.lease as l set restored = pg_current_xact_id();
+    perform migration.record_event(started, 'the target was restored', '{}');
+  end if;
+  update migration.lease as l set seal = l.xmin::text;
   perform migration.record_event(started, concat(command, ' started'), options);
   return started;
 end
@@ -74,6 +82,12 @@ begin
 end
 $$;
 
+-- Transactions since the target was restored; NULL where it was not.
+create or replace function migration.restored_age() returns integer
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select age(l.restored::xid) from migration.lease as l
+$$;
+
 create or replace function migration.current_run() returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select l.run from migration.lease as l
@@ -95,19 +109,23 @@ $$;
 
 -- An entity begins: its attempt is noted, and before its first row is ever read what it sees of the id
 -- maps. It is planned anew where a map has grown since the run was planned. Returns the number of
--- its chunks, [{"chunk", "rows"}], and the rows of its id map.
+-- its chunks, [{"chunk", "rows"}], and the rows of its id map. `again`: the attempt goes on with what the
+-- target refused for what other rows were.
 create or replace function migration.start_entity(
-  name text, out chunks jsonb, out map_size bigint)
+  name text, again boolean default false, out chunks jsonb, out map_size bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
   known migration.entities;
 begin
   select e.* into strict known from migration.entities as e where e.entity = name;
-  insert into migration.control (run, entity, phase, status, file_hash, started_at)
-  values (migration.current_run(), name, known.phase, 'running', known.defined_hash, clock_timestamp())
-  on conflict (run, entity) do update set status = excluded.status, finished_at = null,
-    error = null, inserted = 0, updated = 0, kept = 0, gone = 0, rows_read = 0;
+  if not again then
+    insert into migration.control (run, entity, phase, status, file_hash, started_at)
+    values (migration.current_run(), name, known.phase, 'running', known.defined_hash,
+      clock_timestamp())
+    on conflict (run, entity) do update set status = excluded.status, finished_at = null,
+      error = null, inserted = 0, updated = 0, kept = 0, gone = 0, rows_read = 0;
+  end if;
   update migration.entities as e set maps_seen = migration.maps_now(known.id_maps)
   where e.entity = name and not exists (select from migration.ranges as r where r.entity = name);
   perform migration.plan_entity(name);
@@ -119,8 +137,24 @@ begin
   map_size := known.map_size;
   execute format(
     'update migration.work as w set had_rows = exists (select from %s),'
-    ' started_at = clock_timestamp() where w.entity = %L', known.target, name);
+    ' by_set = $1 and migration.may_insert_as_replica(), started_at = clock_timestamp()'
+    ' where w.entity = %L', known.target, name)
+  using chunks <> '[]' and migration.against_sets(known.target::regclass, array(
+    select jsonb_object_keys(known.columns))) is null;
 end
+$$;
+
+-- Entities of the phase of which this run's target refused rows for what other rows are (class 23): they
+-- are tried once more when all of the phase is written.
+create or replace function migration.refused_entities(of_phase text) returns table (entity text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select e.entity
+  from migration.entities as e
+  where e.phase = of_phase and e.position is not null and exists (
+    select from migration.rejects as r
+    where r.entity = e.entity and r.resolved_run is null and r.kind = 'error'
+      and r.sqlstate like '23%' and r.last_run = migration.current_run())
+  order by e.position
 $$;
 
 create or replace function migration.maps_now(names text[]) returns jsonb
@@ -174,11 +208,13 @@ begin
   insert into pg_temp.scope values (first_key, end_key, keys);
   create temporary table left_out (legacy_key bigint primary key, reason text, version bigint);
   create temporary table present (
-    legacy_key bigint primary key, target_id uuid, differs boolean, touched boolean,
+    legacy_key bigint primary key, target_id uuid, differs boolean, touched boolean, ours boolean,
     overwrite boolean not null default false);
   create temporary table refused (
     legacy_key bigint primary key, code text, constraint_name text, column_name text);
-  create temporary table gone (legacy_key bigint primary key, id uuid, reason text);
+  create temporary table gone (
+    legacy_key bigint primary key, id uuid, reason text, kept boolean not null default true,
+    touched boolean not null default false, save boolean not null default false);
   if keys is null then
     drop table if exists pg_temp.chunk_ranges;
     create temporary table chunk_ranges (
@@ -262,9 +298,10 @@ end
 $$;
 
 -- An entity is written: its look-ups, the source rows of its rejects, its totals, limits and balance.
--- The link is open. `complete`: no data check of its phase is still to come.
+-- The link is open. `complete`: no data check of its phase is still to come. `again`: what the target
+-- refused for what other rows are has been tried a second time, and counts.
 create or replace function migration.end_entity(
-  name text, complete boolean, out counts jsonb, out map_size bigint)
+  name text, complete boolean, again boolean default false, out counts jsonb, out map_size bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
@@ -294,7 +331,10 @@ begin
   select coalesce(sum(r.source_rows), 0)::bigint as source, coalesce(sum(r.merged), 0)::bigint as merged,
     coalesce(sum(r.rejected), 0)::bigint as rejected, coalesce(sum(r.filtered), 0)::bigint as filtered,
     (select count(*) from migration.rejects as j
-     where j.entity = name and j.resolved_run is null and j.kind = 'error') as errors
+     where j.entity = name and j.resolved_run is null and j.kind = 'error') as errors,
+    (select count(*) from migration.rejects as j
+     where j.entity = name and j.resolved_run is null and j.kind = 'error'
+       and (j.sqlstate not like '23%' or j.last_run <> this_run)) as final
   into total
   from migration.ranges as r where r.entity = name;
   update migration.control as c set
@@ -309,7 +349,7 @@ begin
       result.rejected, result.filtered using errcode = 'MIG01';
   end if;
   perform migration.check_limits(name, known.tolerance, total.source - total.filtered,
-    total.rejected - total.errors, total.errors);
+    total.rejected - total.errors, case when again then total.errors else total.final end);
   update migration.entities as e set
     status = case when complete then 'complete' else 'partial' end,
     removed = 0, file_hash = known.defined_hash, completed_run = this_run,

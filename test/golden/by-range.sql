@@ -4,7 +4,8 @@
 --
 --   merge.<entity>_stage   reads source rows into pg_temp.staged       the link is open
 --   merge.<entity>_wanted  finds the keys to read of changed ranges    the link is open
---   merge.<entity>_apply   writes what was staged, and the ledger      the link may be closed
+--   merge.<entity>_apply   writes what was staged, and the ledger      the link may be closed, but
+--                                                                      not where rows refer to their own table
 --   merge.<entity>_settle  keeps the source rows of rejects            the link is open
 --
 -- Between stage and apply stand the temporary tables of migration.begin_chunk and pg_temp.staged.
@@ -184,6 +185,13 @@ begin
     join merge.user_actions_placed(part.first_key, part.end_key) as o on o.legacy_id = a.legacy_key
     where a.entity = 'user_actions';
 
+    -- what the target refused may be welcome by now; what a rule refused, where it is asked for
+    insert into pg_temp.wanted (legacy_key)
+    select j.legacy_id from migration.rejects as j
+    where j.entity = 'user_actions' and j.resolved_run is null and (work.again or j.kind = 'error')
+      and j.legacy_id >= part.first_key and j.legacy_id < part.end_key
+    on conflict do nothing;
+
     if work.again then
       insert into pg_temp.wanted (legacy_key)
       select m.legacy_id from ids."user_actions" as m
@@ -192,10 +200,6 @@ begin
         and not exists (
           select from migration.gone as g
           where g.entity = 'user_actions' and g.legacy_id = m.legacy_id)
-      union
-      select j.legacy_id from migration.rejects as j
-      where j.entity = 'user_actions' and j.resolved_run is null
-        and j.legacy_id >= part.first_key and j.legacy_id < part.end_key
       on conflict do nothing;
     end if;
   end loop;
@@ -270,9 +274,11 @@ $$;
 -- other way round where rows refer to their own table), since an update may free a unique value that
 -- a new row takes. Where class 22 or 23 refuses one, the range is halved until single rows remain.
 -- Triggers of the application see the search_path of their database. Checks of foreign keys inherit the
--- mode of plans: planned anew for every row they would take as long as the insert itself.
+-- mode of plans: planned anew for every row they would take as long as the insert itself. `by_set`: they
+-- are done set by set (63_references.sql), and where a parent is missing all is done once more without.
 create or replace function merge.user_actions_write(
-  first_key bigint, last_key bigint, keeps_edits boolean, out updated bigint, out inserted bigint)
+  first_key bigint, last_key bigint, keeps_edits boolean, by_set boolean,
+  out updated bigint, out inserted bigint)
 language plpgsql
 set plan_cache_mode = auto
 as $$
@@ -297,10 +303,11 @@ begin
       update "public"."user_actions" as t
       set "legacy_action_id" = b."legacy_action_id", "legacy_user_id" = b."legacy_user_id", "user_id" = b."user_id", "action" = b."action", "item_type" = b."item_type", "item_id" = b."item_id", "owner_type" = b."owner_type", "owner_id" = b."owner_id", "action_data" = b."action_data", "action_date" = b."action_date", "metadata" = b."metadata"
       from pg_temp.staged as b join pg_temp.present as p on p.legacy_key = b.legacy_key
-      where t.id = p.target_id and p.overwrite and b.reject is null
+      where t.id = p.target_id and p.overwrite and b.to_write
         and b.legacy_key between first_key and last_key;
       get diagnostics updated = row_count;
     end if;
+    if by_set then perform set_config('session_replication_role', 'replica', true); end if;
     insert into "public"."user_actions" (id, "legacy_action_id", "legacy_user_id", "user_id", "action", "item_type", "item_id", "owner_type", "owner_id", "action_data", "action_date", "metadata")
     select b.target_id, b."legacy_action_id", b."legacy_user_id", b."user_id", b."action", b."item_type", b."item_id", b."owner_type", b."owner_id", b."action_data", b."action_date", b."metadata"
     from pg_temp.staged as b
@@ -309,20 +316,31 @@ begin
       and not (keeps_edits and b.known_written is not null)
     order by b.legacy_key;
     get diagnostics inserted = row_count;
+    if by_set then
+      perform set_config('session_replication_role', 'origin', true);
+      if not migration.hold_parents('"public"."user_actions"', first_key, last_key) then
+        raise exception 'a row refers to one that is not there' using errcode = 'MIG05';
+      end if;
+    end if;
     set constraints all immediate;
     -- the mark of this subtransaction: rows with another xmin were changed by somebody else
     insert into migration.writes (run) values (migration.current_run());
     return;
-  exception when data_exception or integrity_constraint_violation then
+  exception when data_exception or integrity_constraint_violation or sqlstate 'MIG05' then
     get stacked diagnostics failure = returned_sqlstate,
       failure_constraint = constraint_name, failure_column = column_name;
   end;
+  if by_set then
+    select w.updated, w.inserted into updated, inserted
+    from merge.user_actions_write(first_key, last_key, keeps_edits, false) as w;
+    return;
+  end if;
   if first_key < last_key then
     middle := first_key + (last_key - first_key) / 2;
     select w.updated, w.inserted into updated, inserted
-    from merge.user_actions_write(first_key, middle, keeps_edits) as w;
+    from merge.user_actions_write(first_key, middle, keeps_edits, false) as w;
     select updated + w.updated, inserted + w.inserted into updated, inserted
-    from merge.user_actions_write(middle + 1, last_key, keeps_edits) as w;
+    from merge.user_actions_write(middle + 1, last_key, keeps_edits, false) as w;
     return;
   end if;
   updated := 0;
@@ -334,17 +352,19 @@ begin
 end
 $$;
 
--- Mapped keys of the chunk that are no longer a row to store: listed, or removed.
+-- Mapped keys of the chunk that are no longer a row to store: listed, or removed. Whole rows are saved
+-- before they go where somebody else wrote them; where the application's changes win they stay.
 create or replace function merge.user_actions_gone(
-  first_key bigint, end_key bigint, keys bigint[])
+  first_key bigint, end_key bigint, keys bigint[], keeps_edits boolean, rehash boolean)
 returns bigint
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_variable
 declare
-  this_run bigint := migration.current_run();
-  found    bigint;
+  this_run     bigint := migration.current_run();
+  restored_age integer := migration.restored_age();
+  found        bigint;
 begin
   truncate pg_temp.gone;
   insert into pg_temp.gone (legacy_key, id, reason)
@@ -362,9 +382,10 @@ begin
   analyze pg_temp.gone;
   delete from migration.gone as g
   where g.entity = 'user_actions' and (first_key is null or g.legacy_id >= first_key) and (end_key is null or g.legacy_id < end_key) and (keys is null or g.legacy_id = any (keys))
-    and not exists (select from pg_temp.gone as n where n.legacy_key = g.legacy_id);
+    and not exists (
+      select from pg_temp.gone as n where n.legacy_key = g.legacy_id and n.kept);
   insert into migration.gone (entity, legacy_id, id, reason, run)
-  select 'user_actions', n.legacy_key, n.id, n.reason, this_run from pg_temp.gone as n
+  select 'user_actions', n.legacy_key, n.id, n.reason, this_run from pg_temp.gone as n where n.kept
   on conflict (entity, legacy_id) do update set reason = excluded.reason
   where migration.gone.reason <> excluded.reason;
   return found;
@@ -396,6 +417,7 @@ declare
   current_key       bigint;
   remaining         bigint;
   before            bigint;
+  restored_age      integer := migration.restored_age();
   part              record;
 begin
   select w.* into strict work from migration.work as w where w.entity = 'user_actions';
@@ -404,21 +426,23 @@ begin
   -- 1. look: which target rows are there, locked, which the application has touched, what differs
   if work.had_rows then
     perform merge.user_actions_adopt();
-    insert into pg_temp.present (legacy_key, target_id, differs, touched)
+    insert into pg_temp.present (legacy_key, target_id, differs, touched, ours)
     select b.legacy_key, b.target_id, row(t."legacy_action_id", t."legacy_user_id", t."user_id", t."action", t."item_type", t."item_id", t."owner_type", t."owner_id", t."action_data", t."action_date"::text collate "C", t."metadata"::text collate "C") is distinct from row(b."legacy_action_id", b."legacy_user_id", b."user_id", b."action", b."item_type", b."item_id", b."owner_type", b."owner_id", b."action_data", b."action_date"::text collate "C", b."metadata"::text collate "C"),
       b.known_written is not null and case
-        when rehash then not exists (select from migration.writes as w where w.xmin = t.xmin)
-        else hash_record_extended(row(t."legacy_action_id", t."legacy_user_id", t."user_id", t."action", t."item_type", t."item_id", t."owner_type", t."owner_id", t."action_data", t."action_date"::text collate "C", t."metadata"::text collate "C"), 0) <> b.known_written
-      end
+        when rehash then not o.ours else hash_record_extended(row(t."legacy_action_id", t."legacy_user_id", t."user_id", t."action", t."item_type", t."item_id", t."owner_type", t."owner_id", t."action_data", t."action_date"::text collate "C", t."metadata"::text collate "C"), 0) <> b.known_written end,
+      o.ours
     from pg_temp.staged as b
     join "public"."user_actions" as t on t.id = b.target_id
+    cross join lateral (select exists (select from migration.writes as w where w.xmin = t.xmin) or coalesce(age(t.xmin) > restored_age, false) as ours) as o
     where b.to_write
     for update of t;
     update pg_temp.staged as b set adopting = true
     from pg_temp.present as p
     where p.legacy_key = b.legacy_key and b.known_written is null and not b.adopted;
     if rehash then
-      -- what the application changed or deleted stays so where the source row is the same version
+      -- what the application changed or deleted stays so where the source row is the same version; a
+      -- column that the view did not have arrives
+      perform migration.write_new_columns('user_actions', '"public"."user_actions"', '{"legacy_action_id":"integer","legacy_user_id":"integer","user_id":"uuid","action":"character varying(50)","item_type":"character varying(100)","item_id":"integer","owner_type":"character varying(100)","owner_id":"integer","action_data":"text","action_date":"timestamp with time zone as text","metadata":"jsonb as text"}'::jsonb);
       update pg_temp.staged as b set known_hash = b.row_hash
       where b.known_version = b.version and b.reject is null and b.known_written is not null
         and not exists (
@@ -430,18 +454,23 @@ begin
     where p.differs and not (keeps_edits and p.touched);
   end if;
   analyze pg_temp.present;
-  gone := merge.user_actions_gone(first_key, end_key, keys);
+  gone := merge.user_actions_gone(first_key, end_key, keys, keeps_edits, rehash);
 
   -- 2. save: rows of the application that are about to be overwritten, and what both sides changed
   insert into migration.before_images (entity, legacy_id, id, reason, image, run)
   select 'user_actions', p.legacy_key, p.target_id,
-    case when p.touched then 'changed' else 'adopted' end, row_to_json(t), this_run
+    case when p.touched or known.image or not (b.adopting or b.adopted) then 'changed'
+      else 'adopted' end,
+    row_to_json(t.*), this_run
   from pg_temp.present as p
   join pg_temp.staged as b on b.legacy_key = p.legacy_key
   join "public"."user_actions" as t on t.id = p.target_id
-  where p.overwrite and (p.touched or ((b.adopting or b.adopted) and not exists (
-    select from migration.before_images as i
-    where i.entity = 'user_actions' and i.id = p.target_id)));
+  cross join lateral (
+    select exists (
+      select from migration.before_images as i
+      where i.entity = 'user_actions' and i.id = p.target_id) as image) as known
+  where p.overwrite
+    and (p.touched or not p.ours or ((b.adopting or b.adopted) and not known.image));
   insert into migration.conflicts (entity, legacy_id, id, kind, resolution, run)
   select 'user_actions', b.legacy_key, b.target_id,
     case when p.legacy_key is null then 'deleted' else 'changed' end,
@@ -463,23 +492,30 @@ begin
   if expected_updates + expected_inserts > 0 then
     perform set_config('search_path', migration.application_path(), true);
     select w.updated, w.inserted into updates, inserts
-    from merge.user_actions_write(null, null, keeps_edits) as w;
+    from merge.user_actions_write(null, null, keeps_edits,
+      work.by_set and expected_inserts >= 500) as w;
     loop
       -- again as long as that helps: a row may need one that comes later
       before := remaining;
       remaining := (
         select count(*) from pg_temp.refused as f
         join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write);
-      exit when remaining = 0 or remaining = before;
+      exit when remaining = 0;
+      if remaining = before then
+        select updates + w.updated, inserts + w.inserted, w.remaining
+        into updates, inserts, remaining
+        from migration.write_in_two_steps('user_actions', '"public"."user_actions"', keeps_edits) as w;
+        exit;
+      end if;
       for current_key in
         select f.legacy_key from pg_temp.refused as f
         join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write order by 1
       loop
         select updates + w.updated, inserts + w.inserted into updates, inserts
-        from merge.user_actions_write(current_key, current_key, keeps_edits) as w;
+        from merge.user_actions_write(current_key, current_key, keeps_edits, false) as w;
       end loop;
     end loop;
-    refused := remaining > 0;
+    refused := refused or remaining > 0;
     perform set_config('search_path', 'pg_catalog, pg_temp', true);
     if refused then
       update pg_temp.staged as b set reject = concat('error_', f.code)
@@ -498,16 +534,22 @@ begin
         expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
     end if;
     if refused then
-      more := merge.user_actions_gone(first_key, end_key, keys);
+      more := merge.user_actions_gone(first_key, end_key, keys, keeps_edits, rehash);
       gone := more;
     end if;
   end if;
 
   -- 4. enter: id map, rejects, filtered rows
-  insert into ids."user_actions" (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
-  select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
-    b.missing, b.adopting, this_run
-  from pg_temp.staged as b where not b.known and b.reject is null order by 1;
+  begin
+    insert into ids."user_actions" (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
+    select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
+      b.missing, b.adopting, this_run
+    from pg_temp.staged as b where not b.known and b.reject is null order by 1;
+  exception when unique_violation then
+    -- what is tried again reads again, and then knows
+    raise exception 'user_actions: another worker has recognised the same row of the target'
+      using errcode = 'serialization_failure';
+  end;
   update ids."user_actions" as m
   set version = b.version, row_hash = b.row_hash, missing = b.missing, run = this_run,
     adopted = m.adopted or b.adopting,
@@ -546,11 +588,12 @@ begin
   on conflict (range) do nothing;
   for part in select * from migration.chunk_intervals(11250) loop
     insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
-      merged, rejected, filtered, run, seen, method)
+      merged, rejected, filtered, run, seen, method, columns)
     select 'user_actions', c.range, count(k.place), coalesce(sum(migration.pair_a(k.legacy_id, k.version)), 0), coalesce(sum(migration.pair_b(k.legacy_id, k.version)), 0),
       work.basis, c.source_rows,
       count(*) filter (where k.place = 'merged'), count(*) filter (where k.place = 'rejected'),
-      count(*) filter (where k.place = 'filtered'), this_run, work.seen, 2
+      count(*) filter (where k.place = 'filtered'), this_run, work.seen, 2,
+      '{"legacy_action_id":"integer","legacy_user_id":"integer","user_id":"uuid","action":"character varying(50)","item_type":"character varying(100)","item_id":"integer","owner_type":"character varying(100)","owner_id":"integer","action_data":"text","action_date":"timestamp with time zone as text","metadata":"jsonb as text"}'::jsonb
     from pg_temp.chunk_ranges as c
     left join merge.user_actions_placed(part.first_key, part.end_key) as k on k.legacy_id / 11250 = c.range
     where c.range >= part.first_range and c.range < part.end_range
@@ -559,7 +602,7 @@ begin
       row_count = excluded.row_count, sum_a = excluded.sum_a, sum_b = excluded.sum_b,
       basis = excluded.basis, source_rows = excluded.source_rows, merged = excluded.merged,
       rejected = excluded.rejected, filtered = excluded.filtered, run = excluded.run,
-      seen = excluded.seen, method = excluded.method;
+      seen = excluded.seen, method = excluded.method, columns = excluded.columns;
   end loop;
   perform migration.balance_chunk('user_actions', 11250);
 
@@ -589,14 +632,14 @@ declare
     where r.entity = 'user_actions' and r.resolved_run is null and r.source_row is null order by 1);
   current_key bigint;
 begin
-  update migration.rejects as r set source_row = to_jsonb(s)
+  update migration.rejects as r set source_row = to_jsonb(s.*)
   from legacy."dispatch_action" as s
   where r.entity = 'user_actions' and r.resolved_run is null and r.source_row is null
     and s.id = r.legacy_id and s.id = any (bare);
 exception when data_exception then
   foreach current_key in array bare loop
     begin
-      update migration.rejects as r set source_row = to_jsonb(s)
+      update migration.rejects as r set source_row = to_jsonb(s.*)
       from legacy."dispatch_action" as s
       where r.entity = 'user_actions' and r.legacy_id = current_key and s.id = current_key;
     exception when data_exception then

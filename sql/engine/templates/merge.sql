@@ -4,7 +4,8 @@
 --
 --   merge.<entity>_stage   reads source rows into pg_temp.staged       the link is open
 --   merge.<entity>_wanted  finds the keys to read of changed ranges    the link is open
---   merge.<entity>_apply   writes what was staged, and the ledger      the link may be closed
+--   merge.<entity>_apply   writes what was staged, and the ledger      the link may be closed, but
+--                                                                      not where rows refer to their own table
 --   merge.<entity>_settle  keeps the source rows of rejects            the link is open
 --
 -- Between stage and apply stand the temporary tables of migration.begin_chunk and pg_temp.staged.
@@ -209,6 +210,13 @@ begin
     join merge.{{entity}}_placed(part.first_key, part.end_key) as o on o.legacy_id = a.legacy_key
     where a.entity = '{{entity}}';
 
+    -- what the target refused may be welcome by now; what a rule refused, where it is asked for
+    insert into pg_temp.wanted (legacy_key)
+    select j.legacy_id from migration.rejects as j
+    where j.entity = '{{entity}}' and j.resolved_run is null and (work.again or j.kind = 'error')
+      and j.legacy_id >= part.first_key and j.legacy_id < part.end_key
+    on conflict do nothing;
+
     if work.again then
       insert into pg_temp.wanted (legacy_key)
       select m.legacy_id from {{ids}} as m
@@ -217,10 +225,6 @@ begin
         and not exists (
           select from migration.gone as g
           where g.entity = '{{entity}}' and g.legacy_id = m.legacy_id)
-      union
-      select j.legacy_id from migration.rejects as j
-      where j.entity = '{{entity}}' and j.resolved_run is null
-        and j.legacy_id >= part.first_key and j.legacy_id < part.end_key
       on conflict do nothing;
     end if;
   end loop;
@@ -298,9 +302,11 @@ $$;
 -- other way round where rows refer to their own table), since an update may free a unique value that
 -- a new row takes. Where class 22 or 23 refuses one, the range is halved until single rows remain.
 -- Triggers of the application see the search_path of their database. Checks of foreign keys inherit the
--- mode of plans: planned anew for every row they would take as long as the insert itself.
+-- mode of plans: planned anew for every row they would take as long as the insert itself. `by_set`: they
+-- are done set by set (63_references.sql), and where a parent is missing all is done once more without.
 create or replace function merge.{{entity}}_write(
-  first_key bigint, last_key bigint, keeps_edits boolean, out updated bigint, out inserted bigint)
+  first_key bigint, last_key bigint, keeps_edits boolean, by_set boolean,
+  out updated bigint, out inserted bigint)
 language plpgsql
 set plan_cache_mode = auto
 as $$
@@ -322,6 +328,7 @@ begin
     where b.legacy_key = f.legacy_key and b.to_write
       and f.legacy_key between first_key and last_key;
     -- if self
+    if by_set then perform set_config('session_replication_role', 'replica', true); end if;
     insert into {{target}} (id, {{columns}})
     select b.target_id, {{columns of b}}
     from pg_temp.staged as b
@@ -330,16 +337,23 @@ begin
       and not (keeps_edits and b.known_written is not null)
     order by b.legacy_key;
     get diagnostics inserted = row_count;
+    if by_set then
+      perform set_config('session_replication_role', 'origin', true);
+      if not migration.hold_parents({{target literal}}, first_key, last_key) then
+        raise exception 'a row refers to one that is not there' using errcode = 'MIG05';
+      end if;
+    end if;
     -- end if
     if exists (select from pg_temp.present as p where p.overwrite) then
       update {{target}} as t
       set {{set from b}}
       from pg_temp.staged as b join pg_temp.present as p on p.legacy_key = b.legacy_key
-      where t.id = p.target_id and p.overwrite and b.reject is null
+      where t.id = p.target_id and p.overwrite and b.to_write
         and b.legacy_key between first_key and last_key;
       get diagnostics updated = row_count;
     end if;
     -- if not self
+    if by_set then perform set_config('session_replication_role', 'replica', true); end if;
     insert into {{target}} (id, {{columns}})
     select b.target_id, {{columns of b}}
     from pg_temp.staged as b
@@ -348,21 +362,32 @@ begin
       and not (keeps_edits and b.known_written is not null)
     order by b.legacy_key;
     get diagnostics inserted = row_count;
+    if by_set then
+      perform set_config('session_replication_role', 'origin', true);
+      if not migration.hold_parents({{target literal}}, first_key, last_key) then
+        raise exception 'a row refers to one that is not there' using errcode = 'MIG05';
+      end if;
+    end if;
     -- end if
     set constraints all immediate;
     -- the mark of this subtransaction: rows with another xmin were changed by somebody else
     insert into migration.writes (run) values (migration.current_run());
     return;
-  exception when data_exception or integrity_constraint_violation then
+  exception when data_exception or integrity_constraint_violation or sqlstate 'MIG05' then
     get stacked diagnostics failure = returned_sqlstate,
       failure_constraint = constraint_name, failure_column = column_name;
   end;
+  if by_set then
+    select w.updated, w.inserted into updated, inserted
+    from merge.{{entity}}_write(first_key, last_key, keeps_edits, false) as w;
+    return;
+  end if;
   if first_key < last_key then
     middle := first_key + (last_key - first_key) / 2;
     select w.updated, w.inserted into updated, inserted
-    from merge.{{entity}}_write(first_key, middle, keeps_edits) as w;
+    from merge.{{entity}}_write(first_key, middle, keeps_edits, false) as w;
     select updated + w.updated, inserted + w.inserted into updated, inserted
-    from merge.{{entity}}_write(middle + 1, last_key, keeps_edits) as w;
+    from merge.{{entity}}_write(middle + 1, last_key, keeps_edits, false) as w;
     return;
   end if;
   updated := 0;
@@ -374,17 +399,56 @@ begin
 end
 $$;
 
--- Mapped keys of the chunk that are no longer a row to store: listed, or removed.
+-- if self
+-- Rows that were refused for what they refer to in their own table, while that row was refused for
+-- another reason: it loses its id, and they are read again. False where there is none.
+create or replace function merge.{{entity}}_bereave() returns boolean
+language plpgsql
+set plan_cache_mode = force_custom_plan
+set enable_nestloop = off
+set enable_mergejoin = off
+as $$
+declare
+  bereaved bigint[] := array(
+    select f.legacy_key from pg_temp.refused as f
+    join pg_temp.staged as b on b.legacy_key = f.legacy_key
+    where b.to_write and f.code = '23503' and not b.adopted order by 1);
+  at_fault bigint;
+begin
+  delete from {{ids}} as m using pg_temp.refused as f
+  where m.legacy_id = f.legacy_key and f.code <> '23503' and m.row_hash is null;
+  get diagnostics at_fault = row_count;
+  if at_fault = 0 or bereaved = '{}' then return false; end if;
+  update pg_temp.staged as b set reject = concat('error_', f.code)
+  from pg_temp.refused as f
+  where f.legacy_key = b.legacy_key and f.code <> '23503' and b.reject is null;
+  delete from pg_temp.staged as b where b.legacy_key = any (bereaved);
+  delete from pg_temp.refused as f where f.legacy_key = any (bereaved);
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  perform merge.{{entity}}_fill(null, null, bereaved);
+  perform set_config('search_path', migration.application_path(), true);
+  insert into pg_temp.refused (legacy_key, code)
+  select b.legacy_key, 'again' from pg_temp.staged as b
+  where b.legacy_key = any (bereaved) and b.to_write
+  on conflict do nothing;
+  return true;
+end
+$$;
+
+-- end if
+-- Mapped keys of the chunk that are no longer a row to store: listed, or removed. Whole rows are saved
+-- before they go where somebody else wrote them; where the application's changes win they stay.
 create or replace function merge.{{entity}}_gone(
-  first_key bigint, end_key bigint, keys bigint[])
+  first_key bigint, end_key bigint, keys bigint[], keeps_edits boolean, rehash boolean)
 returns bigint
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_variable
 declare
-  this_run bigint := migration.current_run();
-  found    bigint;
+  this_run     bigint := migration.current_run();
+  restored_age integer := migration.restored_age();
+  found        bigint;
 begin
   truncate pg_temp.gone;
   insert into pg_temp.gone (legacy_key, id, reason)
@@ -400,31 +464,54 @@ begin
   where {{within m.legacy_id}} and (b.legacy_key is null or b.reject is not null);
   get diagnostics found = row_count;
   analyze pg_temp.gone;
-  -- if keeps
+  -- if removes
+  update pg_temp.gone as g
+  set kept = keeps_edits and o.touched, touched = o.touched, save = o.touched or not o.ours
+  from (
+    select n.legacy_key, o.ours,
+      case when rehash then not o.ours
+        else coalesce({{hash of t}} <> m.written_hash, false) end as touched
+    from pg_temp.gone as n
+    join {{ids}} as m on m.legacy_id = n.legacy_key
+    join {{target}} as t on t.id = n.id
+    cross join lateral (select {{ours t}} as ours) as o
+  ) as o
+  where o.legacy_key = g.legacy_key;
+  update pg_temp.gone as g set kept = false where not g.touched;
+  insert into migration.conflicts (entity, legacy_id, id, kind, resolution, run)
+  select '{{entity}}', n.legacy_key, n.id, 'changed',
+    case when n.kept then 'target' else 'source' end, this_run
+  from pg_temp.gone as n
+  where n.touched and not exists (
+    select from migration.gone as g where g.entity = '{{entity}}' and g.legacy_id = n.legacy_key);
+  -- end if
   delete from migration.gone as g
   where g.entity = '{{entity}}' and {{within g.legacy_id}}
-    and not exists (select from pg_temp.gone as n where n.legacy_key = g.legacy_id);
+    and not exists (
+      select from pg_temp.gone as n where n.legacy_key = g.legacy_id and n.kept);
   insert into migration.gone (entity, legacy_id, id, reason, run)
-  select '{{entity}}', n.legacy_key, n.id, n.reason, this_run from pg_temp.gone as n
+  select '{{entity}}', n.legacy_key, n.id, n.reason, this_run from pg_temp.gone as n where n.kept
   on conflict (entity, legacy_id) do update set reason = excluded.reason
   where migration.gone.reason <> excluded.reason;
-  -- end if
   -- if removes
-  if found > 0 then
-    perform migration.cap_removals('{{entity}}', found, (select count(*) from {{ids}} as m));
+  if exists (select from pg_temp.gone as n where not n.kept) then
+    perform migration.cap_removals('{{entity}}',
+      (select count(*) from pg_temp.gone as n where not n.kept),
+      (select count(*) from {{ids}} as m));
     -- even a second image: only `removed` says that the row was the application's
     insert into migration.before_images (entity, legacy_id, id, reason, image, run)
     select '{{entity}}', g.legacy_key, g.id,
-      case when m.adopted then 'removed' else 'changed' end, row_to_json(t), this_run
+      case when m.adopted then 'removed' else 'changed' end, row_to_json(t.*), this_run
     from pg_temp.gone as g
     join {{ids}} as m on m.legacy_id = g.legacy_key
     join {{target}} as t on t.id = g.id
-    where m.adopted or {{hash of t}} is distinct from m.written_hash;
+    where not g.kept and (m.adopted or g.save);
     perform set_config('search_path', migration.application_path(), true);
     perform set_config('plan_cache_mode', 'auto', true);
-    delete from {{target}} as t using pg_temp.gone as g where t.id = g.id;
+    delete from {{target}} as t using pg_temp.gone as g where t.id = g.id and not g.kept;
     perform set_config('search_path', 'pg_catalog, pg_temp', true);
-    delete from {{ids}} as m using pg_temp.gone as g where m.legacy_id = g.legacy_key;
+    delete from {{ids}} as m using pg_temp.gone as g
+    where m.legacy_id = g.legacy_key and not g.kept;
   end if;
   -- end if
   return found;
@@ -456,6 +543,7 @@ declare
   current_key       bigint;
   remaining         bigint;
   before            bigint;
+  restored_age      integer := migration.restored_age();
   part              record;
 begin
   select w.* into strict work from migration.work as w where w.entity = '{{entity}}';
@@ -466,21 +554,23 @@ begin
     -- if not self
     perform merge.{{entity}}_adopt();
     -- end if
-    insert into pg_temp.present (legacy_key, target_id, differs, touched)
+    insert into pg_temp.present (legacy_key, target_id, differs, touched, ours)
     select b.legacy_key, b.target_id, {{differs t b}},
       b.known_written is not null and case
-        when rehash then not exists (select from migration.writes as w where w.xmin = t.xmin)
-        else {{hash of t}} <> b.known_written
-      end
+        when rehash then not o.ours else {{hash of t}} <> b.known_written end,
+      o.ours
     from pg_temp.staged as b
     join {{target}} as t on t.id = b.target_id
+    cross join lateral (select {{ours t}} as ours) as o
     where b.to_write
     for update of t;
     update pg_temp.staged as b set adopting = true
     from pg_temp.present as p
     where p.legacy_key = b.legacy_key and b.known_written is null and not b.adopted;
     if rehash then
-      -- what the application changed or deleted stays so where the source row is the same version
+      -- what the application changed or deleted stays so where the source row is the same version; a
+      -- column that the view did not have arrives
+      perform migration.write_new_columns('{{entity}}', {{target literal}}, {{column list}});
       update pg_temp.staged as b set known_hash = b.row_hash
       where b.known_version = b.version and b.reject is null and b.known_written is not null
         and not exists (
@@ -492,18 +582,23 @@ begin
     where p.differs and not (keeps_edits and p.touched);
   end if;
   analyze pg_temp.present;
-  gone := merge.{{entity}}_gone(first_key, end_key, keys);
+  gone := merge.{{entity}}_gone(first_key, end_key, keys, keeps_edits, rehash);
 
   -- 2. save: rows of the application that are about to be overwritten, and what both sides changed
   insert into migration.before_images (entity, legacy_id, id, reason, image, run)
   select '{{entity}}', p.legacy_key, p.target_id,
-    case when p.touched then 'changed' else 'adopted' end, row_to_json(t), this_run
+    case when p.touched or known.image or not (b.adopting or b.adopted) then 'changed'
+      else 'adopted' end,
+    row_to_json(t.*), this_run
   from pg_temp.present as p
   join pg_temp.staged as b on b.legacy_key = p.legacy_key
   join {{target}} as t on t.id = p.target_id
-  where p.overwrite and (p.touched or ((b.adopting or b.adopted) and not exists (
-    select from migration.before_images as i
-    where i.entity = '{{entity}}' and i.id = p.target_id)));
+  cross join lateral (
+    select exists (
+      select from migration.before_images as i
+      where i.entity = '{{entity}}' and i.id = p.target_id) as image) as known
+  where p.overwrite
+    and (p.touched or not p.ours or ((b.adopting or b.adopted) and not known.image));
   insert into migration.conflicts (entity, legacy_id, id, kind, resolution, run)
   select '{{entity}}', b.legacy_key, b.target_id,
     case when p.legacy_key is null then 'deleted' else 'changed' end,
@@ -525,23 +620,37 @@ begin
   if expected_updates + expected_inserts > 0 then
     perform set_config('search_path', migration.application_path(), true);
     select w.updated, w.inserted into updates, inserts
-    from merge.{{entity}}_write(null, null, keeps_edits) as w;
+    from merge.{{entity}}_write(null, null, keeps_edits,
+      work.by_set and expected_inserts >= 500) as w;
     loop
       -- again as long as that helps: a row may need one that comes later
       before := remaining;
       remaining := (
         select count(*) from pg_temp.refused as f
         join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write);
-      exit when remaining = 0 or remaining = before;
+      exit when remaining = 0;
+      if remaining = before then
+        -- if self
+        if merge.{{entity}}_bereave() then
+          refused := true;
+          remaining := null;
+          continue;
+        end if;
+        -- end if
+        select updates + w.updated, inserts + w.inserted, w.remaining
+        into updates, inserts, remaining
+        from migration.write_in_two_steps('{{entity}}', {{target literal}}, keeps_edits) as w;
+        exit;
+      end if;
       for current_key in
         select f.legacy_key from pg_temp.refused as f
         join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write order by 1
       loop
         select updates + w.updated, inserts + w.inserted into updates, inserts
-        from merge.{{entity}}_write(current_key, current_key, keeps_edits) as w;
+        from merge.{{entity}}_write(current_key, current_key, keeps_edits, false) as w;
       end loop;
     end loop;
-    refused := remaining > 0;
+    refused := refused or remaining > 0;
     perform set_config('search_path', 'pg_catalog, pg_temp', true);
     if refused then
       update pg_temp.staged as b set reject = concat('error_', f.code)
@@ -565,7 +674,7 @@ begin
       delete from {{ids}} as m using pg_temp.staged as b
       where m.legacy_id = b.legacy_key and b.reject is not null and m.row_hash is null;
       -- end if
-      more := merge.{{entity}}_gone(first_key, end_key, keys);
+      more := merge.{{entity}}_gone(first_key, end_key, keys, keeps_edits, rehash);
       -- if keeps
       gone := more;
       -- end if
@@ -579,13 +688,24 @@ begin
   update pg_temp.staged as b set stored_hash = {{hash of t}}
   from {{target}} as t
   where t.id = b.target_id and b.to_write;
+  get diagnostics more = row_count;
+  if more < updates + inserts then
+    raise exception '{{target name}}: % of % rows written are not there under their id: a trigger of the table gives them another one',
+      updates + inserts - more, updates + inserts using errcode = 'MIG01';
+  end if;
   -- end if
 
   -- 4. enter: id map, rejects, filtered rows
-  insert into {{ids}} (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
-  select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
-    b.missing, b.adopting, this_run
-  from pg_temp.staged as b where not b.known and b.reject is null order by 1;
+  begin
+    insert into {{ids}} (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
+    select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
+      b.missing, b.adopting, this_run
+    from pg_temp.staged as b where not b.known and b.reject is null order by 1;
+  exception when unique_violation then
+    -- what is tried again reads again, and then knows
+    raise exception '{{entity}}: another worker has recognised the same row of the target'
+      using errcode = 'serialization_failure';
+  end;
   update {{ids}} as m
   set version = b.version, row_hash = b.row_hash, missing = b.missing, run = this_run,
     adopted = m.adopted or b.adopting,
@@ -634,11 +754,12 @@ begin
   on conflict (range) do nothing;
   for part in select * from migration.chunk_intervals({{width}}) loop
     insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
-      merged, rejected, filtered, run, seen, method)
+      merged, rejected, filtered, run, seen, method, columns)
     select '{{entity}}', c.range, count(k.place), {{sum a of k}}, {{sum b of k}},
       work.basis, c.source_rows,
       count(*) filter (where k.place = 'merged'), count(*) filter (where k.place = 'rejected'),
-      count(*) filter (where k.place = 'filtered'), this_run, work.seen, {{method}}
+      count(*) filter (where k.place = 'filtered'), this_run, work.seen, {{method}},
+      {{column list}}
     from pg_temp.chunk_ranges as c
     left join merge.{{entity}}_placed(part.first_key, part.end_key) as k on {{range of k.legacy_id}} = c.range
     where c.range >= part.first_range and c.range < part.end_range
@@ -647,7 +768,7 @@ begin
       row_count = excluded.row_count, sum_a = excluded.sum_a, sum_b = excluded.sum_b,
       basis = excluded.basis, source_rows = excluded.source_rows, merged = excluded.merged,
       rejected = excluded.rejected, filtered = excluded.filtered, run = excluded.run,
-      seen = excluded.seen, method = excluded.method;
+      seen = excluded.seen, method = excluded.method, columns = excluded.columns;
   end loop;
   perform migration.balance_chunk('{{entity}}', {{width}});
 
@@ -678,14 +799,14 @@ declare
     where r.entity = '{{entity}}' and r.resolved_run is null and r.source_row is null order by 1);
   current_key bigint;
 begin
-  update migration.rejects as r set source_row = to_jsonb(s)
+  update migration.rejects as r set source_row = to_jsonb(s.*)
   from {{source}} as s
   where r.entity = '{{entity}}' and r.resolved_run is null and r.source_row is null
     and s.id = r.legacy_id and s.id = any (bare);
 exception when data_exception then
   foreach current_key in array bare loop
     begin
-      update migration.rejects as r set source_row = to_jsonb(s)
+      update migration.rejects as r set source_row = to_jsonb(s.*)
       from {{source}} as s
       where r.entity = '{{entity}}' and r.legacy_id = current_key and s.id = current_key;
     exception when data_exception then

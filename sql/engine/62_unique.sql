@@ -1,0 +1,194 @@
+-- What `merge.<entity>_apply` does in rare cases, whatever the entity: rows that stand in each other's
+-- way with their unique values, and columns that are new to a view. Dynamic SQL over the temporary
+-- tables of the chunk.
+
+-- Columns of a table that can be inserted, quoted.
+create or replace function migration.insertable(target regclass) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select array_agg(quote_ident(a.attname) order by a.attnum)
+  from pg_attribute as a
+  where a.attrelid = target and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+$$;
+
+-- How a row lets go of the value it has under a unique index: an assignment to one of its columns that
+-- makes the value NULL, or one that nobody else has. NULL where all are needed as they are.
+create or replace function migration.letting_go(unique_index regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select
+    case
+      when not a.attnotnull and not coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false)
+        then format('%I = null', a.attname)
+      when a.atttypid = 'uuid'::regtype then format('%I = gen_random_uuid()', a.attname)
+      else format('%I = left(md5(concat(t.id, clock_timestamp())), %s)', a.attname,
+        case when a.atttypmod > 4 then a.atttypmod - 4 else 32 end)
+    end
+  from pg_index as x
+  join pg_attribute as a
+    on a.attrelid = x.indrelid and a.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])
+  where x.indexrelid = unique_index and (
+    not a.attnotnull
+    or a.atttypid in ('uuid'::regtype, 'text'::regtype, 'varchar'::regtype) and not exists (
+      select from pg_constraint as f
+      where f.contype = 'f' and f.conrelid = x.indrelid and a.attnum = any (f.conkey)))
+  order by a.attnotnull, a.attnum limit 1
+$$;
+
+-- Rows that were refused because others hold their unique values. What holds them may let go: rows of
+-- this chunk that were refused likewise (they swap), and rows that are gone from the source and kept
+-- (they are saved before). Then all are written: in two steps, or, where no value can be let go of and no
+-- table refers to this one, deleted and inserted with all of their columns. All of it or nothing.
+-- Returns rows written and those that remain refused.
+create or replace function migration.write_in_two_steps(
+  name text, target text, keeps_edits boolean,
+  out updated bigint, out inserted bigint, out remaining bigint)
+language plpgsql set plan_cache_mode = auto as $$
+#variable_conflict use_variable
+declare
+  key     record;
+  columns text;
+  rows    bigint;
+  path    text := current_setting('search_path');
+begin
+  updated := 0;
+  inserted := 0;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  begin
+    drop table if exists pg_temp.freed, pg_temp.parked;
+    create temporary table freed (
+      id uuid, unique_index regclass, again boolean not null, primary key (id, unique_index));
+    for key in
+      select x.indexrelid::regclass as unique_index,
+        string_agg(format('o.%1$I = b.%1$I', a.attname), ' and ') as equal
+      from pg_index as x
+      join pg_attribute as a
+        on a.attrelid = x.indrelid and a.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])
+      where x.indrelid = target::regclass and x.indisunique and not x.indisprimary
+        and x.indpred is null and x.indexprs is null
+      group by x.indexrelid
+      having bool_and(exists (
+        select from pg_attribute as s
+        where s.attrelid = 'pg_temp.staged'::regclass and s.attname = a.attname))
+    loop
+      execute format(
+        'insert into pg_temp.freed (id, unique_index, again)'
+        ' select o.id, $1, bool_or(f.legacy_key is not null) from %s as o'
+        ' join pg_temp.staged as b on %s and b.target_id <> o.id'
+        ' join pg_temp.refused as r on r.legacy_key = b.legacy_key and r.code = ''23505'''
+        ' left join pg_temp.present as p on p.target_id = o.id and p.overwrite'
+        ' left join pg_temp.refused as f on f.legacy_key = p.legacy_key'
+        ' left join migration.gone as g on g.id = o.id'
+        ' where f.legacy_key is not null or g.id is not null'
+        ' group by o.id', target, key.equal) using key.unique_index;
+    end loop;
+    execute format(
+      'insert into migration.before_images (entity, legacy_id, id, reason, image, run)'
+      ' select g.entity, g.legacy_id, g.id, ''changed'', row_to_json(t.*), migration.current_run()'
+      ' from migration.gone as g join %s as t on t.id = g.id'
+      ' where g.id in (select f.id from pg_temp.freed as f where not f.again)', target);
+    for key in
+      select f.unique_index, migration.letting_go(f.unique_index) as assignment,
+        exists (
+          select from pg_constraint as c
+          where c.contype = 'f' and c.confrelid = target::regclass) as is_referred_to
+      from pg_temp.freed as f group by f.unique_index order by 2 nulls last
+    loop
+      perform set_config('search_path', path, true);
+      if key.assignment is not null then
+        execute format(
+          'update %s as t set %s from pg_temp.freed as f'
+          ' where f.id = t.id and f.unique_index = $1', target, key.assignment)
+        using key.unique_index;
+      elsif not key.is_referred_to then
+        execute format(
+          'create temporary table parked as'
+          ' select t.* from %s as t join pg_temp.freed as f on f.id = t.id'
+          ' where f.again and f.unique_index = %s::oid', target, key.unique_index::oid);
+        columns := (
+          select string_agg(format('%1$I = b.%1$I', a.attname), ', ')
+          from pg_attribute as a
+          join pg_attribute as s
+            on s.attrelid = 'pg_temp.staged'::regclass and s.attname = a.attname
+          where a.attrelid = 'pg_temp.parked'::regclass and a.attnum > 0);
+        execute format(
+          'update pg_temp.parked as t set %s from pg_temp.staged as b where b.target_id = t.id',
+          columns);
+        execute format('delete from %s as t using pg_temp.parked as p where p.id = t.id', target);
+        columns := array_to_string(migration.insertable(target::regclass), ', ');
+        execute format(
+          'insert into %s (%s) overriding system value select %s from pg_temp.parked',
+          target, columns, columns);
+        get diagnostics rows = row_count;
+        updated := updated + rows;
+        delete from pg_temp.refused as f using pg_temp.staged as b, pg_temp.parked as p
+        where b.legacy_key = f.legacy_key and p.id = b.target_id;
+        drop table pg_temp.parked;
+      end if;
+    end loop;
+    if exists (select from pg_temp.freed) then
+      insert into migration.writes (run) values (migration.current_run());
+      perform set_config('search_path', path, true);
+      for key in
+        select f.legacy_key from pg_temp.refused as f
+        join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write order by 1
+      loop
+        execute format('select $1 + w.updated, $2 + w.inserted from merge.%I($3, $3, $4, false) as w',
+          name || '_write') into updated, inserted
+        using updated, inserted, key.legacy_key, keeps_edits;
+      end loop;
+    end if;
+    if exists (
+      select from pg_temp.refused as f
+      join pg_temp.staged as b on b.legacy_key = f.legacy_key
+      join pg_temp.freed as r on r.id = b.target_id)
+    then
+      raise exception 'a row that has let go is refused for another reason' using errcode = 'MIG04';
+    end if;
+  exception when sqlstate 'MIG04' or integrity_constraint_violation or data_exception then
+    updated := 0;
+    inserted := 0;
+  end;
+  perform set_config('search_path', path, true);
+  remaining := (
+    select count(*) from pg_temp.refused as f
+    join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write);
+end
+$$;
+
+-- Columns that the view has now and had not when the rows of this chunk were written ({"column":
+-- "type"}): they arrive in rows that the application changed, too, and nothing else does. Without a mark
+-- in migration.writes: such a row stays the application's.
+create or replace function migration.write_new_columns(name text, target text, columns jsonb)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  fresh text[] := array(
+    select k from jsonb_object_keys(columns) as k
+    where not exists (
+      select from pg_temp.chunk_ranges as c
+      join migration.ranges as r on r.entity = name and r.range = c.range
+      where r.columns is null or r.columns ? k));
+  path  text := current_setting('search_path');
+begin
+  if fresh = '{}' then return; end if;
+  begin
+    execute format(
+      'insert into migration.before_images (entity, legacy_id, id, reason, image, run)'
+      ' select %L, p.legacy_key, p.target_id, ''changed'', row_to_json(t.*), migration.current_run()'
+      ' from pg_temp.present as p join %s as t on t.id = p.target_id'
+      ' join pg_temp.staged as b on b.legacy_key = p.legacy_key'
+      ' where p.touched and b.known_version = b.version', name, target);
+    perform set_config('search_path', migration.application_path(), true);
+    execute format(
+      'update %s as t set %s from pg_temp.present as p'
+      ' join pg_temp.staged as b on b.legacy_key = p.legacy_key'
+      ' where t.id = p.target_id and p.touched and b.known_version = b.version', target,
+      (select string_agg(format('%1$I = b.%1$I', c), ', ') from unnest(fresh) as c));
+    set constraints all immediate;
+  exception when data_exception or integrity_constraint_violation then
+    -- the row stays as the application has it
+    null;
+  end;
+  perform set_config('search_path', path, true);
+end
+$$;
