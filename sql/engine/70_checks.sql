@@ -610,13 +610,15 @@ set enable_nestloop = off set enable_mergejoin = off as $$
 declare
   known  record;
   source regclass;
+  drift  text[];
 begin
   for known in
     select e.entity, e.target, e.source from migration.entities as e
     where migration.is_looked_at(e) and e.phase = 'archive'
-      and e.entity not in (select d.entity_name from migration.source_drift() as d)
     order by e.entity
   loop
+    drift := coalesce(drift, array(select d.entity_name from migration.source_drift() as d));
+    continue when known.entity = any (drift);
     source := format('legacy.%I', known.source);
     return query execute format($q$
       select %1$L::text, count(*), min(coalesce(s.id, a.id))
