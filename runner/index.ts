@@ -4,6 +4,7 @@ import { check } from './commands/check.ts';
 import { doctor } from './commands/doctor.ts';
 import { down } from './commands/down.ts';
 import { embedded } from './commands/embedded.ts';
+import { forget } from './commands/forget.ts';
 import { plan } from './commands/plan.ts';
 import { rejects } from './commands/rejects.ts';
 import { retry } from './commands/retry.ts';
@@ -29,6 +30,7 @@ const COMMANDS: Command[] = [
   schema,
   doctor,
   embedded,
+  forget,
   uninstall,
 ];
 

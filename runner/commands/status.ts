@@ -1,7 +1,8 @@
 import type { Command } from './command.ts';
 import { consult } from '../engine/ledger.ts';
 import { readSummary, type Summary, summaryJson } from '../engine/summary.ts';
-import { say, sayJson, table, words } from '../terminal/terminal.ts';
+import { strayProblems } from '../engine/strays.ts';
+import { problems, say, sayJson, table, words } from '../terminal/terminal.ts';
 
 export const status: Command = {
   name: 'status',
@@ -18,9 +19,12 @@ export const status: Command = {
       else say(verdict);
       return 0;
     }
-    if (context.has('json')) sayJson(summaryJson(summary));
+    const strays = strayProblems(catalog, summary.strays);
+    if (context.has('json')) sayJson({ ...summaryJson(summary), problems: strays });
     else showSummary(summary);
-    return 0;
+    const files = catalog.phases.flatMap(({ entities }) => entities);
+    problems(strays, (name) => files.find(({ file }) => file === name)?.text);
+    return strays.length > 0 ? 1 : 0;
   },
 };
 

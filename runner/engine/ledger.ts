@@ -189,7 +189,13 @@ export function definitionsOf(catalog: Catalog, readings: readonly Reading[]): o
   );
 }
 
-const NOTHING: Reading = { reads: [], idMaps: [], lookups: [], opaqueMaps: [] };
+const NOTHING: Reading = {
+  reads: [],
+  idMaps: [],
+  lookups: [],
+  opaqueMaps: [],
+  references: [],
+};
 
 /** Starts a run and takes the lease; returns its number. `own`: in a transaction of its own. */
 export async function startRun(

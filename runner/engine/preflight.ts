@@ -1,22 +1,18 @@
 import { type Catalog, type Entity } from './catalog.ts';
-import { blanked, type Problem, positionAt } from './text.ts';
 import { ConnectionLost, failureOf, savepoint, type Session } from '../database.ts';
-import { type Column, isText, type Shape } from './render.ts';
+import {
+  at,
+  type CatalogColumn,
+  compare,
+  OWN,
+  removals,
+  strangers,
+  type TableFacts,
+} from './fit.ts';
+import type { Reading } from './reader.ts';
+import { type Column, isRounded, type Shape } from './render.ts';
 import { quoted } from '../quote.ts';
-
-/** A column of a view or a table as the catalog shows it. */
-interface CatalogColumn {
-  schema: string;
-  relation: string;
-  name: string;
-  type: string;
-  /** The hash of the type tells every two values apart. */
-  native: boolean;
-  required: boolean;
-  has_default: boolean;
-}
-
-const OWN = new Set(['legacy_key', 'filter', 'missing', 'reject']);
+import { blanked, type Problem, positionAt } from './text.ts';
 
 /**
  * Creates every view (all are tried), compares its columns with its target table and looks at
@@ -26,6 +22,7 @@ const OWN = new Set(['legacy_key', 'filter', 'missing', 'reject']);
 export async function preflight(
   session: Session,
   catalog: Catalog,
+  readings: readonly Reading[],
 ): Promise<{ shapes: Map<string, Shape>; problems: Problem[] }> {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   const problems: Problem[] = [...catalog.problems];
@@ -37,7 +34,7 @@ export async function preflight(
   const keyless = await sourcesWithoutKey(session, entities);
 
   const shapes = new Map<string, Shape>();
-  for (const entity of entities) {
+  for (const [index, entity] of entities.entries()) {
     const known = problems.length;
     const view = relations.get(`transform.${entity.name}`) ?? [];
     const name = `${entity.target.schema}.${entity.target.table}`;
@@ -60,19 +57,10 @@ export async function preflight(
         ),
       );
     }
-    if (entity.deletes === 'remove' && facts.referenced_by !== null) {
-      problems.push(
-        at(
-          entity,
-          '-- deletes',
-          'removal',
-          `rows of ${entity.target.table} are referenced by ${facts.referenced_by}`,
-          'leave `deletes remove` out: a removed row would take rows of another table with it',
-        ),
-      );
-    }
+    problems.push(...removals(entity, facts));
     if (!created.has(entity.name)) continue;
     problems.push(...compare(entity, view, target));
+    problems.push(...strangers(entity, readings[index]?.references ?? [], facts, entities));
     if (problems.length > known) continue;
     shapes.set(
       entity.name,
@@ -230,107 +218,14 @@ function fixFor(code: string): string {
   return 'correct the view';
 }
 
-/** Differences between the view's columns and the target table. */
-function compare(entity: Entity, view: CatalogColumn[], target: CatalogColumn[]): Problem[] {
-  const problems: Problem[] = [];
-  const key = view.find((column) => column.name === 'legacy_key');
-  if (key === undefined || key.type !== 'bigint') {
-    problems.push(
-      at(
-        entity,
-        'legacy_key',
-        'legacy-key',
-        `legacy_key is ${key === undefined ? 'missing' : key.type}, not bigint`,
-        'select the id of the driving table as legacy_key',
-      ),
-    );
-  }
-  for (const column of view) {
-    if (OWN.has(column.name)) {
-      if (column.name !== 'legacy_key' && column.type !== 'text') {
-        problems.push(
-          at(
-            entity,
-            `as ${column.name}`,
-            'type',
-            `${column.name} is ${column.type}, not text`,
-            'make it text',
-          ),
-        );
-      }
-      continue;
-    }
-    const stored = target.find((other) => other.name === column.name);
-    if (stored === undefined || column.name === 'id') {
-      problems.push(
-        at(
-          entity,
-          `as ${column.name}`,
-          'column',
-          column.name === 'id'
-            ? 'id is given by the engine'
-            : `${entity.target.table} has no column ${column.name}`,
-          'correct the name, or add the column to schema-changes/additive',
-        ),
-      );
-    } else if (!fits(column.type, stored.type)) {
-      problems.push(
-        at(
-          entity,
-          `as ${column.name}`,
-          'type',
-          `${column.name} is ${column.type}, ${entity.target.table} stores ${stored.type}`,
-          `make the expression ${stored.type}`,
-        ),
-      );
-    }
-  }
-  const given = new Set(view.map((column) => column.name));
-  for (const column of target) {
-    if (column.required && !column.has_default && column.name !== 'id' && !given.has(column.name)) {
-      problems.push(
-        at(
-          entity,
-          'create view',
-          'not-null',
-          `${entity.target.table}.${column.name} is NOT NULL without a default and not supplied`,
-          'supply it, or relax it in schema-changes/additive',
-        ),
-      );
-    }
-  }
-  for (const name of entity.adopt.filter((column) => !given.has(column))) {
-    problems.push(
-      at(
-        entity,
-        '-- adopt',
-        'adopt',
-        `adopt names ${name}, which the view has not`,
-        'correct the header',
-      ),
-    );
-  }
-  return problems;
-}
-
-/** Text and varchar are one; plain numeric takes any; an integer fits bigint; nothing else. */
-function fits(given: string, stored: string): boolean {
-  if (given === stored || (isText(given) && isText(stored))) return true;
-  if (stored === 'numeric') return given.startsWith('numeric');
-  return stored === 'bigint' && (given === 'integer' || given === 'smallint');
-}
-
 function shapeColumn(column: CatalogColumn, target: CatalogColumn[]): Column {
   const stored = target.find((other) => other.name === column.name) ?? column;
-  return { name: column.name, type: stored.type, native: stored.native && column.native };
-}
-
-interface TableFacts {
-  name: string;
-  rewrites: boolean;
-  referenced_by: string | null;
-  /** Columns of each unique index, comma separated. */
-  unique_keys: string[];
+  return {
+    name: column.name,
+    type: stored.type,
+    native: stored.native && column.native,
+    ...(isRounded(column.type, stored.type) ? { exact: true } : {}),
+  };
 }
 
 async function tableFacts(session: Session, entities: Entity[]): Promise<Map<string, TableFacts>> {
@@ -347,13 +242,6 @@ async function sourcesWithoutKey(session: Session, entities: Entity[]): Promise<
     [tables],
   );
   return new Set(rows.filter((row) => !row.has_key).map((row) => row.source_table));
-}
-
-/** A problem at the first place a mark stands in the file. */
-function at(entity: Entity, mark: string, rule: string, message: string, fix: string): Problem {
-  const word = mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  const offset = entity.text.search(new RegExp(`${word}(?![a-z0-9_])`));
-  return { rule, file: entity.file, ...positionAt(entity.text, Math.max(offset, 0)), message, fix };
 }
 
 /** PostgreSQL counts characters from 1; JavaScript counts UTF-16 units from 0. */

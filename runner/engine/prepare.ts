@@ -10,6 +10,7 @@ import { preflight } from './preflight.ts';
 import { readerHash, readInChild } from './reader-child.ts';
 import type { Reading } from './reader.ts';
 import { hashedColumns, render } from './render.ts';
+import { strayEntities, strayProblems } from './strays.ts';
 import { literal } from '../quote.ts';
 
 /** What a run has to do for one entity. */
@@ -111,11 +112,13 @@ async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
   const readings = await readInChild(entities);
   const unseen = entities.flatMap((entity, index) => unseenNames(entity, readings[index]));
   if (unseen.length > 0) return unseen;
+  // before the ledger takes over what the files say
+  const strays = strayProblems(catalog, await strayEntities(session, catalog));
   await session.query('select migration.enter_entities($1::text::jsonb)', [
     JSON.stringify(definitionsOf(catalog, readings)),
   ]);
-  const { shapes, problems } = await preflight(session, catalog);
-  if (problems.length > 0) return problems;
+  const { shapes, problems } = await preflight(session, catalog, readings);
+  if (strays.length + problems.length > 0) return [...strays, ...problems];
   const hashed = [...shapes.values()].map((shape) => [shape.entity.name, hashedColumns(shape)]);
   await session.query('select migration.enter_columns($1::text::jsonb)', [
     JSON.stringify(Object.fromEntries(hashed)),

@@ -12,6 +12,7 @@ import {
   viewOf,
   words,
 } from './grammar.ts';
+import { type Reference, referencesOf } from './references.ts';
 
 /*
  * What a view reads, and which of it can be followed from a change to the rows it changes. Everything
@@ -53,6 +54,8 @@ export interface Reading {
    * `missing` nor are rejected.
    */
   opaqueMaps: string[];
+  /** Which columns hold ids of which map, where that is certain. */
+  references: Reference[];
 }
 
 /** An item of a plain FROM clause: what stands first, and what is joined to it from the left. */
@@ -73,7 +76,9 @@ export async function readViews(entities: readonly Readable[]): Promise<Reading[
 /** Reads a view; the grammar has been loaded. */
 export function readView({ name, text, source, readWhole }: Readable): Reading {
   const select = selectIn(text);
-  if (select === undefined) return { reads: [], idMaps: [], lookups: [], opaqueMaps: [] };
+  if (select === undefined) {
+    return { reads: [], idMaps: [], lookups: [], opaqueMaps: [], references: [] };
+  }
   const tables = all({ select }, 'RangeVar');
   const named = (schema: string) =>
     tables.flatMap(({ schemaname, relname }) =>
@@ -98,6 +103,7 @@ export function readView({ name, text, source, readWhole }: Readable): Reading {
     opaqueMaps: sorted(idMaps).filter(
       (map) => map !== name && count(plainMaps, map) < count(idMaps, map),
     ),
+    references: referencesOf(select),
   };
 }
 

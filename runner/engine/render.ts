@@ -8,6 +8,8 @@ export interface Column {
   type: string;
   /** The hash of the type tells every two values apart; other columns are compared as text. */
   native: boolean;
+  /** The view has more digits than the target stores: a row with a value it would round is rejected. */
+  exact?: boolean;
 }
 
 /** What the catalogs of both sides say about an entity; everything rendered SQL depends on. */
@@ -149,10 +151,10 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
     // each column: its place and name, what the view says, what is stored
     'pairs v t': () =>
       columns
-        .map(({ name }, index) => {
-          const text = (from: string) => `${from}.${quoted(name)}::text collate "C"`;
-          return `    (${index}, ${literal(name)}, ${text('v')}, ${text('t')})`;
-        })
+        .map(
+          (column, index) =>
+            `    (${index}, ${literal(column.name)}, ${textOf(column, 'v')}, ${textOf(column, 't')})`,
+        )
         .join(',\n'),
     'unfiltered e': () => (has.filter ? ' and e.filter is null' : ''),
     adoption: () => equal(entity.adopt),
@@ -225,9 +227,30 @@ export function targetOf(entity: Entity): string {
   return `${quoted(entity.target.schema)}.${quoted(entity.target.table)}`;
 }
 
-/** Text, not varchar(n), so that a value that is too long is an error and not cut. */
+/**
+ * Text, not varchar(n), so that a value that is too long is an error and not cut; and numbers and
+ * times as the view has them, where what the target would round is an error (class 22), too.
+ */
 function stagedType(column: Column): string {
-  return isText(column.type) ? 'text' : column.type;
+  if (isText(column.type)) return 'text';
+  if (column.exact !== true) return column.type;
+  const value = quoted(column.name);
+  const names = `${literal(column.name)}, ${literal(column.type)}`;
+  return (
+    `${unmodified(column.type)} check (coalesce(${value} = ${value}::${column.type}, true)` +
+    ` or migration.refuse_rounding(${names}))`
+  );
+}
+
+/** A numeric type, or one of times, without its modifier: `numeric(10,2)` is `numeric`. */
+export function unmodified(type: string): string | undefined {
+  return /^(numeric|time(stamp)?)\b/.test(type) ? type.replace(/\(\d+(,-?\d+)?\)/, '') : undefined;
+}
+
+/** A column of the second type has to round values of the first, which is the same but for that. */
+export function isRounded(given: string, stored: string): boolean {
+  const plain = unmodified(stored);
+  return given !== stored && plain !== undefined && plain !== stored && unmodified(given) === plain;
 }
 
 /** True for text and varchar, as `format_type` prints them; not for arrays of them. */
@@ -248,6 +271,10 @@ function differs(shape: Shape, left: string, right: string): string {
 
 /** A column as it is compared and hashed: two values are equal where their texts are. */
 function comparable(column: Column, from: string): string {
-  const value = `${from}.${quoted(column.name)}`;
-  return column.native ? value : `${value}::text collate "C"`;
+  return column.native ? `${from}.${quoted(column.name)}` : textOf(column, from);
+}
+
+/** A value as text, with as many digits as the target stores. */
+function textOf({ name, type, exact }: Column, from: string): string {
+  return `${from}.${quoted(name)}${exact === true ? `::${type}` : ''}::text collate "C"`;
 }

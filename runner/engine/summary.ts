@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog.ts';
 import type { Session } from '../database.ts';
+import { type Stray, strayQuery } from './strays.ts';
 
 /** One line of `status` and of the end of `up`; null where the entity was never complete. */
 export interface EntitySummary {
@@ -29,6 +30,7 @@ export interface EntitySummary {
 export interface Summary {
   verdict: string;
   ok: boolean;
+  strays: Stray[];
   phases: { phase: string; status: 'new' | 'partial' | 'complete' | 'failed' }[];
   entities: EntitySummary[];
   rejects: { entity: string; reason: string; count: number }[];
@@ -56,9 +58,11 @@ export async function readSummary(
   catalog: Catalog,
   run?: number,
 ): Promise<Summary> {
-  const [row] = await session.query<{ summary: Known }>(
+  const rows = await session.batch([
     `select migration.summary(${run ?? 'null'}) as summary`,
-  );
+    ...strayQuery(catalog),
+  ]);
+  const [row, ...strays] = rows as [{ summary: Known } | undefined, ...Stray[]];
   if (row === undefined) throw new Error('the target answered without a summary');
   const { entities: known, rejects, lastRun } = row.summary;
   const byName = new Map(known.map((each) => [each.entity, each]));
@@ -88,10 +92,14 @@ export async function readSummary(
     done.reduce((sum, entity) => sum + (entity[key] ?? 0), 0);
   const wanted = rowsOf('source') - rowsOf('filtered');
   const success = done.length === 0 ? null : wanted === 0 ? 1 : 1 - rowsOf('rejected') / wanted;
-  const ok = phases.every(({ status }) => status === 'complete');
+  const ok = strays.length === 0 && phases.every(({ status }) => status === 'complete');
   return {
-    verdict: verdictOf(phases, entities, lastRun),
+    verdict:
+      strays.length > 0
+        ? 'The files are not those of what is migrated: `up` refuses until that is settled.'
+        : verdictOf(phases, entities, lastRun),
     ok,
+    strays,
     phases,
     entities,
     rejects,

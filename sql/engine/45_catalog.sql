@@ -26,9 +26,12 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- What a merge has to know of its target tables, `schema.table`: whether a trigger may change the
--- rows it writes, the columns of each unique index (comma separated), and a table that refers to it.
+-- rows it writes, the columns of each unique index (comma separated), a table that refers to it, a
+-- foreign key of its own that takes rows with the one they refer to, and its foreign keys of one column.
 create or replace function migration.table_facts(targets text[])
-returns table (name text, rewrites boolean, unique_keys text[], referenced_by text)
+returns table (
+  name text, rewrites boolean, unique_keys text[], referenced_by text, cascades text,
+  foreign_keys jsonb)
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select
     n.name,
@@ -47,7 +50,19 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
          and x.indpred is null and x.indexprs is null
        group by x.indexrelid) as i),
     (select min(f.conrelid::regclass::text) from pg_constraint as f
-     where f.contype = 'f' and f.confrelid = c.oid and f.conrelid <> c.oid)
+     where f.contype = 'f' and f.confrelid = c.oid and f.conrelid <> c.oid),
+    (select min(f.conname) from pg_constraint as f
+     where f.contype = 'f' and f.confrelid = c.oid and f.conrelid = c.oid and f.confdeltype = 'c'),
+    (select coalesce(jsonb_agg(jsonb_build_object('name', f.conname, 'column', a.attname,
+        'table', concat(s.nspname, '.', p.relname)) order by f.conname), '[]')
+     from pg_constraint as f
+     join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = f.conkey[1]
+     join pg_class as p on p.oid = f.confrelid
+     join pg_namespace as s on s.oid = p.relnamespace
+     -- those of partitions of the other table come with its own
+     where f.contype = 'f' and f.conrelid = c.oid and cardinality(f.conkey) = 1
+       and not exists (
+         select from pg_constraint as o where o.oid = f.conparentid and o.conrelid = f.conrelid))
   from unnest(targets) as n (name)
   join pg_class as c on c.oid = to_regclass(n.name) and c.relkind in ('r', 'p')
 $$;

@@ -48,6 +48,7 @@ begin
   columns := migration.archive_columns(name);
   if secret is null then
     perform migration.refuse_lacking(file ->> 'file', source, columns);
+    perform migration.refuse_narrow(file ->> 'file', source, name);
   else
     source := migration.open_secret(name, file ->> 'source', secret);
   end if;
@@ -94,6 +95,37 @@ begin
   if lacking is not null then
     raise exception '%: the source table has %, the copy has not; add the columns to the file, take the archive down and run `up` again',
       file, lacking using errcode = 'MIG01';
+  end if;
+end
+$$;
+
+-- A copy that rounds or cuts is none: every value of the source's type has a place in the copy's.
+create or replace function migration.refuse_narrow(file text, source text, name text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  narrow text;
+begin
+  select string_agg(
+    format('%s is %s in the source, %s in the copy', s.attname,
+      format_type(s.atttypid, s.atttypmod), format_type(c.atttypid, c.atttypmod)), '; '
+    order by s.attnum)
+  into narrow
+  from pg_attribute as s
+  join pg_attribute as c on c.attrelid = to_regclass(name) and c.attname = s.attname
+  where s.attrelid = to_regclass(source) and s.attnum > 0 and not s.attisdropped
+    and not case
+      when c.atttypid in ('text'::regtype, 'varchar'::regtype) and c.atttypmod = -1 then true
+      -- a whole number that has no place is an error
+      when c.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+        and s.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) then true
+      when c.atttypid <> s.atttypid then false
+      when c.atttypid = 'varchar'::regtype then s.atttypmod between 0 and c.atttypmod
+      else c.atttypmod in (-1, s.atttypmod)
+    end;
+  if narrow is not null then
+    raise exception '%: %; make it the type of the source in the file, take the archive down and run `up` again',
+      file, narrow using errcode = 'MIG01';
   end if;
 end
 $$;

@@ -624,7 +624,7 @@ begin
       select %1$L::text, count(*), min(coalesce(s.id, a.id))
       from (select %2$s from %3$s) as s
       full join (select %2$s from %4$s) as a on a.id = s.id
-      where s::text is distinct from a::text
+      where (s.*)::text is distinct from (a.*)::text
       having count(*) > 0
     $q$, known.entity,
       (select string_agg(quote_ident(here.attname), ', ' order by here.attnum)

@@ -9,6 +9,7 @@ drop function if exists
   migration.reject_counts,
   migration.reject_rows,
   migration.incomplete_entities,
+  migration.stray_entities,
   migration.removal_has_begun,
   migration.audit_lines,
   migration.uninstall;
@@ -92,6 +93,29 @@ $$;
 create or replace function migration.incomplete_entities() returns table (entity text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.entity from migration.entities as e where e.status = 'partial' order by e.phase, e.entity
+$$;
+
+-- Entities with state that the files, [{entity, target, source}], do not define, or define with another
+-- target or source. `renamed`: an entity without state that writes the same table from the same source.
+create or replace function migration.stray_entities(defined jsonb)
+returns table (
+  entity text, phase text, target text, source text, defined boolean, target_now text,
+  source_now text, renamed text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  with files as materialized (
+    select d.*, exists (
+      select from migration.entities as e where e.entity = d.entity and e.status <> 'new') as has_state
+    from jsonb_to_recordset(defined) as d (entity text, target text, source text)
+  )
+  select e.entity, e.phase, e.target, e.source, f.entity is not null, f.target, f.source,
+    (select min(o.entity) from files as o
+     where f.entity is null and not o.has_state
+       and (o.target, coalesce(o.source, '')) = (e.target, coalesce(e.source, '')))
+  from migration.entities as e
+  left join files as f on f.entity = e.entity
+  where e.status <> 'new'
+    and (f.entity is null or (f.target, f.source) is distinct from (e.target, e.source))
+  order by e.phase, e.entity
 $$;
 
 -- The column removal keeps its backups in schema migration.

@@ -228,6 +228,7 @@ test('a map from which rows are removed is opaque', () => {
     idMaps: [first.name],
     lookups: [],
     opaqueMaps: [],
+    references: [],
   }));
   const two = (deletes: 'keep' | 'remove') => ({
     ...catalog,
@@ -242,7 +243,7 @@ test('a map from which rows are removed is opaque', () => {
 });
 
 test('what does not parse reads nothing', () => {
-  const nothing = { reads: [], idMaps: [], lookups: [], opaqueMaps: [] };
+  const nothing = { reads: [], idMaps: [], lookups: [], opaqueMaps: [], references: [] };
   for (const text of ['', 'create view x as select', 'select 1; drop table x', 'drop table x']) {
     assert.equal(readView({ name: 'x', source: 'x', readWhole: false, text }), nothing, text);
   }
