@@ -345,6 +345,47 @@ test('a trigger that completes its own row afterwards makes no conflict', async 
   await target`drop function public.completing() cascade`;
 });
 
+test('after a restore of the target edits made before it are seen, and nothing else is one', async (context) => {
+  const { source, target } = context;
+  await up(context);
+  await edit(target, 30, `note = 'theirs'`);
+  // as pg_restore --single-transaction does: every row is new, and of one transaction
+  await target.begin(async (sql) => {
+    const tables = await sql<{ name: string; column: string }[]>`
+      select c.oid::regclass::text as name, quote_ident(a.attname) as column
+      from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attnum = 1
+      where c.relkind = 'r' and c.relnamespace in (
+        'public'::regnamespace, 'ids'::regnamespace, 'migration'::regnamespace)
+        and a.attidentity <> 'a'`;
+    for (const { name, column } of tables) {
+      await sql.unsafe(`update ${name} set ${column} = ${column}`);
+    }
+  });
+  await edit(target, 31, `private = 'theirs'`);
+  await source`update person set note = 'restored' where id between 28 and 32`;
+  await up(context);
+  const conflicts = await target`
+    select legacy_id::integer as key from migration.conflicts
+    where entity = 'people' and legacy_id between 28 and 32 order by 1`;
+  assert.equal([...conflicts], [{ key: 30 }]);
+  const events = await target`select from migration.events where what = 'the target was restored'`;
+  assert.is(events.length, 1);
+  // from now on the marks count again
+  await edit(target, 31, `private = 'again theirs'`);
+  await source`update person set note = 'later' where id between 28 and 32`;
+  await up(context);
+  const images = await target`
+    select legacy_id::integer as key, image ->> 'private' as private from migration.before_images
+    where entity = 'people' and legacy_id between 28 and 32 order by image_id`;
+  assert.equal(
+    [...images],
+    [
+      { key: 30, private: null },
+      { key: 31, private: 'again theirs' },
+    ],
+  );
+});
+
 test.run();
 
 function up({ pair, project }: Context, options: Parameters<typeof migrate>[1] = {}) {
