@@ -1,4 +1,4 @@
-import { type Catalog, sourceTables, targetSchemas } from '../engine/catalog.ts';
+import { type Catalog, sourceTables, targetSchemas, targetTables } from '../engine/catalog.ts';
 import { type Command, type Context } from './command.ts';
 import type { Config } from '../config.ts';
 import {
@@ -12,6 +12,7 @@ import {
 import {
   type Diagnosis,
   examinePooler,
+  examineReferences,
   examineSource,
   examineTarget,
   unreachable,
@@ -82,6 +83,7 @@ async function reachSource(
           const tables = sourceTables(catalog);
           const missing = await buildLink(session, config.source, tables, catalog.settings.secrets);
           const found = await examineSource(session, tables);
+          found.push(await examineReferences(session, targetTables(catalog)));
           found.push({
             what: 'source tables',
             state: missing.length === 0 ? 'ok' : 'error',

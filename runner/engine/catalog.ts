@@ -191,6 +191,15 @@ export function targetSchemas({ phases }: Catalog): string[] {
   return sorted(phases.flatMap(({ entities }) => entities.map(({ target }) => target.schema)));
 }
 
+/** Every table the entities write to, `schema.table`, sorted. */
+export function targetTables({ phases }: Catalog): string[] {
+  return sorted(
+    phases.flatMap(({ entities }) =>
+      entities.map(({ target }) => `${target.schema}.${target.table}`),
+    ),
+  );
+}
+
 /** Every source table the files mention, sorted. */
 export function sourceTables(catalog: Catalog): string[] {
   const driving = catalog.phases.flatMap(({ entities }) => entities.flatMap(({ reads }) => reads));

@@ -171,6 +171,22 @@ export async function examineSource(session: Session, tables: string[]): Promise
   return list;
 }
 
+/** How foreign keys will be checked; the functions of the engine are there. */
+export async function examineReferences(session: Session, targets: string[]): Promise<Diagnosis> {
+  const [ways] = await session.query<{ role: string; may: boolean; row_by_row: string[] }>(
+    'select * from migration.ways_of_references($1)',
+    [targets],
+  );
+  const what = 'foreign keys';
+  if (ways?.may !== true) {
+    const found = 'checked row by row, which takes longer: session_replication_role may not be set';
+    const fix = `grant set on parameter session_replication_role to ${ways?.role ?? ''} (from release 15)`;
+    return { what, state: 'warning', found, fix };
+  }
+  const rest = ways.row_by_row.length === 0 ? '' : `; row by row: ${some(ways.row_by_row)}`;
+  return { what, state: 'ok', found: `checked set by set${rest}`, fix: '' };
+}
+
 /**
  * Finds out whether a transaction pooler stands between: what a session sets must still be there
  * after another session has worked. Throws nothing; the answer is a diagnosis.

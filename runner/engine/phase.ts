@@ -171,9 +171,9 @@ async function runWhole(
 ): Promise<Progress[]> {
   const done: Progress[] = [];
   const unproven = await isUnproven(session, phase.name);
-  const merge = async (entity: Entity, again: boolean): Promise<void> => {
+  const merge = async (entity: Entity, retrying: boolean): Promise<void> => {
     begin(entity.name);
-    const work = await startEntity(context, entity, again, (calls) =>
+    const work = await startEntity(context, entity, retrying, (calls) =>
       session.batch(['savepoint entity', ...calls]),
     );
     for (const chunk of work.chunks) {
@@ -188,7 +188,7 @@ async function runWhole(
       advance(context, work, chunk);
     }
     done.push(
-      await endEntity(context, work, true, again, (calls) =>
+      await endEntity(context, work, true, retrying, (calls) =>
         session.batch(['select migration.await_link()', ...calls, 'release savepoint entity']),
       ),
     );
@@ -307,14 +307,14 @@ function rowWith<Row>(column: keyof Row & string, rows: Record<string, unknown>[
 async function startEntity(
   context: RunContext,
   entity: Entity,
-  again: boolean,
+  retrying: boolean,
   send: Send,
 ): Promise<Work> {
   const { name, phase } = entity;
   const started = new Date();
   const { chunks, map_size: mapSize } = rowWith<{ chunks: Chunk[]; map_size: number }>(
     'chunks',
-    await send([`select * from migration.start_entity(${literal(name)}, ${String(again)})`]),
+    await send([`select * from migration.start_entity(${literal(name)}, ${String(retrying)})`]),
   );
   const total = chunks.reduce((sum, { rows }) => sum + rows, 0);
   context.report({ entity: name, phase, state: 'started', done: 0, total });
@@ -325,13 +325,13 @@ async function endEntity(
   context: RunContext,
   { entity: { name, phase }, started, mapSize, doneRows }: Work,
   complete: boolean,
-  again: boolean,
+  retrying: boolean,
   send: Send,
 ): Promise<Progress> {
   const { counts, map_size: size } = rowWith<{ counts: Counts; map_size: number }>(
     'counts',
     await send([
-      `select * from migration.end_entity(${literal(name)}, ${String(complete)}, ${String(again)})`,
+      `select * from migration.end_entity(${literal(name)}, ${String(complete)}, ${String(retrying)})`,
     ]),
   );
   if (size > mapSize) context.grown.add(name);

@@ -1,4 +1,4 @@
-import { type Catalog, type Entity, functionsHash, sourceTables } from './catalog.ts';
+import { type Catalog, type Entity, functionsHash, sourceTables, targetTables } from './catalog.ts';
 import { hashOf, type Problem } from './text.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Endpoint } from '../config.ts';
@@ -155,7 +155,7 @@ function basisOf(catalog: Catalog) {
   return {
     files: filesHash(catalog),
     tables: sourceTables(catalog),
-    targets: targetsOf(catalog),
+    targets: targetTables(catalog),
   };
 }
 
@@ -196,11 +196,4 @@ function filesHash(catalog: Catalog): string {
       ...catalog.archive.map(({ source }) => source),
     ].join('\n'),
   );
-}
-
-function targetsOf(catalog: Catalog): string[] {
-  const targets = catalog.phases.flatMap(({ entities }) =>
-    entities.map(({ target }) => `${target.schema}.${target.table}`),
-  );
-  return [...new Set(targets)].toSorted();
 }

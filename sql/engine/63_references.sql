@@ -96,3 +96,19 @@ begin
   return true;
 end
 $$;
+
+-- How foreign keys of these tables will be checked: whether set by set at all, and the tables with the
+-- reason why not.
+create or replace function migration.ways_of_references(
+  targets text[], out role text, out may boolean, out row_by_row text[])
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select current_user::text, migration.may_insert_as_replica(), coalesce(array_agg(
+    format('%s: %s', t.name, t.reason) order by t.name) filter (where t.reason is not null), '{}')
+  from (
+    select n.name, migration.against_sets(c.oid, array(
+      select a.attname::text from pg_attribute as a where a.attrelid = c.oid)) as reason
+    from unnest(targets) as n (name)
+    join pg_class as c on c.oid = to_regclass(n.name)
+    where exists (select from pg_constraint as f where f.contype = 'f' and f.conrelid = c.oid)
+  ) as t
+$$;

@@ -81,7 +81,7 @@ test('one of them adopts it, the other is told and makes a row of its own', asyn
     rows.map((row) => row['adopted'] as boolean),
     [true, false],
   );
-  assert.equal(rows.map((row) => row['key'] as number).toSorted(), [50, 70]);
+  assert.equal(new Set(rows.map((row) => row['key'] as number)), new Set([50, 70]));
 });
 
 test.run();

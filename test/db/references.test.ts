@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { migrate } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { open, type Scratch, tinyProject, waitFor } from '../runner.ts';
+import { open, runner, type Scratch, tinyProject, waitFor } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -222,11 +222,13 @@ test('a trigger at INSERT fires: the ordinary way', async (context) => {
 });
 
 test('without the right to set the parameter: the ordinary way', async (context) => {
-  const { target, source } = context;
+  const { pair, project, target, source } = context;
   await target`revoke set on parameter session_replication_role from postgres`;
   await source`update child set parent_id = 99 where id = 17`;
   await up(context);
+  const told = await runner(pair, ['doctor'], { root: project.root });
   await target`grant set on parameter session_replication_role to postgres`;
+  assert.match(told.stdout, /foreign keys .*checked row by row/);
   assert.equal(await bySet(context), { children: false, nodes: false });
   assert.equal(await rejects(context), ['17 23503']);
   await allThere(context, 1);
