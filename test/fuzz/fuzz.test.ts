@@ -1,0 +1,28 @@
+// deadline 7200
+/* npm run test:fuzz: FUZZ_SEED=n FUZZ_ROUNDS=n */
+import { suite } from 'uvu';
+import { note } from '../runner.ts';
+import { endWorld, makeWorld, rounds, type World } from './fuzz.ts';
+
+const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
+const ROUNDS = Number(process.env['FUZZ_ROUNDS'] ?? 100);
+
+const test = suite<{ world: World }>('fuzz');
+
+test.before(async (context) => {
+  context.world = await makeWorld();
+});
+
+test.after(({ world }) => endWorld(world));
+
+test('after random changes the target holds what a migration from nothing holds', async ({
+  world,
+}) => {
+  const told = await rounds(world, SEED, ROUNDS);
+  note(
+    `seed ${SEED}: ${told.rounds} rounds, ${told.statements} statements, ` +
+      `${told.compared} rows compared, ${told.conflicts} conflicts`,
+  );
+});
+
+test.run();
