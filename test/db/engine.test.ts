@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readCatalog } from '../../runner/engine/catalog.ts';
 import { connect } from '../../runner/database.ts';
-import { consult, install, OtherEdition } from '../../runner/engine/ledger.ts';
+import { consult, editionOf, install, OtherEdition } from '../../runner/engine/ledger.ts';
 import { configOf, errorOf } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import { open, ROOT, tinyProject } from '../runner.ts';
@@ -19,6 +19,8 @@ type Range = [range: number, rows: number, sum: number];
 
 const test = suite<Context>('engine');
 const WIDTH = 100;
+/** The edition of the ledger of this release. */
+const OURS = editionOf(readCatalog(ROOT));
 
 test.before(async (context) => {
   context.pair = await testPair({ name: 'engine', source: 'empty' });
@@ -165,7 +167,7 @@ test('limits: three rows of rules and one error are always allowed, then shares'
 test('a ledger of another release is refused, and left as it is', async ({ pair, target }) => {
   const session = await connect(configOf(pair).target, 'test');
   const catalog = readCatalog(ROOT);
-  await target`update migration.installed set edition = 3`;
+  await target`update migration.installed set edition = ${OURS + 1}`;
   const newer = await errorOf(install(session, catalog));
   assert.instance(newer, OtherEdition);
   assert.match(newer.message, 'newer release');
@@ -174,7 +176,7 @@ test('a ledger of another release is refused, and left as it is', async ({ pair,
   assert.instance(older, OtherEdition);
   assert.match(older.message, /older release.*uninstall/s);
   await target`alter table migration.installed rename column was to edition`;
-  await target`update migration.installed set edition = 2`;
+  await target`update migration.installed set edition = ${OURS}`;
   await install(session, catalog);
   await session.close();
 });
@@ -191,8 +193,9 @@ test('a ledger of the release before is upgraded, once, with everything in it', 
   const next = {
     ...catalog,
     upgrades: [
-      upgrade(3, 'create table migration.upgraded (edition integer)'),
-      upgrade(4, 'insert into migration.upgraded values (4)'),
+      ...catalog.upgrades,
+      upgrade(OURS + 1, 'create table migration.upgraded (edition integer)'),
+      upgrade(OURS + 2, `insert into migration.upgraded values (${OURS + 2})`),
     ],
   };
   const found = async () => {
@@ -206,40 +209,44 @@ test('a ledger of the release before is upgraded, once, with everything in it', 
   const seen = await consult(session, next, () =>
     session.query('select edition from migration.upgraded'),
   );
-  assert.equal(seen, [{ edition: 4 }]);
-  assert.equal(await found(), { edition: 2, upgraded: null });
+  assert.equal(seen, [{ edition: OURS + 2 }]);
+  assert.equal(await found(), { edition: OURS, upgraded: null });
   // an upgrade that fails leaves nothing
-  const failing = { ...next, upgrades: [...next.upgrades, upgrade(5, 'select 1 / 0')] };
-  assert.match((await errorOf(install(session, failing))).message, 'division by zero');
-  assert.equal(await found(), { edition: 2, upgraded: null });
+  const failing = { ...next, upgrades: [...next.upgrades, upgrade(OURS + 3, 'select 1 / 0')] };
+  assert.match((await errorOf(install(session, failing))).message, 'division_by_zero (22012)');
+  assert.equal(await found(), { edition: OURS, upgraded: null });
   await install(session, next);
   await install(session, next);
-  assert.equal(await found(), { edition: 4, upgraded: 'migration.upgraded' });
+  assert.equal(await found(), { edition: OURS + 2, upgraded: 'migration.upgraded' });
   const rows = await target`select * from migration.upgraded`;
-  assert.equal([...rows], [{ edition: 4 }]);
+  assert.equal([...rows], [{ edition: OURS + 2 }]);
   const events = await target`select from migration.events where what = 'before the upgrade'`;
   assert.is(events.length, 1);
   assert.instance(await errorOf(install(session, catalog)), OtherEdition);
   // a new target has the newest form at once
   await target`drop table migration.upgraded`;
-  await target`update migration.installed set edition = 2`;
+  await target`update migration.installed set edition = ${OURS}`;
   await install(session, catalog);
   await session.close();
 });
 
 test('upgrades are numbered without a gap', () => {
   const project = tinyProject({
-    'sql/engine/upgrades/3_columns.sql': 'select 1;\n',
-    'sql/engine/upgrades/5_more.sql': 'select 1;\n',
+    [`sql/engine/upgrades/${OURS + 2}_more.sql`]: 'select 1;\n',
   });
   const { problems, upgrades } = readCatalog(project.root);
   assert.equal(
     upgrades.map(({ edition }) => edition),
-    [3, 5],
+    [...readCatalog(ROOT).upgrades.map(({ edition }) => edition), OURS + 2],
   );
   assert.equal(
     problems.map(({ file, fix }) => [file, fix]),
-    [['sql/engine/upgrades/5_more.sql', 'number it 4: every edition has one file, in order']],
+    [
+      [
+        `sql/engine/upgrades/${OURS + 2}_more.sql`,
+        `number it ${OURS + 1}: every edition has one file, in order`,
+      ],
+    ],
   );
   project.remove();
 });
