@@ -338,7 +338,8 @@ function withoutValues(error: unknown): unknown {
   // with a place in the statement it is the text of the statement that is quoted: no row was read
   if (position !== undefined) return error;
   const said = saidOf(code, { constraint, column });
-  return said === undefined ? error : Object.assign(error, { message: said, hint: undefined });
+  if (said === undefined) return error;
+  return Object.assign(error, { message: said, hint: undefined, detail: undefined });
 }
 
 function copyField(value: string): string {

@@ -123,12 +123,17 @@ export async function attemptPhase(
   try {
     await body(begin);
   } catch (error) {
-    if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
+    const failure = failureOf(error);
+    if (!(error instanceof LawBroken) && failure === undefined) throw error;
     context.checkpoint();
-    const message = error instanceof Error ? error.message : String(error);
+    const said = error instanceof Error ? error.message : String(error);
+    // the laws of the engine name what they are about, the server does not
+    const named = at === undefined || (failure?.code.startsWith('MIG') ?? true);
+    const message = named ? said : `${at}: ${said}`;
     const blamed = at === undefined ? entities.map((entity) => entity.name) : [at];
-    const refused = failureOf(error)?.refused;
-    if (!context.dryRun) await noteFailure(context, { blamed, started, message, refused });
+    if (!context.dryRun) {
+      await noteFailure(context, { blamed, started, message, refused: failure?.refused });
+    }
     throw new PhaseFailed(name, at, message, committed, error);
   }
 }

@@ -86,7 +86,7 @@ test('so does a view without a source', async (context) => {
   project.edit(CHECK, (text) => text.replace('w.said::integer < 0', 'w.id < 0'));
   const ended = await runner(pair, ['up', '--json'], { root: project.root });
   assert.is(ended.code, 1);
-  assert.match(ended.stderr, 'phase 2-total failed: invalid_text_representation (22P02)');
+  assert.match(ended.stderr, 'phase 2-total failed: total: invalid_text_representation (22P02)');
   await isNowhere(context, ended);
   const status = await runner(pair, ['status', '--json'], { root: project.root });
   assert.match(status.stdout, 'invalid_text_representation (22P02)');
