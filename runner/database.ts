@@ -3,6 +3,7 @@ import postgres from 'postgres';
 
 import type { Endpoint } from './config.ts';
 import { bound, type Parameter } from './quote.ts';
+import { saidOf } from './conditions.ts';
 import { isPassing, settings } from './transactions.ts';
 import { dial } from './connection/dial.ts';
 import { explainRefusal, type Refusal, type Side } from './connection/unreachable.ts';
@@ -52,7 +53,7 @@ export class CouldNotConnect extends Error {
   }
 }
 
-/** What a failed statement tells, without row values (`detail` is left out on purpose). */
+/** What a failed statement tells, without row values (`conditions.ts`). */
 export interface DatabaseFailure {
   code: string;
   message: string;
@@ -64,6 +65,8 @@ export interface DatabaseFailure {
   constraint: string | undefined;
   column: string | undefined;
   table: string | undefined;
+  /** Of a law of the engine: the rows it does not hold for, as JSON; keys and codes. */
+  refused: string | undefined;
 }
 
 /** The failure of a statement, or undefined when the error is of another kind. */
@@ -83,6 +86,7 @@ export function failureOf(error: unknown): DatabaseFailure | undefined {
     constraint: error.constraint_name,
     column: error.column_name,
     table: error.table_name,
+    refused: error.code === 'MIG01' ? error.detail : undefined,
   };
 }
 
@@ -178,7 +182,7 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
           cause: error,
         });
       }
-      throw error;
+      throw withoutValues(error);
     } finally {
       state.pending = null;
     }
@@ -325,6 +329,17 @@ export function refusalOf(error: unknown, place: string): Refusal {
 
 function closedEarly(): Error {
   return Object.assign(new Error('the connection was closed'), { code: 'CONNECTION_CLOSED' });
+}
+
+/** The same error, fit to be shown and kept: what the driver was told of values is taken out. */
+function withoutValues(error: unknown): unknown {
+  if (!(error instanceof postgres.PostgresError)) return error;
+  const { code, position, constraint_name: constraint, column_name: column } = error;
+  // with a place in the statement it is the text of the statement that is quoted: no row was read
+  if (position !== undefined) return error;
+  const said = saidOf(code, { constraint, column });
+  if (said === undefined) return error;
+  return Object.assign(error, { message: said, hint: undefined, detail: undefined });
 }
 
 function copyField(value: string): string {

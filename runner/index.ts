@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
+import { acknowledge } from './commands/acknowledge.ts';
 import { check } from './commands/check.ts';
 import { doctor } from './commands/doctor.ts';
 import { down } from './commands/down.ts';
@@ -24,6 +25,7 @@ const COMMANDS: Command[] = [
   plan,
   status,
   check,
+  acknowledge,
   verify,
   rejects,
   retry,

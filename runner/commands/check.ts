@@ -59,12 +59,14 @@ async function runCommand(context: Context): Promise<number> {
       problems: found,
       ...(coverage === undefined ? {} : { coverage: coverage.counts }),
       ...(names.includes(COVERAGE) ? { lineage: coverage?.lineage.links } : {}),
-      checks: results.map(({ check: { name, severity, title }, findings, sample, problem }) => ({
+      checks: results.map(({ check: { name, severity, title }, problem, ...result }) => ({
         name,
         severity,
         title,
-        findings,
-        sample,
+        findings: result.findings,
+        sample: result.sample,
+        acknowledged: result.acknowledged,
+        remarks: result.remarks,
         error: problem?.message ?? null,
       })),
     });
@@ -136,6 +138,8 @@ function showResult({
   check: { name, title, severity, file },
   findings,
   sample,
+  acknowledged,
+  remarks,
   problem,
 }: CheckResult) {
   if (problem !== undefined) {
@@ -149,6 +153,10 @@ function showResult({
     );
     for (const row of sample) say(`         ${row}`);
     if (findings > sample.length) say(`         and ${findings - sample.length} more`);
+  }
+  for (const remark of remarks) say(words.dim(`         acknowledged: ${remark}`));
+  if (acknowledged > remarks.length) {
+    say(words.dim(`         acknowledged: ${acknowledged - remarks.length} more`));
   }
 }
 

@@ -34,7 +34,8 @@ export function explanationOf(error: unknown, usage: string): string {
   const failure = failureOf(error);
   if (failure !== undefined) {
     const hint = failure.hint === undefined ? '' : `\n${failure.hint}`;
-    return `${failure.message} (SQLSTATE ${failure.code})${hint}`;
+    const code = failure.message.includes(`(${failure.code})`) ? '' : ` (SQLSTATE ${failure.code})`;
+    return `${failure.message}${code}${hint}`;
   }
   const said = error instanceof Error ? error.message : String(error);
   if (error instanceof UsageError) return `${said}\nusage: runner ${usage}`;

@@ -32,6 +32,20 @@ interface Rejected {
   source_row: string | null;
 }
 
+/** A row that made an attempt fail: rolled back with it, so the ledger has no reject of it. */
+interface Failed {
+  entity: string;
+  run: number;
+  legacy_id: number;
+  reason: string;
+  sqlstate: string | null;
+  constraint_name: string | null;
+  column_name: string | null;
+}
+
+/** Rows of a failed attempt that are shown without --rows. */
+const FIRST = 10;
+
 async function runCommand(context: Context): Promise<number> {
   const [entity = null] = context.positionals;
   const catalog = context.catalog();
@@ -41,8 +55,12 @@ async function runCommand(context: Context): Promise<number> {
   }
   const limit = limitOf(context.value('limit'));
   const session = await context.session('runner rejects');
-  const found = await consult(session, catalog, async () =>
-    context.has('rows')
+  const found = await consult(session, catalog, async () => {
+    const failed = await session.query<Failed>('select * from migration.failed_rows($1, $2)', [
+      entity,
+      limit,
+    ]);
+    const listed = context.has('rows')
       ? rowsOf(
           await session.query<Rejected>('select * from migration.reject_rows($1, $2, $3)', [
             entity,
@@ -52,11 +70,16 @@ async function runCommand(context: Context): Promise<number> {
         )
       : countsOf(
           await session.query<Counted>('select * from migration.reject_counts($1)', [entity]),
-        ),
-  );
-  if (found === undefined) say('nothing is migrated yet');
-  else if (context.has('json')) sayJson({ rejects: found.rejects });
-  else found.show();
+        );
+    return { ...listed, failed };
+  });
+  if (context.has('json')) {
+    sayJson({ rejects: found?.rejects ?? [], failed: found?.failed ?? [] });
+  } else if (found === undefined) say('nothing is migrated yet');
+  else {
+    found.show();
+    showFailed(found.failed, context.has('rows') ? limit : FIRST);
+  }
   return 0;
 }
 
@@ -74,21 +97,43 @@ function countsOf(counts: Counted[]) {
 
 function rowsOf(rows: Rejected[]) {
   const show = () => {
-    table(
-      ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column', 'since run', 'source row'],
-      rows.map((r) => [
+    if (rows.length === 0) say('no open rejects');
+    else
+      table(
+        ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column', 'since run', 'source row'],
+        rows.map((r) => [
+          r.entity,
+          r.legacy_id,
+          r.reason,
+          r.sqlstate,
+          r.constraint_name,
+          r.column_name,
+          r.first_run,
+          r.source_row,
+        ]),
+      );
+  };
+  return { rejects: rows, show };
+}
+
+function showFailed(rows: Failed[], limit: number): void {
+  if (rows.length === 0) return;
+  say('\nthe last attempt failed for these rows; they were rolled back with it:\n');
+  table(
+    ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column', 'run'],
+    rows
+      .slice(0, limit)
+      .map((r) => [
         r.entity,
         r.legacy_id,
         r.reason,
         r.sqlstate,
         r.constraint_name,
         r.column_name,
-        r.first_run,
-        r.source_row,
+        r.run,
       ]),
-    );
-  };
-  return { rejects: rows, show };
+  );
+  if (rows.length > limit) say('and more: --rows');
 }
 
 function limitOf(text: string | undefined): number {

@@ -5,8 +5,15 @@ import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
 import { prepareReading } from '../engine/prepare.ts';
 import { Interrupted } from '../engine/run.ts';
-import { note, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
-import { differences, type EntityFindings, verifyAll } from '../engine/verify.ts';
+import { note, oneLine, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
+import {
+  type Difference,
+  differences,
+  type EntityFindings,
+  type Known,
+  type RowFinding,
+  verifyAll,
+} from '../engine/verify.ts';
 
 export const verify: Command = {
   name: 'verify',
@@ -61,33 +68,33 @@ async function runCommand(context: Context): Promise<number> {
   }
   const total = found.reduce((sum, each) => sum + differences(each), 0);
   if (context.has('json')) sayJson({ differences: total, entities: found });
-  else show(found, total);
+  else show(found, total, (name) => entities.find((e) => e.name === name)?.file ?? name);
   return total === 0 ? 0 : 1;
 }
 
-function show(found: EntityFindings[], total: number): void {
+/** Rows listed per entity. */
+const SHOWN = 20;
+
+function show(found: EntityFindings[], total: number, fileOf: (entity: string) => string): void {
+  const changed = found.filter(({ fileChanged }) => fileChanged).map((e) => fileOf(e.entity));
+  if (changed.length > 0) {
+    say('compared with these files as they are now, which have changed since `up` applied them:');
+    for (const file of changed) say(`  ${file}`);
+    say();
+  }
   const bad = found.filter((each) => differences(each) > 0);
   if (bad.length > 0) {
+    const kinds = ['missing', 'surplus', 'differs', 'changed', 'duplicate'] as const;
     table(
-      ['entity', 'rows', 'missing', 'surplus', 'differs', 'changed', 'duplicate'],
+      ['entity', 'rows', ...kinds],
       bad.map(({ entity, compared, counts }) => [
         entity,
         compared,
-        counts.missing ?? 0,
-        counts.surplus ?? 0,
-        counts.differs ?? 0,
-        counts.changed ?? 0,
-        counts.duplicate ?? 0,
+        ...kinds.map((kind) => counts[kind] ?? 0),
       ]),
     );
     say();
-    for (const { rows } of bad) {
-      for (const { entity, legacyKey, kind, columns, values } of rows.slice(0, 20)) {
-        const which = values.length > 0 ? values.join('; ') : columns.join(', ');
-        say(`${entity} ${legacyKey}  ${kind}${which === '' ? '' : `  ${which}`}`);
-      }
-      if (rows.length > 20) say(words.dim(`  and more; --json lists up to 200 per entity`));
-    }
+    for (const { rows } of bad) showRows(rows);
     say();
     say(
       'missing: not in the target · surplus: mapped, but no row to store any more · differs: the source',
@@ -95,8 +102,35 @@ function show(found: EntityFindings[], total: number): void {
     say(
       'or the file says something else now (`up` brings it) · changed: the target was changed since',
     );
+    say();
   }
+  showKnown(found);
   const rows = found.reduce((sum, { compared }) => sum + compared, 0);
   const verdict = `${rows.toLocaleString('en-US')} rows of ${found.length} entities compared, ${total} differences`;
   say(total === 0 ? words.good(verdict) : words.bad(verdict));
+}
+
+/** What is not as the view has it, and no difference. */
+function showKnown(found: EntityFindings[]): void {
+  const rewritten = found.filter(({ knownCounts }) => knownCounts.rewritten !== undefined);
+  if (rewritten.length > 0) {
+    say('rewritten by a trigger of the target when they were written, and as it left them:');
+    for (const { entity, knownCounts, known } of rewritten) {
+      say(`  ${entity}: ${(knownCounts.rewritten ?? 0).toLocaleString('en-US')} rows`);
+      showRows(known.filter(({ kind }) => kind === 'rewritten'));
+    }
+    say();
+  }
+  const rejected = found.reduce((sum, { knownCounts }) => sum + (knownCounts.rejected ?? 0), 0);
+  if (rejected === 0) return;
+  say(`${rejected.toLocaleString('en-US')} rows are known rejects: \`runner rejects\` lists them`);
+  say();
+}
+
+function showRows(rows: RowFinding<Difference | Known>[]): void {
+  for (const { entity, legacyKey, kind, columns, values } of rows.slice(0, SHOWN)) {
+    const which = values.length > 0 ? values.join('; ') : columns.join(', ');
+    say(`${entity} ${legacyKey}  ${kind}${which === '' ? '' : `  ${oneLine(which)}`}`);
+  }
+  if (rows.length > SHOWN) say(words.dim(`  and more; --json lists up to 200 per entity`));
 }

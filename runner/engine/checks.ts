@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { type Problem, positionAt } from './text.ts';
+import { saidOf } from '../conditions.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
 import { literal } from '../quote.ts';
 
@@ -26,11 +27,18 @@ export interface CheckResult {
   findings: number;
   /** The first offending rows, as `column=value` lists. Checks select keys and counts, no data. */
   sample: string[];
+  /** Findings that a person has accepted, which are not among the others. */
+  acknowledged: number;
+  /** The first of these, each with the reason. */
+  remarks: string[];
   /** The check itself failed; what the server said. */
   problem: Problem | undefined;
   /** It failed at a value that cannot be read (class 22). */
   unreadable: boolean;
 }
+
+/** Findings of a check that are listed, and accepted ones. */
+const LISTED = 5;
 
 /** Reads `checks/*.sql` or another folder of checks, in the order of their names. */
 export function readChecks(root: string, folder: string): Check[] {
@@ -59,13 +67,15 @@ export function readChecks(root: string, folder: string): Check[] {
  * what it opened. The session has its login (`login`). With a phase they look at its entities only:
  * what follows from earlier phases has been looked at before. A check fails that names an entity no
  * file defines (`definedEntities`), or that asks about an entity of the phase that cannot be looked
- * at. Throws where the source is out of reach, and where a check is cancelled.
+ * at. `most`: how many findings are listed. Throws where the source is out of reach, and where a check
+ * is cancelled.
  */
 export async function runChecks(
   session: Session,
   checks: Check[],
   defined: Record<string, string> | undefined,
   phase = '',
+  most = LISTED,
 ): Promise<CheckResult[]> {
   const texts = checks.map(({ name, text, needsLink }) => ({
     name,
@@ -73,16 +83,17 @@ export async function runChecks(
     through_link: needsLink,
   }));
   const rows = await session.query<Ran>(
-    'select * from migration.run_checks($1::text::jsonb, $2, $3::text::jsonb)',
-    [JSON.stringify(texts), phase, defined === undefined ? null : JSON.stringify(defined)],
+    'select * from migration.run_checks($1::text::jsonb, $2, $3::text::jsonb, $4)',
+    [JSON.stringify(texts), phase, defined === undefined ? null : JSON.stringify(defined), most],
   );
   const results: CheckResult[] = [];
   for (const row of rows) {
     const check = checks.find(({ name }) => name === row.name);
     if (check === undefined) continue;
-    const { findings, sample, code } = row;
+    const { findings, sample, acknowledged, remarks, code } = row;
     const problem = code === null ? undefined : await problemOf(session, check, row);
-    results.push({ check, findings, sample, problem, unreadable: code?.startsWith('22') ?? false });
+    const unreadable = code?.startsWith('22') ?? false;
+    results.push({ check, findings, sample, acknowledged, remarks, problem, unreadable });
   }
   return results;
 }
@@ -92,27 +103,37 @@ interface Ran {
   name: string;
   findings: number;
   sample: string[];
+  acknowledged: number;
+  remarks: string[];
   /** SQLSTATE, message and hint where the check failed. */
   code: string | null;
   message: string | null;
   hint: string | null;
 }
 
-/** Why a check failed and where in its file: the server says where only if the error is not caught. */
-async function problemOf(session: Session, check: Check, { message, hint }: Ran): Promise<Problem> {
-  let position = 1;
+/**
+ * Why a check failed and where in its file: the server says where only if the error is not caught. An
+ * error that parsing does not meet has come from a row: its message may quote it.
+ */
+async function problemOf(
+  session: Session,
+  check: Check,
+  { code, message, hint }: Ran,
+): Promise<Problem> {
+  let position: number | undefined;
   try {
     const text = literal(check.text);
     await savepoint(session, () => session.query(`select migration.parse_check(${text})`));
   } catch (error) {
-    position = failureOf(error)?.innerPosition ?? 1;
+    position = failureOf(error)?.innerPosition;
   }
+  const said = position === undefined ? saidOf(code ?? '') : undefined;
   return {
     rule: 'check',
     file: check.file,
-    ...positionAt(check.text, position - 1),
-    message: message ?? '',
-    fix: hint ?? 'correct the check, or the column it reads',
+    ...positionAt(check.text, (position ?? 1) - 1),
+    message: said ?? message ?? '',
+    fix: (said === undefined ? hint : null) ?? 'correct the check, or the column it reads',
   };
 }
 

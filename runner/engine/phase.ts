@@ -123,11 +123,17 @@ export async function attemptPhase(
   try {
     await body(begin);
   } catch (error) {
-    if (!(error instanceof LawBroken) && failureOf(error) === undefined) throw error;
+    const failure = failureOf(error);
+    if (!(error instanceof LawBroken) && failure === undefined) throw error;
     context.checkpoint();
-    const message = error instanceof Error ? error.message : String(error);
+    const said = error instanceof Error ? error.message : String(error);
+    // the laws of the engine name what they are about, the server does not
+    const named = at === undefined || (failure?.code.startsWith('MIG') ?? true);
+    const message = named ? said : `${at}: ${said}`;
     const blamed = at === undefined ? entities.map((entity) => entity.name) : [at];
-    if (!context.dryRun) await noteFailure(context, blamed, started, message);
+    if (!context.dryRun) {
+      await noteFailure(context, { blamed, started, message, refused: failure?.refused });
+    }
     throw new PhaseFailed(name, at, message, committed, error);
   }
 }
@@ -146,12 +152,12 @@ export async function inOne(
   for (const progress of done) context.report(progress);
 }
 
+/** `refused`: the rows it failed for, as the engine says them; they fell with the transaction. */
 async function noteFailure(
   { run, sessions: [session] }: RunContext,
-  blamed: string[],
-  started: Date,
-  message: string,
+  what: { blamed: string[]; started: Date; message: string; refused: string | undefined },
 ): Promise<void> {
+  const { blamed, started, message, refused } = what;
   await transaction(session, async () => {
     await holdLease(session, run);
     await session.query('select migration.fail_entities($1, $2, $3)', [
@@ -159,6 +165,8 @@ async function noteFailure(
       started.toISOString(),
       message,
     ]);
+    if (refused === undefined) return;
+    await session.query('select migration.keep_refused($1, $2::text::jsonb)', [blamed, refused]);
   });
 }
 

@@ -11,22 +11,33 @@ import { quoted } from '../quote.ts';
  */
 export type Difference = 'missing' | 'surplus' | 'differs' | 'changed' | 'duplicate';
 
+/**
+ * Not as the view has it, and known: `rewritten` by a trigger of the target as it was written;
+ * `rejected`, an open reject of this version of the source row.
+ */
+export type Known = 'rewritten' | 'rejected';
+
 /** One row; values only where they were asked for. */
-export interface RowFinding {
+export interface RowFinding<Kind = Difference> {
   entity: string;
   legacyKey: number;
-  kind: Difference;
+  kind: Kind;
   columns: string[];
   /** `column: view value <> target value`, cut to 80 characters each. */
   values: string[];
 }
 
-/** What was found for one entity; `rows` is cut, the counts are not. */
+/** What was found for one entity; `rows` and `known` are cut, the counts are not. */
 export interface EntityFindings {
   entity: string;
+  /** The file is not the one the entity was last complete with; it is what was compared. */
+  fileChanged: boolean;
   compared: number;
   counts: Partial<Record<Difference, number>>;
   rows: RowFinding[];
+  /** Rows that are no differences, apart from those that are. */
+  knownCounts: Partial<Record<Known, number>>;
+  known: RowFinding<Known>[];
 }
 
 /** A part of an entity, or an archive table: what is compared at once. */
@@ -39,7 +50,7 @@ interface Piece {
 
 /** What was found in a piece: rows and first keys per kind; without kind, what was in order. */
 interface Found {
-  kind: Difference | null;
+  kind: Difference | Known | null;
   rows: number;
   compared: number;
   keys: number[];
@@ -64,6 +75,9 @@ export async function verifyAll(
     options.names,
   ]);
   const sources = await openSources(session, catalog.archive, pieces);
+  const changed = await session.query<{ entity: string }>(
+    'select entity from migration.changed_files()',
+  );
   await session.query('set transaction read only');
   const all = new Map<string, EntityFindings>();
   for (const { entity, archive, first_key: first, end_key: end } of pieces) {
@@ -81,7 +95,15 @@ export async function verifyAll(
             entity,
             from,
           ]);
-    const found = all.get(entity) ?? { entity, compared: 0, counts: {}, rows: [] };
+    const found = all.get(entity) ?? {
+      entity,
+      fileChanged: changed.some((each) => each.entity === entity),
+      compared: 0,
+      counts: {},
+      rows: [],
+      knownCounts: {},
+      known: [],
+    };
     all.set(entity, found);
     enter(found, rows);
   }
@@ -126,18 +148,33 @@ async function openSources(
 }
 
 function enter(found: EntityFindings, rows: Found[]): void {
-  const listed: RowFinding[] = [];
   for (const { kind, rows: count, compared, keys } of rows) {
     found.compared += compared;
     if (kind === null) continue;
-    found.counts[kind] = (found.counts[kind] ?? 0) + count;
-    for (const legacyKey of keys) {
-      listed.push({ entity: found.entity, legacyKey, kind, columns: [], values: [] });
-    }
+    if (isKnown(kind)) add(found.entity, found.knownCounts, found.known, { kind, count, keys });
+    else add(found.entity, found.counts, found.rows, { kind, count, keys });
   }
-  listed.sort((a, b) => a.legacyKey - b.legacyKey);
-  found.rows.push(...listed.slice(0, LISTED - found.rows.length));
 }
+
+function isKnown(kind: Difference | Known): kind is Known {
+  return kind === 'rewritten' || kind === 'rejected';
+}
+
+/** Pieces come in the order of their keys. */
+function add<Kind extends string>(
+  entity: string,
+  counts: Partial<Record<Kind, number>>,
+  list: RowFinding<Kind>[],
+  { kind, count, keys }: { kind: Kind; count: number; keys: number[] },
+): void {
+  counts[kind] = (counts[kind] ?? 0) + count;
+  for (const legacyKey of keys) list.push({ entity, legacyKey, kind, columns: [], values: [] });
+  list.sort((a, b) => a.legacyKey - b.legacyKey);
+  list.splice(LISTED);
+}
+
+/** Kinds of rows that are on both sides. */
+const COMPARED = new Set<Difference | Known>(['differs', 'changed', 'rewritten']);
 
 /** Column names (and values) of the rows listed, read again by key. */
 async function nameColumns(
@@ -145,7 +182,7 @@ async function nameColumns(
   found: EntityFindings,
   showData: boolean,
 ): Promise<void> {
-  const rows = found.rows.filter(({ kind }) => kind === 'differs' || kind === 'changed');
+  const rows = [...found.rows, ...found.known].filter(({ kind }) => COMPARED.has(kind));
   if (rows.length === 0) return;
   const answers = await session.query<{ legacy_key: number; columns: string[]; values: string[] }>(
     `select * from merge.${quoted(`${found.entity}_differing`)}($1, $2)`,

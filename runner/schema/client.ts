@@ -3,6 +3,7 @@ import { Client, type ClientBase, DatabaseError } from 'pg';
 
 import { codeOf, ROLLED_BACK, SchemaChangeError } from './error.ts';
 import { type ChangeFile, placeOf, type Section } from './files.ts';
+import { saidOf } from '../conditions.ts';
 import { settings } from '../transactions.ts';
 import { explainRefusal } from '../connection/unreachable.ts';
 
@@ -110,11 +111,7 @@ export function explain(
       'The connection was lost during COMMIT: the outcome is unknown. Run the same command again.',
     );
   }
-  const { message, hint, position } = reason as {
-    message?: string;
-    hint?: string;
-    position?: string;
-  };
+  const { message, hint, position, constraint, column } = reason as Partial<DatabaseError>;
   const offset = position === undefined ? undefined : Number(position) - 1;
   const at = running && {
     file: running.file.file,
@@ -126,9 +123,12 @@ export function explain(
     at === undefined
       ? ''
       : [at.file, ...('line' in at ? [at.line, at.column] : [])].join(':') + ': ';
+  // without a place in the file it is a row that the message may quote
+  const said = position === undefined ? saidOf(codeOf(reason), { constraint, column }) : undefined;
+  const advice = said !== undefined || hint === undefined ? '' : ` ${hint}`;
   return new SchemaChangeError(
     'failed',
-    `${where}${message ?? String(reason)}.${hint === undefined ? '' : ` ${hint}`} ` + ROLLED_BACK,
+    `${where}${said ?? message ?? String(reason)}.${advice} ` + ROLLED_BACK,
     at,
   );
 }

@@ -8,37 +8,72 @@ const settings = readTerminal();
 kleur.enabled = settings.color && process.stdout.isTTY;
 const live = process.stderr.isTTY && !settings.ci;
 
+const ESCAPE = '\u001b';
+/** Stands for the escape of our own colours: half a character, which no text of a server holds. */
+const OURS = '\ud800';
+
+/** What a terminal obeys instead of showing it: all control characters but tab and line break. */
+const CONTROLS = /[^\P{Cc}\t\n]/gu;
+
+/** A text with a sign in the place of every control character. */
+function harmless(text: string): string {
+  return text.replace(CONTROLS, (c) => {
+    const code = c.charCodeAt(0);
+    // the signs Unicode has for them: ␛ for escape
+    if (code < 0x20) return String.fromCharCode(0x2400 + code);
+    return code === 0x7f ? '\u2421' : '\ufffd';
+  });
+}
+
+/** The same for a value, which must not begin a line of its own. */
+export function oneLine(text: string): string {
+  return harmless(text).replaceAll('\n', '\u240a');
+}
+
+function printable(line: string): string {
+  // alone: as a part of a character it is text
+  return harmless(line).replace(/\ud800/gu, ESCAPE);
+}
+
 /** A line on standard output. */
 export function say(line = ''): void {
   clearLive();
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${printable(line)}\n`);
 }
 
 /** A line on standard error: progress and remarks, so that --json stays clean. */
 export function note(line: string): void {
   clearLive();
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${printable(line)}\n`);
 }
 
 /** A value as one line of JSON on standard output. */
 export function sayJson(value: unknown): void {
   clearLive();
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  // JSON leaves those above the first 32 as they are
+  const text = JSON.stringify(value).replace(CONTROLS, (c) => {
+    return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+  process.stdout.write(`${text}\n`);
 }
 
 /** A failure: first line in red, the rest as it is. */
 export function complain(message: string): void {
   const [first = '', ...rest] = message.split('\n');
-  note([kleur.red(first), ...rest].join('\n'));
+  note([words.bad(first), ...rest].join('\n'));
 }
 
 /** Words with a meaning of their own. */
 export const words = {
-  good: (text: string) => kleur.green(text),
-  bad: (text: string) => kleur.red(text),
-  dim: (text: string) => kleur.dim(text),
-  strong: (text: string) => kleur.bold(text),
+  good: (text: string) => painted(kleur.green, text),
+  bad: (text: string) => painted(kleur.red, text),
+  dim: (text: string) => painted(kleur.dim, text),
+  strong: (text: string) => painted(kleur.bold, text),
 };
+
+function painted(colour: (text: string) => string, text: string): string {
+  return colour(harmless(text)).replaceAll(ESCAPE, OURS);
+}
 
 /** A table: text columns left, numbers right; numbers with thousands separators. */
 export function table(head: string[], rows: (string | number | null)[][]): void {
@@ -120,5 +155,5 @@ function clearLive(): void {
 
 function show(value: string | number | null): string {
   if (value === null) return '';
-  return typeof value === 'number' ? value.toLocaleString('en-US') : value;
+  return typeof value === 'number' ? value.toLocaleString('en-US') : oneLine(value);
 }

@@ -252,6 +252,9 @@ create table if not exists migration.control (
   started_at  timestamptz not null,
   finished_at timestamptz,
   error       text,
+  -- rows that made the attempt fail and were rolled back with it, the first of them:
+  -- [{"key", "reason", "sqlstate", "constraint", "column"}]
+  refused     jsonb,
   primary key (run, entity)
 );
 
@@ -353,6 +356,16 @@ create table if not exists migration.check_results (
   findings   bigint not null,
   checked_at timestamptz not null default clock_timestamp()
 );
+
+-- findings of a check that a person accepted: silent from then on, in these very words
+create table if not exists migration.acknowledged (
+  check_name text not null,
+  finding    text not null,
+  reason     text not null,
+  who        text not null default session_user,
+  at         timestamptz not null default clock_timestamp()
+);
+create index if not exists acknowledged_check_idx on migration.acknowledged (check_name);
 
 -- append-only audit trail
 create table if not exists migration.events (

@@ -364,7 +364,9 @@ begin
 end
 $$;
 
--- Rules may reject so much, the target and the link so much: over all rows that are not filtered.
+-- Rules may reject so much, the target and the link so much: over all rows that are not filtered. What
+-- is above fails with its rows, which are rolled back: the first ten in the message, a hundred in the
+-- detail (migration.refused_rows).
 create or replace function migration.check_limits(
   name text, tolerance numeric, rows bigint, rules bigint, errors bigint)
 returns void
@@ -373,15 +375,20 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   allowed bigint := greatest(floor(
     coalesce(tolerance, migration.run_option('tolerance')::numeric) * rows), 3);
+  refused jsonb;
 begin
   if rules > allowed then
-    raise exception '%: % of % rows are rejected by its rules, % are allowed; look at them with `runner rejects % --rows`, correct its file, or say there that more is expected (`-- tolerance  5 %%`)',
-      name, rules, rows, allowed, name using errcode = 'MIG01';
+    refused := migration.refused_rows(name, 'rule');
+    raise exception '%: % of % rows are rejected by its rules, % are allowed; look at them with `runner rejects %`, correct its file, or say there that more is expected (`-- tolerance  5 %%`)%',
+      name, rules, rows, allowed, name, migration.refused_lines(refused)
+      using errcode = 'MIG01', detail = refused;
   end if;
   allowed := greatest(floor(0.001 * rows), 1);
   if errors > allowed then
-    raise exception '%: % of % rows were refused by the target or unreadable, % are allowed; look at them with `runner rejects % --rows`',
-      name, errors, rows, allowed, name using errcode = 'MIG01';
+    refused := migration.refused_rows(name, 'error');
+    raise exception '%: % of % rows were refused by the target or unreadable, % are allowed; look at them with `runner rejects %`%',
+      name, errors, rows, allowed, name, migration.refused_lines(refused)
+      using errcode = 'MIG01', detail = refused;
   end if;
 end
 $$;
@@ -446,4 +453,35 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     join migration.entities as e on e.entity = r.entity
     where e.phase = of_phase and r.resolved_run is null and r.sqlstate like '22%'
       and r.source_row is null)
+$$;
+
+-- The first hundred open rejects of a kind, as the ledger keeps them of an attempt that failed: no
+-- values of rows.
+create or replace function migration.refused_rows(name text, of_kind text) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('key', r.legacy_id,
+    'reason', r.reason, 'sqlstate', r.sqlstate, 'constraint', r.constraint_name,
+    'column', r.column_name)) order by r.legacy_id), '[]')
+  from (
+    select j.* from migration.rejects as j
+    where j.entity = name and j.resolved_run is null and j.kind = of_kind
+    order by j.legacy_id limit 100
+  ) as r
+$$;
+
+-- The same for a message: ten lines at most, each behind a line break.
+create or replace function migration.refused_lines(refused jsonb) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(string_agg(concat(e'\n  ', concat_ws('  ', r.value ->> 'key',
+    coalesce(r.value ->> 'sqlstate', r.value ->> 'reason'),
+    r.value ->> 'constraint', 'column ' || (r.value ->> 'column'))), '' order by r.place), '')
+  from jsonb_array_elements(refused) with ordinality as r (value, place)
+  where r.place <= 10
+$$;
+
+-- Keeps the refused rows of the attempt that failed, outside of the transaction they fell with.
+create or replace function migration.keep_refused(names text[], refused jsonb) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  update migration.control as c set refused = keep_refused.refused
+  where c.run = migration.current_run() and c.entity = any (names)
 $$;

@@ -5,11 +5,14 @@
 -- where one reads the source, and closes what it opened. With a phase they look at its entities only
 -- (migration.is_looked_at). An error of a check is its result; no result is a cancelled statement, or
 -- a source that is out of reach: that says nothing of the data.
--- sample: the first offending rows, as column=value. Checks select keys and counts, no data.
+-- sample: the first offending rows, `most` of them, as column=value. Checks select keys and counts,
+-- no data. What a person has accepted (migration.acknowledged) is no finding: remarks has the first
+-- of these, with the reason.
 create or replace function migration.run_checks(
-  checks jsonb, phase text default '', defined jsonb default null)
+  checks jsonb, phase text default '', defined jsonb default null, most integer default 5)
 returns table (
-  name text, findings bigint, sample text[], code text, message text, hint text)
+  name text, findings bigint, sample text[], acknowledged bigint, remarks text[],
+  code text, message text, hint text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
@@ -33,7 +36,7 @@ begin
         select c.value ->> 'text' from jsonb_array_elements(checks) as c (value)
         where c.value ->> 'text' ~ 'migration\.(differing_values|wrong_references)\('));
     end if;
-    return query select each.name, r.* from migration.run_check(each.name, each.text) as r;
+    return query select each.name, r.* from migration.run_check(each.name, each.text, most) as r;
   end loop;
   perform set_config('migration.equal', '', true);
   if not was_open and migration.is_link_open() then perform migration.close_link(); end if;
@@ -43,22 +46,36 @@ $$;
 -- Nested loops over foreign tables, which have no statistics, never end; merge joins take the source's
 -- word for the order of texts, and lose partners.
 create or replace function migration.run_check(
-  name text, query text, out findings bigint, out sample text[], out code text, out message text,
-  out hint text)
+  name text, query text, most integer, out findings bigint, out sample text[],
+  out acknowledged bigint, out remarks text[], out code text, out message text, out hint text)
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_mergejoin = off as $$
 #variable_conflict use_variable
 declare
+  accepted  jsonb := (
+    select jsonb_object_agg(a.finding, concat(a.reason, ' (', a.who, ', ', a.at::date, ')'))
+    from migration.acknowledged as a where a.check_name = name);
   found_row record;
+  said      text;
 begin
   findings := 0;
   sample := '{}';
+  acknowledged := 0;
+  remarks := '{}';
   -- both end with this block
   begin
     perform set_config('transaction_read_only', 'on', true);
     for found_row in execute query loop
+      if accepted is not null or findings < most then
+        said := migration.row_text(to_json(found_row));
+      end if;
+      if accepted ? said then
+        acknowledged := acknowledged + 1;
+        if acknowledged <= most then remarks := remarks || concat(said, ': ', accepted ->> said); end if;
+        continue;
+      end if;
       findings := findings + 1;
-      if findings <= 5 then sample := sample || migration.row_text(to_json(found_row)); end if;
+      if findings <= most then sample := sample || said; end if;
     end loop;
   exception
     when sqlclient_unable_to_establish_sqlconnection then raise;
@@ -67,6 +84,8 @@ begin
     when others then
       findings := 1;
       sample := '{}';
+      acknowledged := 0;
+      remarks := '{}';
       get stacked diagnostics code = returned_sqlstate, message = message_text,
         hint = pg_exception_hint;
   end;

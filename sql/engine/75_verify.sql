@@ -6,6 +6,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from migration.ranges as r where r.method <> has_other_hashes.method)
 $$;
 
+-- Entities whose file is not the one they were last complete with: compared with the file as it is.
+create or replace function migration.changed_files() returns table (entity text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select e.entity from migration.entities as e
+  where e.position is not null and e.file_hash <> e.defined_hash
+  order by e.phase, e.position
+$$;
+
 -- What to compare, in order: of each entity (with `names` of these only, otherwise of all that have
 -- rows) pieces of about 100,000 rows that together hold every key, new ones at the ends included.
 create or replace function migration.verify_pieces(names text[])
@@ -32,7 +40,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   order by p.phase, p.position, p.entity, p.first_key
 $$;
 
--- A piece of an entity: per kind of difference the number of rows and the first 200 keys; `compared`
+-- A piece of an entity: per kind of finding the number of rows and the first 200 keys; `compared`
 -- is to be summed, also over the row without kind. The link is open.
 create or replace function migration.verify_piece(name text, first_key bigint, end_key bigint)
 returns table (kind text, rows bigint, compared bigint, keys bigint[])

@@ -8,6 +8,7 @@ drop function if exists
   migration.entity_summaries,
   migration.reject_counts,
   migration.reject_rows,
+  migration.failed_rows,
   migration.incomplete_entities,
   migration.stray_entities,
   migration.removal_has_begun,
@@ -64,6 +65,30 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   from migration.rejects as r
   where r.resolved_run is null and (of_entity is null or r.entity = of_entity)
   order by 1, 2
+  limit most
+$$;
+
+-- Rows that made the last attempt of an entity fail and were rolled back with it, the first hundred of
+-- each; without those that are open rejects as well, since they were committed before.
+create or replace function migration.failed_rows(of_entity text, most bigint)
+returns table (
+  entity text, run bigint, legacy_id bigint, reason text, sqlstate text, constraint_name text,
+  column_name text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select last.entity, last.run, (r.value ->> 'key')::bigint, r.value ->> 'reason',
+    r.value ->> 'sqlstate', r.value ->> 'constraint', r.value ->> 'column'
+  from (
+    select distinct on (c.entity) c.entity, c.run, c.status, c.refused
+    from migration.control as c
+    where of_entity is null or c.entity = of_entity
+    order by c.entity, c.run desc
+  ) as last
+  cross join lateral jsonb_array_elements(last.refused) as r (value)
+  where last.status = 'failed' and not exists (
+    select from migration.rejects as j
+    where j.entity = last.entity and j.legacy_id = (r.value ->> 'key')::bigint
+      and j.resolved_run is null)
+  order by 1, 3
   limit most
 $$;
 

@@ -449,7 +449,7 @@ test('an error of a check is reported where it stands in the file', async (conte
   const [later] = await inTransaction(context, () =>
     runText(context, 'select 1 / relpages from pg_class'),
   );
-  assert.is(later?.problem?.message, 'division by zero');
+  assert.is(later?.problem?.message, 'division_by_zero (22012)');
   assert.is(later?.unreadable, true);
 });
 

@@ -656,12 +656,14 @@ $$;
 --   merge.<entity>_differing  in which columns some rows differ          the link is open
 --   merge.<entity>_touched    how many rows the application has changed  the link may be closed
 
--- Rows of a key range (NULL = no limit) with something wrong: `missing` from the target; `surplus`,
--- mapped but no row to store any more; `differs`, the view says something else than when it was
--- written; `changed`, the target was changed since; `duplicate`, another target row has the same
--- adoption key. How many were compared is the sum of `compared` over all rows; `kind` may be NULL.
--- Where a value cannot be read (class 22) the range is halved until single keys remain: such a row
--- has to be a reject, and is missing where it is none.
+-- Rows of a key range (NULL = no limit) that are not in the target as the view has them: `missing`;
+-- `surplus`, mapped but no row to store any more; `differs`, the view says something else than when it
+-- was written; `changed`, the target was changed since; `duplicate`, another target row has the same
+-- adoption key. And what is known, and no difference: `rewritten`, as a trigger of the target stored
+-- it when it was written; `rejected`, an open reject of this version of the source row.
+-- How many were compared is the sum of `compared` over all rows; `kind` may be NULL. Where a value
+-- cannot be read (class 22) the range is halved until single keys remain: such a row has to be a
+-- reject, and is missing where it is none.
 create or replace function merge.user_actions_verify(
   first_key bigint default null, end_key bigint default null)
 returns table (legacy_key bigint, kind text, compared bigint)
@@ -673,14 +675,32 @@ set enable_mergejoin = off
 as $$
 #variable_conflict use_variable
 declare
-  total  bigint;
-  keys   bigint[];
-  kinds  text[];
-  middle bigint;
+  rejected bigint[] := array(
+    select r.legacy_id from migration.rejects as r
+    where r.entity = 'user_actions' and r.resolved_run is null and (first_key is null or r.legacy_id >= first_key) and (end_key is null or r.legacy_id < end_key));
+  -- the view says nothing of these: what was refused under another file may be stored under this one
+  refused  bigint[] := array(
+    select r.legacy_id from migration.rejects as r
+    join migration.entities as e on e.entity = r.entity and e.file_hash = e.defined_hash
+    where r.entity = 'user_actions' and r.resolved_run is null and r.kind = 'error'
+      and (first_key is null or r.legacy_id >= first_key) and (end_key is null or r.legacy_id < end_key));
+  total    bigint;
+  keys     bigint[];
+  kinds    text[];
+  middle   bigint;
 begin
+  -- nor does a refusal of another version say anything of this one
+  if cardinality(refused) > 0 then
+    refused := array(
+      select r.legacy_id
+      from (select s.id, s.version from legacy_versions."dispatch_action" as s where s.id = any (refused) offset 0) as s
+      join migration.rejects as r
+        on r.entity = 'user_actions' and r.legacy_id = s.id and r.version = s.version);
+  end if;
   begin
     with view_rows as materialized (
-      select v.legacy_key, hash_record_extended(row(v."legacy_action_id", v."legacy_user_id", v."user_id", v."action", v."item_type", v."item_id", v."owner_type", v."owner_id", v."action_data", v."action_date"::text collate "C", v."metadata"::text collate "C"), 0) as row_hash, v."legacy_action_id"
+      select v.legacy_key, v.reject is not null as is_rejected,
+        hash_record_extended(row(v."legacy_action_id", v."legacy_user_id", v."user_id", v."action", v."item_type", v."item_id", v."owner_type", v."owner_id", v."action_data", v."action_date"::text collate "C", v."metadata"::text collate "C"), 0) as row_hash, v."legacy_action_id"
       from (
         -- offset 0: no expression is computed twice
         select e.legacy_key, e."legacy_action_id", e."legacy_user_id", e."user_id", e."action", e."item_type", e."item_id", e."owner_type", e."owner_id", e."action_data", e."action_date", e."metadata", null::text as reject
@@ -688,7 +708,6 @@ begin
         where (first_key is null or e.legacy_key >= first_key) and (end_key is null or e.legacy_key < end_key)
         offset 0
       ) as v
-      where v.reject is null
     ),
     map_rows as materialized (
       select m.legacy_id, m.row_hash, m.written_hash, t.id, hash_record_extended(row(t."legacy_action_id", t."legacy_user_id", t."user_id", t."action", t."item_type", t."item_id", t."owner_type", t."owner_id", t."action_data", t."action_date"::text collate "C", t."metadata"::text collate "C"), 0) as stored_hash
@@ -701,21 +720,25 @@ begin
     found as (
       select coalesce(v.legacy_key, m.legacy_id) as legacy_key,
         case
-          when m.legacy_id is null or (v.legacy_key is not null and m.id is null) then 'missing'
-          when v.legacy_key is null then 'surplus'
+          when m.legacy_id is not null and (v.legacy_key is null or v.is_rejected) then 'surplus'
+          when v.is_rejected then case when v.legacy_key = any (rejected) then 'rejected' end
+          when m.legacy_id is null and v.legacy_key = any (refused) then 'rejected'
+          when m.id is null then 'missing'
+          when m.stored_hash = v.row_hash then null
           when v.row_hash is distinct from m.row_hash then 'differs'
           when m.stored_hash is distinct from m.written_hash then 'changed'
-          else null
+          else 'rewritten'
         end as kind
       from view_rows as v full join map_rows as m on m.legacy_id = v.legacy_key
       union all
       select b.legacy_key, 'duplicate'
       from view_rows as b
       join "public"."user_actions" as t on t."legacy_action_id" = b."legacy_action_id"
-      where true
+      where not b.is_rejected
       and not exists (select from ids."user_actions" as m where m.id = t.id)
     )
-    select (select count(*) from view_rows),
+    select (select count(*) from view_rows as v
+        where not v.is_rejected and v.legacy_key <> all (refused)),
       array_agg(f.legacy_key order by f.legacy_key, f.kind),
       array_agg(f.kind order by f.legacy_key, f.kind)
     into total, keys, kinds
@@ -740,12 +763,11 @@ begin
     return query select r.* from merge.user_actions_verify(middle, end_key) as r;
     return;
   end if;
-  return query
-  select first_key,
-    case when not exists (
-      select from migration.rejects as r
-      where r.entity = 'user_actions' and r.legacy_id = first_key and r.resolved_run is null)
-    then 'missing' end, 1::bigint;
+  if first_key = any (refused) then
+    return query select first_key, 'rejected', 0::bigint;
+  else
+    return query select first_key, 'missing', 1::bigint;
+  end if;
 end
 $$;
 

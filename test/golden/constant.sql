@@ -498,12 +498,14 @@ $$;
 --   merge.<entity>_differing  in which columns some rows differ          the link is open
 --   merge.<entity>_touched    how many rows the application has changed  the link may be closed
 
--- Rows of a key range (NULL = no limit) with something wrong: `missing` from the target; `surplus`,
--- mapped but no row to store any more; `differs`, the view says something else than when it was
--- written; `changed`, the target was changed since; `duplicate`, another target row has the same
--- adoption key. How many were compared is the sum of `compared` over all rows; `kind` may be NULL.
--- Where a value cannot be read (class 22) the range is halved until single keys remain: such a row
--- has to be a reject, and is missing where it is none.
+-- Rows of a key range (NULL = no limit) that are not in the target as the view has them: `missing`;
+-- `surplus`, mapped but no row to store any more; `differs`, the view says something else than when it
+-- was written; `changed`, the target was changed since; `duplicate`, another target row has the same
+-- adoption key. And what is known, and no difference: `rewritten`, as a trigger of the target stored
+-- it when it was written; `rejected`, an open reject of this version of the source row.
+-- How many were compared is the sum of `compared` over all rows; `kind` may be NULL. Where a value
+-- cannot be read (class 22) the range is halved until single keys remain: such a row has to be a
+-- reject, and is missing where it is none.
 create or replace function merge.system_profile_verify(
   first_key bigint default null, end_key bigint default null)
 returns table (legacy_key bigint, kind text, compared bigint)
@@ -515,14 +517,24 @@ set enable_mergejoin = off
 as $$
 #variable_conflict use_variable
 declare
-  total  bigint;
-  keys   bigint[];
-  kinds  text[];
-  middle bigint;
+  rejected bigint[] := array(
+    select r.legacy_id from migration.rejects as r
+    where r.entity = 'system_profile' and r.resolved_run is null and (first_key is null or r.legacy_id >= first_key) and (end_key is null or r.legacy_id < end_key));
+  -- the view says nothing of these: what was refused under another file may be stored under this one
+  refused  bigint[] := array(
+    select r.legacy_id from migration.rejects as r
+    join migration.entities as e on e.entity = r.entity and e.file_hash = e.defined_hash
+    where r.entity = 'system_profile' and r.resolved_run is null and r.kind = 'error'
+      and (first_key is null or r.legacy_id >= first_key) and (end_key is null or r.legacy_id < end_key));
+  total    bigint;
+  keys     bigint[];
+  kinds    text[];
+  middle   bigint;
 begin
   begin
     with view_rows as materialized (
-      select v.legacy_key, hash_record_extended(row(v."legacy_user_id", v."profile_type"::text collate "C", v."first_name", v."last_name", v."email", v."metadata"::text collate "C"), 0) as row_hash, v."legacy_user_id"
+      select v.legacy_key, v.reject is not null as is_rejected,
+        hash_record_extended(row(v."legacy_user_id", v."profile_type"::text collate "C", v."first_name", v."last_name", v."email", v."metadata"::text collate "C"), 0) as row_hash, v."legacy_user_id"
       from (
         -- offset 0: no expression is computed twice
         select e.legacy_key, e."legacy_user_id", e."profile_type", e."first_name", e."last_name", e."email", e."metadata", null::text as reject
@@ -530,7 +542,6 @@ begin
         where (first_key is null or e.legacy_key >= first_key) and (end_key is null or e.legacy_key < end_key)
         offset 0
       ) as v
-      where v.reject is null
     ),
     map_rows as materialized (
       select m.legacy_id, m.row_hash, m.written_hash, t.id, hash_record_extended(row(t."legacy_user_id", t."profile_type"::text collate "C", t."first_name", t."last_name", t."email", t."metadata"::text collate "C"), 0) as stored_hash
@@ -543,22 +554,26 @@ begin
     found as (
       select coalesce(v.legacy_key, m.legacy_id) as legacy_key,
         case
-          when m.legacy_id is null or (v.legacy_key is not null and m.id is null) then 'missing'
-          when v.legacy_key is null then 'surplus'
+          when m.legacy_id is not null and (v.legacy_key is null or v.is_rejected) then 'surplus'
+          when v.is_rejected then case when v.legacy_key = any (rejected) then 'rejected' end
+          when m.legacy_id is null and v.legacy_key = any (refused) then 'rejected'
+          when m.id is null then 'missing'
+          when m.stored_hash = v.row_hash then null
           when v.row_hash is distinct from m.row_hash then 'differs'
           when m.stored_hash is distinct from m.written_hash then 'changed'
-          else null
+          else 'rewritten'
         end as kind
       from view_rows as v full join map_rows as m on m.legacy_id = v.legacy_key
       union all
       select b.legacy_key, 'duplicate'
       from view_rows as b
       join "public"."profiles" as t on t."legacy_user_id" = b."legacy_user_id"
-      where true
+      where not b.is_rejected
       and not exists (select from ids."profiles" as m where m.id = t.id)
       and not exists (select from ids."system_profile" as m where m.id = t.id)
     )
-    select (select count(*) from view_rows),
+    select (select count(*) from view_rows as v
+        where not v.is_rejected and v.legacy_key <> all (refused)),
       array_agg(f.legacy_key order by f.legacy_key, f.kind),
       array_agg(f.kind order by f.legacy_key, f.kind)
     into total, keys, kinds
