@@ -202,7 +202,7 @@ async function runWhole(
     );
   };
   for (const entity of phase.entities) if (hasWork(context, entity)) await merge(entity, false);
-  for (const entity of await refused(session, phase)) await merge(entity, true);
+  for (const entity of await refusedEntities(session, phase)) await merge(entity, true);
   begin();
   await closeLink(session);
   await checkPhase(context, session, phase, done, unproven);
@@ -219,7 +219,7 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
     begin(entity.name);
     done.push(await runByChunk(context, entity, unproven, false));
   }
-  for (const entity of await refused(session, phase)) {
+  for (const entity of await refusedEntities(session, phase)) {
     begin(entity.name);
     done.push(await runByChunk(context, entity, unproven, true));
   }
@@ -286,7 +286,7 @@ async function runByChunk(
 const CLOSE = 'select migration.close_link()';
 
 /** Entities whose rows may be taken now that all others of the phase are there. */
-async function refused(session: Session, { name, entities }: Phase): Promise<Entity[]> {
+async function refusedEntities(session: Session, { name, entities }: Phase): Promise<Entity[]> {
   const rows = await session.query<{ entity: string }>(
     'select * from migration.refused_entities($1)',
     [name],
