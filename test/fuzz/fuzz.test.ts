@@ -1,5 +1,5 @@
 // deadline 7200
-/* npm run test:fuzz: FUZZ_SEED=n FUZZ_ROUNDS=n */
+/* By `npm run test:fuzz -- --seed n --rounds n`; a failure prints seed, round and statements. */
 import { suite } from 'uvu';
 import { note } from '../runner.ts';
 import { endWorld, makeWorld, rounds, type World } from './fuzz.ts';

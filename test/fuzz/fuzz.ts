@@ -102,16 +102,20 @@ export async function makeWorld(): Promise<World> {
     create table person (
       id integer primary key, login text not null unique, mail text unique, kind_id integer,
       amount numeric, at timestamptz, facts jsonb, born date);
-    create table box (id integer primary key, parent_id integer, name text);
-    create table plan (id integer primary key, person_id integer, name text);
-    create table pair (id integer primary key, one_id integer, other_id integer, note text,
+    create table box (
+      id integer primary key, parent_id integer references box on delete set null, name text);
+    -- a reference to a row that is gone and kept leads to it: here every one is of a living row
+    create table plan (
+      id integer primary key, person_id integer references person on delete set null, name text);
+    create table pair (id integer primary key, one_id integer references person on delete cascade,
+      other_id integer references person on delete cascade, note text,
       unique (one_id, other_id));
     insert into kind select g, concat('kind ', g) from generate_series(1, 5) as g;
     insert into person select g, concat('login ', g), concat('mail ', g), g % 6, g / 7.0,
       timestamptz '2024-01-01' + g * interval '1 hour', jsonb_build_object('a', g), date '2000-01-01' + g
     from generate_series(1, 60) as g;
     insert into box select g, nullif(g / 2, 0), concat('box ', g) from generate_series(1, 30) as g;
-    insert into plan select g, g % 70, concat('plan ', g) from generate_series(1, 120) as g;
+    insert into plan select g, nullif(g % 60, 0), concat('plan ', g) from generate_series(1, 120) as g;
     insert into pair select g, g, g % 60 + 1, concat('pair ', g) from generate_series(1, 60) as g;
     grant select on all tables in schema public to legacy_reader`);
   for (const sql of [target, again]) {
@@ -227,6 +231,7 @@ async function changeSource({ source }: World, below: (limit: number) => number,
     () => `update box set name = 'box ${word()}' where id = ${1 + below(40)}`,
     () => `insert into box values (${1 + below(40)}, ${1 + below(40)}, 'box ${word()}')`,
     () => `update box set parent_id = ${1 + below(40)} where id = ${1 + below(40)}`,
+    () => `update plan set person_id = null where id = ${1 + below(130)}`,
     () => `delete from box where id = ${1 + below(40)}`,
     // two rows swap a unique value, and a whole rotation
     () => swap('person', 'login', [person(), person()], word()),
