@@ -37,11 +37,10 @@ begin
     with kept as (
       select i.id, min(i.image_id) as first, bool_or(i.reason = 'removed') as removed,
         max(i.image_id) filter (where i.reason = 'changed') as changed
-      from migration.before_images as i
+      from migration.before_images as i where i.entity = %1$L group by i.id
       -- images of rows we created are of no use
-      where i.entity = %1$L and not exists (
-        select from ids.%1$I as m where m.id = i.id and not m.adopted)
-      group by i.id
+      having bool_or(i.reason = 'removed')
+        or exists (select from ids.%1$I as m where m.id = i.id and m.adopted)
     )
     select k.id, i.image, t.id is not null, k.removed, t.id is not null and (
       coalesce(k.changed > k.first, false)
@@ -204,18 +203,19 @@ begin
       target, string_agg(format(
         case when w.columns is null or c.name = any (w.columns) then '%1$I = %2$s'
           else '%1$I = case when i.edited then was.%1$I else %2$s end' end, c.name, c.value), ', '))
-    from migration.image_columns(target) as c, migration.written_columns(back_statements.name) as w (columns)
+    from migration.image_columns(target) as c,
+      migration.written_columns(back_statements.name) as w (columns)
     where not c.fixed)
   -- in a row that comes back, they have their default
   || array(
     select format(
       'insert into %1$s (%2$s) overriding system value select %3$s'
       ' from pg_temp.restoring as i, json_populate_record(null::%1$s, i.image) as r'
-      ' where i.removed and not i.is_there and i.columns = %4$L::text[]',
+      ' where i.removed and i.columns = %4$L::text[]'
+      ' and not exists (select from %1$s as t where t.id = i.id)',
       target, string_agg(format('%I', c.name), ', ' order by c.place),
       string_agg(c.value, ', ' order by c.place), o.columns)
-    from (
-      select distinct i.columns from pg_temp.restoring as i where i.removed and not i.is_there) as o
+    from (select distinct i.columns from pg_temp.restoring as i where i.removed) as o
     join migration.image_columns(target) as c on c.name = any (o.columns)
     group by o.columns);
 end

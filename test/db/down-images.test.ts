@@ -197,6 +197,31 @@ test('a row that the application changed before our last write counts as changed
   await down(pair, project, '--force');
 });
 
+test('what was removed is not asked about again, and comes back where we hold its id now', async ({
+  pair,
+  source,
+  target,
+  project,
+}) => {
+  await fill(source, target, [1]);
+  await target`update public.things set id = migration.new_id('things', 1)`;
+  const before = await rows(target);
+  const run = () => migrate(pair, { root: project.root });
+  await source`insert into things values (2, 'source')`;
+  await run();
+  await target`update public.things set name = 'edited' where legacy_id = 2`;
+  await source`delete from things`;
+  await run();
+  await source`insert into things values (1, 'source')`;
+  await run();
+  const [mapped] = await target`select id::text, adopted from ids.things`;
+  assert.is(mapped?.['adopted'], false);
+  assert.match(before[0] ?? '', String(mapped?.['id']));
+  const [report] = await down(pair, project);
+  assert.equal([report?.created, report?.restored, report?.touched], [1, 1, 0]);
+  assert.equal(await rows(target), before);
+});
+
 test('what the application did in columns that we do not write stays in its rows', async ({
   pair,
   source,
