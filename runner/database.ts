@@ -21,6 +21,10 @@ export interface Session {
   single(text: string): Promise<void>;
   /** Fills a table by COPY, so that the values are in no statement, log or activity view. */
   copyIn(table: string, rows: string[][]): Promise<void>;
+  /** What is to be sent after every ROLLBACK from now on: it must not fail. */
+  afterRollback(statement: string): void;
+  /** The statements that end a transaction without effect. */
+  readonly rollback: string[];
   /** Asks the server to stop the statement that runs now. */
   cancel(): void;
   close(): Promise<void>;
@@ -208,8 +212,13 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
   if (first === undefined) throw new ConnectionLost('the target did not answer');
   state.ready = true;
 
+  const rollback = ['rollback'];
   return {
     pid: first.pid,
+    rollback,
+    afterRollback: (statement) => {
+      rollback.splice(1, rollback.length, statement);
+    },
     query: async (text, parameters = []) => [...(await run<never>(bound(text, parameters), true))],
     batch: async (statements) => {
       const results = await run<never>(statements.join(';\n'), true);
@@ -257,10 +266,10 @@ export async function transaction<T>(
   try {
     await session.batch(['begin', limits(lockTimeout), ...first]);
     const result = await body();
-    await session.batch([...last, commit ? 'commit' : 'rollback']);
+    await session.batch([...last, ...(commit ? ['commit'] : session.rollback)]);
     return result;
   } catch (error) {
-    if (!(error instanceof ConnectionLost)) await session.query('rollback').catch(() => {});
+    if (!(error instanceof ConnectionLost)) await session.batch(session.rollback).catch(() => {});
     throw error;
   }
 }
@@ -274,7 +283,7 @@ export async function batch(
   try {
     return await session.batch(['begin', limits(lockTimeout), ...calls, 'commit']);
   } catch (error) {
-    if (!(error instanceof ConnectionLost)) await session.query('rollback').catch(() => {});
+    if (!(error instanceof ConnectionLost)) await session.batch(session.rollback).catch(() => {});
     throw error;
   }
 }

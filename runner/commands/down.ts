@@ -1,7 +1,7 @@
 import { phaseOf } from '../engine/catalog.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { agreed, notAgreed } from './consent.ts';
-import { ConnectionLost, transaction } from '../database.ts';
+import { ConnectionLost, type Session, transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { finishRun, holdLease, install, installed, startRun } from '../engine/ledger.ts';
 import { complain, note, say, sayJson, table } from '../terminal/terminal.ts';
@@ -20,7 +20,13 @@ export const down: Command = {
   run: runCommand,
 };
 
-type Verdict = 'done' | 'dry-run' | 'stopped' | 'declined' | 'not agreed';
+type Verdict = 'done' | 'dry-run' | 'stopped' | 'held' | 'declined' | 'changed' | 'not agreed';
+
+/** What taking a phase back means, and what became of it. */
+interface Outcome {
+  steps: UndoStep[];
+  verdict: Verdict;
+}
 
 /** Thrown to roll back what was only meant to be shown. */
 class NotDone extends Error {}
@@ -59,41 +65,65 @@ async function runCommand(context: Context): Promise<number> {
     );
     return 1;
   }
-  let steps: UndoStep[] = [];
-  let verdict: Verdict = 'done';
+  const attempt = (decide: (steps: UndoStep[]) => Verdict) =>
+    takeBack(session, `down ${phase.name}`, context.has('force'), decide, (run) =>
+      word === 'archive'
+        ? undoArchive(session, catalog.archive, run).then((step) => [step])
+        : undo(session, [phase.name, ...onTop]),
+    );
+  const first = await attempt((steps) => firstVerdict(context, steps));
+  if (!context.has('json')) showSteps(first.steps);
+  if (first.verdict !== 'not agreed') return conclude(context, phase.name, first);
+  // nothing is held while the question stands, but the lock of the one runner
+  const answer = await agreed(context, 'take this back?');
+  if (answer !== true) {
+    const verdict = answer === undefined ? 'not agreed' : 'declined';
+    return conclude(context, phase.name, { ...first, verdict });
+  }
+  keeper.check();
+  const shown = JSON.stringify(first.steps);
+  const second = await attempt((steps) => (JSON.stringify(steps) === shown ? 'done' : 'changed'));
+  if (second.verdict !== 'done' && !context.has('json')) showSteps(second.steps);
+  return conclude(context, phase.name, second);
+}
+
+/**
+ * Takes back in one transaction, which is committed only where the verdict on what that means is
+ * 'done'. What is in the way is no error, but a verdict.
+ */
+async function takeBack(
+  session: Session,
+  command: string,
+  force: boolean,
+  decide: (steps: UndoStep[]) => Verdict,
+  body: (run: number) => Promise<UndoStep[]>,
+): Promise<Outcome> {
+  const outcome: Outcome = { steps: [], verdict: 'done' };
   try {
     await transaction(session, async () => {
-      const run = await startRun(session, `down ${phase.name}`, { force: context.has('force') });
+      const run = await startRun(session, command, { force });
       await holdLease(session, run);
-      steps =
-        word === 'archive'
-          ? [await undoArchive(session, catalog.archive, run)]
-          : await undo(session, [phase.name, ...onTop]);
-      if (!context.has('json')) showSteps(steps);
-      verdict = await decide(context, steps);
-      if (verdict !== 'done') throw new NotDone();
+      outcome.steps = await body(run);
+      outcome.verdict = decide(outcome.steps);
+      if (outcome.verdict !== 'done') throw new NotDone();
       await finishRun(session, run, 'done');
     });
   } catch (error) {
-    if (error instanceof StillReferenced) {
-      ({ steps } = error);
-      if (!context.has('json')) showSteps(steps);
-      verdict = 'stopped';
-    } else if (!(error instanceof NotDone)) {
-      // a COMMIT that was sent may have been done
-      if (!(error instanceof ConnectionLost)) note('the phase is as it was, nothing was changed');
-      throw error;
-    }
+    if (error instanceof StillReferenced) return { steps: error.steps, verdict: 'held' };
+    if (error instanceof NotDone) return outcome;
+    // a COMMIT that was sent may have been done
+    if (!(error instanceof ConnectionLost)) note('the phase is as it was, nothing was changed');
+    throw error;
   }
-  return conclude(context, phase.name, steps, verdict);
+  return outcome;
 }
 
-async function decide(context: Context, steps: UndoStep[]): Promise<Verdict> {
+/** Where nobody has been asked yet. */
+function firstVerdict(context: Context, steps: UndoStep[]): Verdict {
   if (context.has('dry-run')) return 'dry-run';
   const blocked = steps.some(({ touched, references }) => touched > 0 || references.length > 0);
   if (blocked && !context.has('force')) return 'stopped';
-  const answer = await agreed(context, 'take this back?');
-  return answer === undefined ? 'not agreed' : answer ? 'done' : 'declined';
+  return context.has('yes') ? 'done' : 'not agreed';
 }
 
 function showSteps(steps: UndoStep[]): void {
@@ -121,24 +151,29 @@ function showSteps(steps: UndoStep[]): void {
   );
 }
 
-async function conclude(
-  context: Context,
-  phase: string,
-  steps: UndoStep[],
-  verdict: Verdict,
-): Promise<number> {
+function conclude(context: Context, phase: string, { steps, verdict }: Outcome): number {
+  if (context.has('json')) sayJson({ verdict, phase, entities: steps });
+  if (verdict === 'not agreed') throw notAgreed();
+  const failed = verdict === 'stopped' || verdict === 'held' || verdict === 'changed';
+  if (context.has('json')) return failed ? 1 : 0;
   const words = {
     done: `${phase} is taken back; \`up\` brings the same rows with the same ids again`,
     'dry-run': 'dry run: nothing was changed',
     stopped:
       'the application changed or references rows listed above; nothing was changed\n' +
       'settle them, or use --force to take the rows back all the same',
+    held: [
+      'rows of the application are in the way, and --force cannot take them along; ' +
+        'nothing was changed',
+      ...steps.flatMap(({ entity, held }) => held.map((line) => `  ${entity}: ${line}`)),
+      'delete these rows or let them refer to nothing, then run the same command again',
+    ].join('\n'),
+    changed:
+      'what would be done has changed since it was shown (now as above); nothing was changed\n' +
+      'run the same command again',
     declined: 'nothing was changed',
   };
-  if (context.has('json')) sayJson({ verdict, phase, entities: steps });
-  if (verdict === 'not agreed') throw notAgreed();
-  if (context.has('json')) return verdict === 'stopped' ? 1 : 0;
-  if (verdict === 'stopped') complain(words.stopped);
+  if (failed) complain(words[verdict]);
   else say(words[verdict]);
-  return verdict === 'stopped' ? 1 : 0;
+  return failed ? 1 : 0;
 }

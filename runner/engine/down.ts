@@ -15,9 +15,14 @@ export interface UndoStep {
   touched: number;
   /** Rows of the application that point at rows we created, as `table.column (rows)`. */
   references: string[];
+  /**
+   * Those that would not go with ours, `table.column: rows (keys of the first)`, or what stands on
+   * them; empty where the entity could be taken back.
+   */
+  held: string[];
 }
 
-/** Rows of the application refer to rows of ours; the last step says which. */
+/** Rows of the application are in the way, with force or without; the last step says which. */
 export class StillReferenced extends Error {
   override readonly name = 'StillReferenced';
   constructor(readonly steps: UndoStep[]) {
@@ -46,14 +51,13 @@ export async function undo(session: Session, phases: string[]): Promise<UndoStep
   );
   const steps: UndoStep[] = [];
   for (const entity of order?.entities ?? []) {
-    const [row] = await session.query<{ step: UndoStep & { held: boolean } }>(
+    const [row] = await session.query<{ step: UndoStep }>(
       'select migration.down_entity($1) as step',
       [entity],
     );
     if (row === undefined) continue;
-    const { held, ...step } = row.step;
-    steps.push(step);
-    if (held) throw new StillReferenced(steps);
+    steps.push(row.step);
+    if (row.step.held.length > 0) throw new StillReferenced(steps);
   }
   return steps;
 }
@@ -73,5 +77,6 @@ export async function undoArchive(
     restored: 0,
     touched: 0,
     references: [],
+    held: [],
   };
 }

@@ -23,8 +23,12 @@ const SETTINGS = [
   'tcp_keepalives_count=3',
 ];
 
-/** Gives this session what `open_link` needs; by COPY, so that no statement holds the secret. */
+/**
+ * Gives this session what `open_link` needs; by COPY, so that no statement holds the secret. From now
+ * on no transaction of it leaves a connection to the source: close_link ends it, or what is sent here.
+ */
 export async function login(session: Session, source: Endpoint): Promise<void> {
+  session.afterRollback(question('leave_source'));
   await session.query(question('login'));
   await session.copyIn('pg_temp.link_login', [[source.user, source.password.reveal()]]);
 }

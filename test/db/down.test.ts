@@ -112,7 +112,7 @@ test('rows of the application are listed by every key that leads to ours, whatev
   });
   assert.is(refused.code, 1, refused.stderr);
   const { verdict, entities } = lastLine<Report>(refused);
-  assert.is(verdict, 'stopped');
+  assert.is(verdict, 'held');
   assert.equal(entities.find(({ entity }) => entity === 'makers')?.references, [
     'public.app_both.(maker, label) (2)',
     'public.app_number.number (1)',
@@ -129,7 +129,7 @@ test('with --force they go as their keys say, unless a key holds them', async ({
   const args = ['down', '1-one', '--cascade', '--force', '--yes', '--json'];
   const held = await runner(pair, args, { root: project.root });
   assert.is(held.code, 1, held.stderr);
-  assert.is(lastLine<Report>(held).verdict, 'stopped');
+  assert.is(lastLine<Report>(held).verdict, 'held');
   await target`drop table public.app_parted`;
   await succeed(pair, args, { root: project.root });
   const [left] = await target`
