@@ -82,7 +82,7 @@ begin
     end loop;
     execute format(
       'insert into migration.before_images (entity, legacy_id, id, reason, image, run)'
-      ' select g.entity, g.legacy_id, g.id, ''changed'', row_to_json(t.*), migration.current_run()'
+      ' select g.entity, g.legacy_id, g.id, ''changed'', migration.image_of(t.*), migration.current_run()'
       ' from migration.gone as g join %s as t on t.id = g.id'
       ' where g.id in (select f.id from pg_temp.freed as f where not f.again)', target);
     for key in
@@ -174,7 +174,7 @@ begin
   begin
     execute format(
       'insert into migration.before_images (entity, legacy_id, id, reason, image, run)'
-      ' select %L, p.legacy_key, p.target_id, ''changed'', row_to_json(t.*), migration.current_run()'
+      ' select %L, p.legacy_key, p.target_id, ''changed'', migration.image_of(t.*), migration.current_run()'
       ' from pg_temp.present as p join %s as t on t.id = p.target_id'
       ' join pg_temp.staged as b on b.legacy_key = p.legacy_key'
       ' where p.touched and b.known_version = b.version', name, target);

@@ -44,7 +44,8 @@ begin
     )
     select k.id, i.image, t.id is not null, k.removed, t.id is not null and (
       coalesce(k.changed > k.first, false)
-      or not exists (select from migration.writes as w where w.xmin = t.xmin))
+      or not (exists (select from migration.writes as w where w.xmin = t.xmin)
+        or coalesce(age(t.xmin) > migration.restored_age(), false)))
     from kept as k
     join migration.before_images as i on i.image_id = k.first
     left join %2$s as t on t.id = k.id
@@ -110,7 +111,8 @@ begin
   target := known.target::regclass;
   execute format($q$
     select count(t.id) as rows,
-      count(*) filter (where t.id is null or w.mark is null or i.id is not null) as touched
+      count(*) filter (where t.id is null or i.id is not null
+        or w.mark is null and coalesce(age(t.xmin) <= migration.restored_age(), true)) as touched
     from ids.%1$I as m
     left join %2$s as t on t.id = m.id
     left join (select distinct o.xmin as mark from migration.writes as o) as w on w.mark = t.xmin
@@ -120,6 +122,12 @@ begin
       where o.entity = %1$L and o.reason = 'changed') as i on i.id = m.id
     where not m.adopted
   $q$, name, target) into ours;
+  -- rows that are older than a restore of the target have no marks, but they have hashes
+  if migration.restored_age() is not null and to_regproc(format('merge.%I', name || '_touched')) is not null
+  then
+    execute format('select greatest($1, merge.%I())', name || '_touched')
+    into ours.touched using ours.touched;
+  end if;
   select count(*) filter (where i.is_there or i.removed) as rows,
     count(*) filter (where i.edited or not (i.is_there or i.removed)) as touched
   into theirs

@@ -158,7 +158,8 @@ test('old images are taken of the rows that were overwritten, and of no others',
     ].toSorted(),
   );
   const held = await target<{ row: string }[]>`
-    select image::jsonb::text as row from migration.before_images where entity = 'offices'`;
+    select to_jsonb(json_populate_record(null::public.offices, image))::text as row
+    from migration.before_images where entity = 'offices'`;
   assert.equal(
     held.map(({ row }) => row),
     before.rows.get('offices'),

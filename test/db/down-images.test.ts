@@ -1,7 +1,5 @@
 // deadline 180
 /* Rows of the application that were overwritten or removed: `down` gives back what they were. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -286,7 +284,7 @@ async function rows(target: Sql): Promise<string[]> {
 }
 
 function projectOf(): Scratch {
-  const project = tinyProject({
+  return tinyProject({
     'sql/1-one/10_things.sql': `-- For the test.
 --
 -- target   public.things
@@ -302,8 +300,4 @@ select
 from legacy.things as s;
 `,
   });
-  const template = join(project.root, 'sql/engine/templates/merge.sql');
-  const text = readFileSync(template, 'utf8');
-  writeFileSync(template, text.replaceAll('row_to_json(t)', 'migration.image_of(t)'));
-  return project;
 }

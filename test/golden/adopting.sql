@@ -453,7 +453,7 @@ begin
   select 'teams', p.legacy_key, p.target_id,
     case when p.touched or known.image or not (b.adopting or b.adopted) then 'changed'
       else 'adopted' end,
-    row_to_json(t.*), this_run
+    migration.image_of(t.*), this_run
   from pg_temp.present as p
   join pg_temp.staged as b on b.legacy_key = p.legacy_key
   join "public"."teams" as t on t.id = p.target_id

@@ -405,7 +405,7 @@ begin
     -- even a second image: only `removed` says that the row was the application's
     insert into migration.before_images (entity, legacy_id, id, reason, image, run)
     select 'template_predecessors', g.legacy_key, g.id,
-      case when m.adopted then 'removed' else 'changed' end, row_to_json(t.*), this_run
+      case when m.adopted then 'removed' else 'changed' end, migration.image_of(t.*), this_run
     from pg_temp.gone as g
     join ids."template_predecessors" as m on m.legacy_id = g.legacy_key
     join "public"."template_predecessors" as t on t.id = g.id
@@ -490,7 +490,7 @@ begin
   select 'template_predecessors', p.legacy_key, p.target_id,
     case when p.touched or known.image or not (b.adopting or b.adopted) then 'changed'
       else 'adopted' end,
-    row_to_json(t.*), this_run
+    migration.image_of(t.*), this_run
   from pg_temp.present as p
   join pg_temp.staged as b on b.legacy_key = p.legacy_key
   join "public"."template_predecessors" as t on t.id = p.target_id

@@ -501,7 +501,7 @@ begin
     -- even a second image: only `removed` says that the row was the application's
     insert into migration.before_images (entity, legacy_id, id, reason, image, run)
     select '{{entity}}', g.legacy_key, g.id,
-      case when m.adopted then 'removed' else 'changed' end, row_to_json(t.*), this_run
+      case when m.adopted then 'removed' else 'changed' end, migration.image_of(t.*), this_run
     from pg_temp.gone as g
     join {{ids}} as m on m.legacy_id = g.legacy_key
     join {{target}} as t on t.id = g.id
@@ -589,7 +589,7 @@ begin
   select '{{entity}}', p.legacy_key, p.target_id,
     case when p.touched or known.image or not (b.adopting or b.adopted) then 'changed'
       else 'adopted' end,
-    row_to_json(t.*), this_run
+    migration.image_of(t.*), this_run
   from pg_temp.present as p
   join pg_temp.staged as b on b.legacy_key = p.legacy_key
   join {{target}} as t on t.id = p.target_id
