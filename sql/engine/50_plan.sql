@@ -106,6 +106,7 @@ declare
   state       record;
   at          migration.chunks;
   rows        bigint := 0;
+  changed     boolean := false;
 begin
   select e.* into strict known from migration.entities as e where e.entity = name;
   select
@@ -158,7 +159,9 @@ begin
         when l.range <> all (forced) and (l.row_count, l.sum_a, l.sum_b)
           = (coalesce(s.row_count, 0), coalesce(s.sum_a, 0), coalesce(s.sum_b, 0)) then 'same'
         else 'keys'
-      end as state
+      end as state,
+      (l.row_count, l.sum_a, l.sum_b)
+        = (coalesce(s.row_count, 0), coalesce(s.sum_a, 0), coalesce(s.sum_b, 0)) as is_equal
     from migration.live_sums(known.source, known.width) as s
     full join (
       select * from migration.ranges as r where r.entity = name
@@ -180,6 +183,7 @@ begin
     at.ranges := at.ranges || state.range;
     at.row_count := at.row_count + state.row_count;
     at.rehash := at.rehash or coalesce(state.rehash, false);
+    changed := changed or not coalesce(state.is_equal, false);
     insert into migration.chunks as c select at.*
     on conflict (entity, chunk) do update set ranges = excluded.ranges,
       row_count = excluded.row_count, rehash = excluded.rehash;
@@ -191,7 +195,7 @@ begin
     select name, 0, 'all', '{}', rows, bool_or(c.rehash)
     from migration.chunks as c where c.entity = name having count(*) > 0;
     delete from migration.chunks as c where c.entity = name and c.chunk > 0;
-  elsif rows < small then
+  elsif rows < small and changed then
     update migration.chunks as c set kind = 'range' where c.entity = name;
   end if;
   update migration.chunks as c set

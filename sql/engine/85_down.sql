@@ -207,7 +207,7 @@ begin
   || (
     select format(
       'update %1$s as t set %2$s from pg_temp.restoring as i join %1$s as was on was.id = i.id'
-      ' cross join lateral json_populate_record(was, i.image) as r where t.id = i.id',
+      ' cross join lateral json_populate_record(was.*, i.image) as r where t.id = i.id',
       target, string_agg(format(
         case when w.columns is null or c.name = any (w.columns) then '%1$I = %2$s'
           else '%1$I = case when i.edited then was.%1$I else %2$s end' end, c.name, c.value), ', '))

@@ -53,7 +53,7 @@ test('a target column t: the image holds the whole row, and down brings it back'
     select image from migration.before_images`;
   assert.equal(
     [image?.image['own'], image?.image['t'], image?.image['number']],
-    ['mine', 'old', 1],
+    ['mine', 'old', '1'],
   );
   const [now] = await target`select t, own from public.letters`;
   assert.equal({ ...now }, { t: 'new', own: 'mine' });

@@ -212,7 +212,7 @@ test('a ledger of the release before is upgraded, once, with everything in it', 
   assert.equal(await found(), { edition: now, upgraded: null });
   // an upgrade that fails leaves nothing
   const failing = { ...next, upgrades: [...next.upgrades, upgrade(now + 3, 'select 1 / 0')] };
-  assert.match((await errorOf(install(session, failing))).message, 'division by zero');
+  assert.match((await errorOf(install(session, failing))).message, 'division_by_zero');
   assert.equal(await found(), { edition: now, upgraded: null });
   await install(session, next);
   await install(session, next);

@@ -107,7 +107,7 @@ test('a session that goes on after a failed transaction holds none', async ({
         await session.query('select 1/0');
       }),
     );
-    assert.match(error.message, 'division by zero');
+    assert.match(error.message, 'division_by_zero');
     const open = await session.query<{ names: string[] | null }>(
       'select extensions.dblink_get_connections() as names',
     );

@@ -268,7 +268,8 @@ test('columns named like aliases: saved and rejected whole', async (context) => 
     update odd set t = 'newer' where id = 1; update odd set s = 'bad' where id = 2`);
   await up(context);
   const [image] = await target`select image from migration.before_images where entity = 'odds'`;
-  assert.equal(Object.keys(image?.['image'] as object).toSorted(), ['id', 's', 't']);
+  // the nameless entry says that all others are text
+  assert.equal(Object.keys(image?.['image'] as object).toSorted(), ['', 'id', 's', 't']);
   const [row] = await target`select source_row from migration.rejects where entity = 'odds'`;
   assert.equal(row?.['source_row'], { id: 2, t: 't2', s: 'bad' });
   await target`alter table public.odds drop constraint no_bad`;

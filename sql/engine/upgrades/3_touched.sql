@@ -2,11 +2,11 @@
 -- hash is made of; foreign keys are checked set by set.
 
 alter table migration.lease
-  add column seal     text,
-  add column restored xid8;
+  add column if not exists seal     text,
+  add column if not exists restored xid8;
 
-alter table migration.entities add column columns jsonb;
+alter table migration.entities add column if not exists columns jsonb;
 
-alter table migration.ranges add column columns jsonb;
+alter table migration.ranges add column if not exists columns jsonb;
 
-alter table migration.work add column by_set boolean not null default false;
+alter table migration.work add column if not exists by_set boolean not null default false;
