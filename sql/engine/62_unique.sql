@@ -85,6 +85,11 @@ begin
       ' select g.entity, g.legacy_id, g.id, ''changed'', migration.image_of(t.*), migration.current_run()'
       ' from migration.gone as g join %s as t on t.id = g.id'
       ' where g.id in (select f.id from pg_temp.freed as f where not f.again)', target);
+    get diagnostics rows = row_count;
+    if rows > 0 then
+      perform migration.record_event(migration.current_run(), 'rows that are gone let go of unique values',
+        jsonb_build_object('entity', name, 'rows', rows));
+    end if;
     for key in
       select f.unique_index, migration.letting_go(f.unique_index) as assignment,
         exists (
