@@ -323,7 +323,8 @@ create table if not exists migration.before_images (
   entity    text not null,
   legacy_id bigint not null,
   id        uuid not null,
-  reason    text not null check (reason in ('adopted', 'changed', 'removed')),
+  -- released: a row that is gone and kept gave up a unique value
+  reason    text not null check (reason in ('adopted', 'changed', 'removed', 'released')),
   image     json not null,
   run       bigint not null,
   taken_at  timestamptz not null default clock_timestamp()

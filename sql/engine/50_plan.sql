@@ -102,11 +102,12 @@ declare
   grown_maps  text[];
   read_again  boolean;
   forced      bigint[] := '{}';
+  refused     bigint[];
+  waiting     bigint[] := '{}';
   followed    bigint[] := '{}';
   state       record;
   at          migration.chunks;
   rows        bigint := 0;
-  changed     boolean := false;
 begin
   select e.* into strict known from migration.entities as e where e.entity = name;
   select
@@ -130,16 +131,18 @@ begin
       and m.map_size > coalesce((known.maps_seen ->> m.entity)::bigint, 0));
   read_again := cardinality(grown_maps) > 0
     or coalesce(migration.run_option('retry'), 'false') = 'true';
-  forced := array(
-    select distinct case when known.width = 0 then 0 else r.legacy_id / known.width end
-    from migration.rejects as r
-    where r.entity = name and r.resolved_run is null and (read_again or r.kind = 'error'));
   if read_again then
     execute format(
-      'select $1 || array(select distinct case when %1$s = 0 then 0 else m.legacy_id / greatest(%1$s, 1) end'
-      ' from ids.%2$I as m where m.missing is not null and string_to_array(m.missing, '','') && $2)',
-      known.width, name) into forced using forced, grown_maps;
+      'select array(select distinct case when %1$s = 0 then 0 else m.legacy_id / greatest(%1$s, 1) end'
+      ' from ids.%2$I as m where m.missing is not null and string_to_array(m.missing, '','') && $1'
+      ' union select case when %1$s = 0 then 0 else r.legacy_id / greatest(%1$s, 1) end'
+      ' from migration.rejects as r where r.entity = %2$L and r.resolved_run is null)',
+      known.width, name) into forced using grown_maps;
   end if;
+  refused := array(
+    select distinct case when known.width = 0 then 0 else r.legacy_id / known.width end
+    from migration.rejects as r
+    where r.entity = name and r.resolved_run is null and r.kind = 'error');
   if known.width > 0 then
     followed := array(
       select distinct a.legacy_key / known.width from migration.affected as a
@@ -156,12 +159,11 @@ begin
         when l.columns <> known.columns then 'range'
         when l.seen not in (now_seen, coalesce(was_seen, now_seen)) then 'range'
         when l.seen <> now_seen and l.range = any (followed) then 'keys'
-        when l.range <> all (forced) and (l.row_count, l.sum_a, l.sum_b)
-          = (coalesce(s.row_count, 0), coalesce(s.sum_a, 0), coalesce(s.sum_b, 0)) then 'same'
-        else 'keys'
-      end as state,
-      (l.row_count, l.sum_a, l.sum_b)
-        = (coalesce(s.row_count, 0), coalesce(s.sum_a, 0), coalesce(s.sum_b, 0)) as is_equal
+        when l.range = any (forced) or (l.row_count, l.sum_a, l.sum_b)
+          <> (coalesce(s.row_count, 0), coalesce(s.sum_a, 0), coalesce(s.sum_b, 0)) then 'keys'
+        when l.range = any (refused) then 'refused'
+        else 'same'
+      end as state
     from migration.live_sums(known.source, known.width) as s
     full join (
       select * from migration.ranges as r where r.entity = name
@@ -169,7 +171,8 @@ begin
     order by 1
   loop
     rows := rows + state.row_count;
-    if state.state = 'same' then
+    if state.state = 'refused' then waiting := waiting || state.range; end if;
+    if state.state in ('same', 'refused') then
       -- the next chunk begins behind it
       at.kind := null;
       continue;
@@ -183,11 +186,16 @@ begin
     at.ranges := at.ranges || state.range;
     at.row_count := at.row_count + state.row_count;
     at.rehash := at.rehash or coalesce(state.rehash, false);
-    changed := changed or not coalesce(state.is_equal, false);
     insert into migration.chunks as c select at.*
     on conflict (entity, chunk) do update set ranges = excluded.ranges,
       row_count = excluded.row_count, rehash = excluded.rehash;
   end loop;
+
+  -- what the target refused is read by every run, and at once: such rows may need one another
+  if waiting <> '{}' then
+    insert into migration.chunks (entity, chunk, kind, ranges, row_count, rehash)
+    values (name, at.chunk + 1, 'keys', waiting, 0, false);
+  end if;
 
   -- one chunk: where one range holds everything, and where keys are needed before rows
   if known.width = 0 or name = any (known.id_maps) then
@@ -195,8 +203,8 @@ begin
     select name, 0, 'all', '{}', rows, bool_or(c.rehash)
     from migration.chunks as c where c.entity = name having count(*) > 0;
     delete from migration.chunks as c where c.entity = name and c.chunk > 0;
-  elsif rows < small and changed then
-    update migration.chunks as c set kind = 'range' where c.entity = name;
+  elsif rows < small then
+    update migration.chunks as c set kind = 'range' where c.entity = name and c.ranges <> waiting;
   end if;
   update migration.chunks as c set
     first_key = (select min(r) * known.width from unnest(c.ranges) as r),

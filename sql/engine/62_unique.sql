@@ -2,14 +2,6 @@
 -- way with their unique values, and columns that are new to a view. Dynamic SQL over the temporary
 -- tables of the chunk.
 
--- Columns of a table that can be inserted, quoted.
-create or replace function migration.insertable(target regclass) returns text[]
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select array_agg(quote_ident(a.attname) order by a.attnum)
-  from pg_attribute as a
-  where a.attrelid = target and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-$$;
-
 -- How a row lets go of the value it has under a unique index: an assignment to one of its columns that
 -- makes the value NULL, or one that nobody else has. NULL where all are needed as they are.
 create or replace function migration.letting_go(unique_index regclass) returns text
@@ -33,126 +25,148 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   order by a.attnotnull, a.attnum limit 1
 $$;
 
--- Rows that were refused because others hold their unique values. What holds them may let go: rows of
--- this chunk that were refused likewise (they swap), and rows that are gone from the source and kept
--- (they are saved before). Then all are written: in two steps, or, where no value can be let go of and no
--- table refers to this one, deleted and inserted with all of their columns. All of it or nothing.
--- Returns rows written and those that remain refused.
-create or replace function migration.write_in_two_steps(
-  name text, target text, keeps_edits boolean,
-  out updated bigint, out inserted bigint, out remaining bigint)
-language plpgsql set plan_cache_mode = auto as $$
+-- Finds the rows that hold unique values which refused rows of the chunk need, and that may let go of them:
+-- rows of this chunk that were refused likewise (they swap: `again`), and rows that are kept though their
+-- source row is deleted or left out. Only for unique indexes of which one can let go, or whose rows can be
+-- deleted and inserted again.
+create or replace function migration.find_blocking(name text, target regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  key     record;
+  key record;
+begin
+  drop table if exists pg_temp.freed;
+  create temporary table freed (
+    id uuid, unique_index regclass, assignment text, entity text, again boolean not null,
+    primary key (id, unique_index));
+  for key in
+    select x.indexrelid::regclass as unique_index, migration.letting_go(x.indexrelid) as assignment,
+      string_agg(format('o.%1$I = b.%1$I', a.attname), ' and ') as equal,
+      exists (
+        select from pg_constraint as c where c.contype = 'f' and c.confrelid = target
+      ) as is_referred_to
+    from pg_index as x
+    join pg_attribute as a
+      on a.attrelid = x.indrelid and a.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])
+    where x.indrelid = target and x.indisunique and not x.indisprimary
+      and x.indpred is null and x.indexprs is null
+    group by x.indexrelid
+    having bool_and(exists (
+      select from pg_attribute as s
+      where s.attrelid = 'pg_temp.staged'::regclass and s.attname = a.attname))
+  loop
+    execute format(
+      'insert into pg_temp.freed (id, unique_index, assignment, entity, again)'
+      ' select o.id, $1, $2, coalesce(min(g.entity), $3), bool_or(f.legacy_key is not null)'
+      ' from %s as o'
+      ' join pg_temp.staged as b on %s and b.target_id <> o.id'
+      ' join pg_temp.refused as r on r.legacy_key = b.legacy_key and r.code = ''23505'''
+      ' left join pg_temp.present as p on p.target_id = o.id and p.overwrite'
+      ' left join pg_temp.refused as f on f.legacy_key = p.legacy_key'
+      ' left join migration.gone as g on g.id = o.id and g.reason <> ''rejected'''
+      ' where f.legacy_key is not null and ($2 is not null or not $4)'
+      '   or g.id is not null and $2 is not null'
+      ' group by o.id', target, key.equal)
+    using key.unique_index, key.assignment, name, key.is_referred_to;
+  end loop;
+end
+$$;
+
+-- Deletes rows that cannot let go of a value, and inserts them again with all of their columns, those of
+-- the view as the source has them now. Returns their number.
+create or replace function migration.write_anew(target regclass) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
   columns text;
   rows    bigint;
-  path    text := current_setting('search_path');
+begin
+  drop table if exists pg_temp.parked;
+  execute format(
+    'create temporary table parked as select t.* from %s as t'
+    ' where t.id in (select f.id from pg_temp.freed as f where f.assignment is null)', target);
+  columns := (
+    select string_agg(format('%1$I = b.%1$I', a.attname), ', ')
+    from pg_attribute as a
+    join pg_attribute as s on s.attrelid = 'pg_temp.staged'::regclass and s.attname = a.attname
+    where a.attrelid = 'pg_temp.parked'::regclass and a.attnum > 0);
+  execute format(
+    'update pg_temp.parked as t set %s from pg_temp.staged as b where b.target_id = t.id', columns);
+  columns := (
+    select string_agg(quote_ident(a.attname), ', ' order by a.attnum)
+    from pg_attribute as a
+    where a.attrelid = target and a.attnum > 0 and not a.attisdropped and a.attgenerated = '');
+  perform set_config('search_path', migration.application_path(), true);
+  execute format('delete from %s as t using pg_temp.parked as p where p.id = t.id', target);
+  execute format('insert into %s (%s) overriding system value select %s from pg_temp.parked',
+    target, columns, columns);
+  get diagnostics rows = row_count;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  delete from pg_temp.refused as f using pg_temp.staged as b, pg_temp.parked as p
+  where b.legacy_key = f.legacy_key and p.id = b.target_id;
+  return rows;
+end
+$$;
+
+-- Rows that were refused because others hold their unique values: what holds them lets go, and then they
+-- are written. All of it or nothing. Returns rows written and those that remain refused.
+create or replace function migration.write_in_two_steps(
+  name text, target regclass, keeps_edits boolean,
+  out updated bigint, out inserted bigint, out remaining bigint)
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = auto as $$
+#variable_conflict use_variable
+declare
+  released bigint;
+  part     record;
 begin
   updated := 0;
   inserted := 0;
-  perform set_config('search_path', 'pg_catalog, pg_temp', true);
   begin
-    drop table if exists pg_temp.freed, pg_temp.parked;
-    create temporary table freed (
-      id uuid, unique_index regclass, again boolean not null, primary key (id, unique_index));
-    for key in
-      select x.indexrelid::regclass as unique_index,
-        string_agg(format('o.%1$I = b.%1$I', a.attname), ' and ') as equal
-      from pg_index as x
-      join pg_attribute as a
-        on a.attrelid = x.indrelid and a.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])
-      where x.indrelid = target::regclass and x.indisunique and not x.indisprimary
-        and x.indpred is null and x.indexprs is null
-      group by x.indexrelid
-      having bool_and(exists (
-        select from pg_attribute as s
-        where s.attrelid = 'pg_temp.staged'::regclass and s.attname = a.attname))
-    loop
-      execute format(
-        'insert into pg_temp.freed (id, unique_index, again)'
-        ' select o.id, $1, bool_or(f.legacy_key is not null) from %s as o'
-        ' join pg_temp.staged as b on %s and b.target_id <> o.id'
-        ' join pg_temp.refused as r on r.legacy_key = b.legacy_key and r.code = ''23505'''
-        ' left join pg_temp.present as p on p.target_id = o.id and p.overwrite'
-        ' left join pg_temp.refused as f on f.legacy_key = p.legacy_key'
-        ' left join migration.gone as g on g.id = o.id'
-        ' where f.legacy_key is not null or g.id is not null'
-        ' group by o.id', target, key.equal) using key.unique_index;
-    end loop;
-    execute format(
-      'insert into migration.before_images (entity, legacy_id, id, reason, image, run)'
-      ' select g.entity, g.legacy_id, g.id, ''changed'', migration.image_of(t.*), migration.current_run()'
-      ' from migration.gone as g join %s as t on t.id = g.id'
-      ' where g.id in (select f.id from pg_temp.freed as f where not f.again)', target);
-    get diagnostics rows = row_count;
-    if rows > 0 then
-      perform migration.record_event(migration.current_run(), 'rows that are gone let go of unique values',
-        jsonb_build_object('entity', name, 'rows', rows));
-    end if;
-    for key in
-      select f.unique_index, migration.letting_go(f.unique_index) as assignment,
-        exists (
-          select from pg_constraint as c
-          where c.contype = 'f' and c.confrelid = target::regclass) as is_referred_to
-      from pg_temp.freed as f group by f.unique_index order by 2 nulls last
-    loop
-      perform set_config('search_path', path, true);
-      if key.assignment is not null then
-        execute format(
-          'update %s as t set %s from pg_temp.freed as f'
-          ' where f.id = t.id and f.unique_index = $1', target, key.assignment)
-        using key.unique_index;
-      elsif not key.is_referred_to then
-        execute format(
-          'create temporary table parked as'
-          ' select t.* from %s as t join pg_temp.freed as f on f.id = t.id'
-          ' where f.again and f.unique_index = %s::oid', target, key.unique_index::oid);
-        columns := (
-          select string_agg(format('%1$I = b.%1$I', a.attname), ', ')
-          from pg_attribute as a
-          join pg_attribute as s
-            on s.attrelid = 'pg_temp.staged'::regclass and s.attname = a.attname
-          where a.attrelid = 'pg_temp.parked'::regclass and a.attnum > 0);
-        execute format(
-          'update pg_temp.parked as t set %s from pg_temp.staged as b where b.target_id = t.id',
-          columns);
-        execute format('delete from %s as t using pg_temp.parked as p where p.id = t.id', target);
-        columns := array_to_string(migration.insertable(target::regclass), ', ');
-        execute format(
-          'insert into %s (%s) overriding system value select %s from pg_temp.parked',
-          target, columns, columns);
-        get diagnostics rows = row_count;
-        updated := updated + rows;
-        delete from pg_temp.refused as f using pg_temp.staged as b, pg_temp.parked as p
-        where b.legacy_key = f.legacy_key and p.id = b.target_id;
-        drop table pg_temp.parked;
-      end if;
-    end loop;
+    perform migration.find_blocking(name, target);
     if exists (select from pg_temp.freed) then
+      execute format(
+        'insert into migration.before_images (entity, legacy_id, id, reason, image, run)'
+        ' select g.entity, g.legacy_id, g.id, ''released'', migration.image_of(t.*),'
+        '   migration.current_run()'
+        ' from migration.gone as g join %s as t on t.id = g.id'
+        ' where g.id in (select f.id from pg_temp.freed as f where not f.again)', target);
+      get diagnostics released = row_count;
+      if released > 0 then
+        perform migration.record_event(migration.current_run(),
+          'rows that are gone gave up unique values', jsonb_build_object('entity', name, 'rows', released));
+      end if;
+      if exists (select from pg_temp.freed as f where f.assignment is null) then
+        updated := migration.write_anew(target);
+      end if;
+      perform set_config('search_path', migration.application_path(), true);
+      for part in
+        select f.entity, f.assignment, array_agg(f.id) as ids
+        from pg_temp.freed as f where f.assignment is not null group by f.entity, f.assignment
+      loop
+        execute format('select merge.%I($1, $2)', part.entity || '_release')
+        using part.ids, part.assignment;
+      end loop;
       insert into migration.writes (run) values (migration.current_run());
-      perform set_config('search_path', path, true);
-      for key in
+      for part in
         select f.legacy_key from pg_temp.refused as f
         join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write order by 1
       loop
         execute format('select $1 + w.updated, $2 + w.inserted from merge.%I($3, $3, $4, false) as w',
           name || '_write') into updated, inserted
-        using updated, inserted, key.legacy_key, keeps_edits;
+        using updated, inserted, part.legacy_key, keeps_edits;
       end loop;
-    end if;
-    if exists (
-      select from pg_temp.refused as f
-      join pg_temp.staged as b on b.legacy_key = f.legacy_key
-      join pg_temp.freed as r on r.id = b.target_id)
-    then
-      raise exception 'a row that has let go is refused for another reason' using errcode = 'MIG04';
+      if exists (
+        select from pg_temp.refused as f
+        join pg_temp.staged as b on b.legacy_key = f.legacy_key
+        join pg_temp.freed as r on r.id = b.target_id)
+      then
+        raise exception 'a row that has let go is refused for another reason' using errcode = 'MIG04';
+      end if;
     end if;
   exception when sqlstate 'MIG04' or integrity_constraint_violation or data_exception then
     updated := 0;
     inserted := 0;
   end;
-  perform set_config('search_path', path, true);
   remaining := (
     select count(*) from pg_temp.refused as f
     join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write);

@@ -178,9 +178,19 @@ test('an account that is made again under another id takes the name of the one t
     where m.legacy_id = 41`;
   assert.equal([...rows], [{ login: 'login 40' }]);
   const images = await target`
-    select image ->> 'login' as login from migration.before_images
+    select image ->> 'login' as login, reason from migration.before_images
     where entity = 'people' and legacy_id = 40`;
-  assert.equal([...images], [{ login: 'login 40' }]);
+  assert.equal([...images], [{ login: 'login 40', reason: 'released' }]);
+  const [step] = await target`
+    select (migration.inspect_entity('people') ->> 'touched')::integer as touched`;
+  assert.is(step?.['touched'], 0, 'what we took from a row is no change of the application');
+  // when it is back, it is written again: nobody has changed it
+  await source`insert into person values (40, 'login 40 again', 'mail 40 again', 'back')`;
+  await up(context, { policy: 'target' });
+  await asFresh(context);
+  assert.is((await target`select from migration.conflicts where entity = 'people'`).length, 0);
+  await source`delete from person where id = 40`;
+  await up(context);
   assert.equal(await rejects(context), []);
 });
 

@@ -279,12 +279,43 @@ begin
 end
 $$;
 
+-- Inserts the staged rows of a key range that are in no target row; their number. Checks of foreign keys
+-- inherit the mode of plans: planned anew for every row they would take as long as the insert itself.
+-- `by_set`: they are done set by set (63_references.sql); a parent that is missing is an error.
+create or replace function merge.technicians_insert(
+  first_key bigint, last_key bigint, keeps_edits boolean, by_set boolean)
+returns bigint
+language plpgsql
+set plan_cache_mode = auto
+as $$
+#variable_conflict use_variable
+declare
+  inserted bigint;
+begin
+  if by_set then perform set_config('session_replication_role', 'replica', true); end if;
+  insert into "public"."technicians" (id, "legacy_technician_id", "legacy_user_id", "profile_id", "first_name", "last_name", "email", "employee_id", "status", "is_active", "created_at", "metadata")
+  select b.target_id, b."legacy_technician_id", b."legacy_user_id", b."profile_id", b."first_name", b."last_name", b."email", b."employee_id", b."status", b."is_active", b."created_at", b."metadata"
+  from pg_temp.staged as b
+  where b.to_write and b.legacy_key between first_key and last_key
+    and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
+    and not (keeps_edits and b.known_written is not null)
+  order by b.legacy_key;
+  get diagnostics inserted = row_count;
+  if by_set then
+    perform set_config('session_replication_role', 'origin', true);
+    if not migration.hold_parents('"public"."technicians"', first_key, last_key) then
+      raise exception 'a row refers to one that is not there' using errcode = 'MIG05';
+    end if;
+  end if;
+  return inserted;
+end
+$$;
+
 -- Writes the staged rows of a key range, both ends included (NULL = all): updates, then inserts (the
 -- other way round where rows refer to their own table), since an update may free a unique value that
 -- a new row takes. Where class 22 or 23 refuses one, the range is halved until single rows remain.
--- Triggers of the application see the search_path of their database. Checks of foreign keys inherit the
--- mode of plans: planned anew for every row they would take as long as the insert itself. `by_set`: they
--- are done set by set (63_references.sql), and where a parent is missing all is done once more without.
+-- Triggers of the application see the search_path of their database. Where sets of references do not
+-- hold, all is done once more without.
 create or replace function merge.technicians_write(
   first_key bigint, last_key bigint, keeps_edits boolean, by_set boolean,
   out updated bigint, out inserted bigint)
@@ -293,6 +324,8 @@ set plan_cache_mode = auto
 as $$
 #variable_conflict use_variable
 declare
+  -- looking parents up has a price of its own
+  many constant      bigint := 500;
   middle             bigint;
   failure            text;
   failure_constraint text;
@@ -300,7 +333,8 @@ declare
 begin
   updated := 0;
   inserted := 0;
-  select min(b.legacy_key), max(b.legacy_key) into first_key, last_key
+  select min(b.legacy_key), max(b.legacy_key), by_set and count(*) >= many
+  into first_key, last_key, by_set
   from pg_temp.staged as b
   where b.to_write and (first_key is null or b.legacy_key between first_key and last_key);
   if first_key is null then return; end if;
@@ -316,21 +350,7 @@ begin
         and b.legacy_key between first_key and last_key;
       get diagnostics updated = row_count;
     end if;
-    if by_set then perform set_config('session_replication_role', 'replica', true); end if;
-    insert into "public"."technicians" (id, "legacy_technician_id", "legacy_user_id", "profile_id", "first_name", "last_name", "email", "employee_id", "status", "is_active", "created_at", "metadata")
-    select b.target_id, b."legacy_technician_id", b."legacy_user_id", b."profile_id", b."first_name", b."last_name", b."email", b."employee_id", b."status", b."is_active", b."created_at", b."metadata"
-    from pg_temp.staged as b
-    where b.to_write and b.legacy_key between first_key and last_key
-      and not exists (select from pg_temp.present as p where p.legacy_key = b.legacy_key)
-      and not (keeps_edits and b.known_written is not null)
-    order by b.legacy_key;
-    get diagnostics inserted = row_count;
-    if by_set then
-      perform set_config('session_replication_role', 'origin', true);
-      if not migration.hold_parents('"public"."technicians"', first_key, last_key) then
-        raise exception 'a row refers to one that is not there' using errcode = 'MIG05';
-      end if;
-    end if;
+    inserted := merge.technicians_insert(first_key, last_key, keeps_edits, by_set);
     set constraints all immediate;
     -- the mark of this subtransaction: rows with another xmin were changed by somebody else
     insert into migration.writes (run) values (migration.current_run());
@@ -361,8 +381,24 @@ begin
 end
 $$;
 
--- Mapped keys of the chunk that are no longer a row to store: listed, or removed. Whole rows are saved
--- before they go where somebody else wrote them; where the application's changes win they stay.
+-- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too.
+create or replace function merge.technicians_release(rows uuid[], assignment text) returns void
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+  untouched uuid[] := array(
+    select m.id from ids."technicians" as m join "public"."technicians" as t on t.id = m.id
+    where m.id = any (rows) and hash_record_extended(row(t."legacy_technician_id", t."legacy_user_id", t."profile_id", t."first_name", t."last_name", t."email", t."employee_id", t."status"::text collate "C", t."is_active", t."created_at"::text collate "C", t."metadata"::text collate "C"), 0) = m.written_hash);
+begin
+  execute concat('update "public"."technicians" as t set ', assignment, ' where t.id = any ($1)') using rows;
+  update ids."technicians" as m set written_hash = hash_record_extended(row(t."legacy_technician_id", t."legacy_user_id", t."profile_id", t."first_name", t."last_name", t."email", t."employee_id", t."status"::text collate "C", t."is_active", t."created_at"::text collate "C", t."metadata"::text collate "C"), 0)
+  from "public"."technicians" as t where t.id = m.id and m.id = any (untouched);
+end
+$$;
+
+-- Mapped keys of the chunk that are no longer a row to store: kept and listed, or removed. Whole rows are
+-- saved before they go where somebody else wrote them; where the application's changes win they stay.
+-- Returns the number of rows removed.
 create or replace function merge.technicians_gone(
   first_key bigint, end_key bigint, keys bigint[], keeps_edits boolean, rehash boolean)
 returns bigint
@@ -372,8 +408,7 @@ as $$
 #variable_conflict use_variable
 declare
   this_run     bigint := migration.current_run();
-  restored_age integer := migration.restored_age();
-  found        bigint;
+  removed      bigint := 0;
 begin
   truncate pg_temp.gone;
   insert into pg_temp.gone (legacy_key, id, reason)
@@ -387,7 +422,6 @@ begin
   left join pg_temp.staged as b on b.legacy_key = m.legacy_id
   left join pg_temp.left_out as f on f.legacy_key = m.legacy_id
   where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and (keys is null or m.legacy_id = any (keys)) and (b.legacy_key is null or b.reject is not null);
-  get diagnostics found = row_count;
   analyze pg_temp.gone;
   delete from migration.gone as g
   where g.entity = 'technicians' and (first_key is null or g.legacy_id >= first_key) and (end_key is null or g.legacy_id < end_key) and (keys is null or g.legacy_id = any (keys))
@@ -397,7 +431,7 @@ begin
   select 'technicians', n.legacy_key, n.id, n.reason, this_run from pg_temp.gone as n where n.kept
   on conflict (entity, legacy_id) do update set reason = excluded.reason
   where migration.gone.reason <> excluded.reason;
-  return found;
+  return removed;
 end
 $$;
 
@@ -421,8 +455,7 @@ declare
   expected_inserts  bigint;
   updates           bigint := 0;
   inserts           bigint := 0;
-  gone              bigint;
-  more              bigint;
+  removed           bigint;
   current_key       bigint;
   remaining         bigint;
   before            bigint;
@@ -463,7 +496,7 @@ begin
     where p.differs and not (keeps_edits and p.touched);
   end if;
   analyze pg_temp.present;
-  gone := merge.technicians_gone(first_key, end_key, keys, keeps_edits, rehash);
+  removed := merge.technicians_gone(first_key, end_key, keys, keeps_edits, rehash);
 
   -- 2. save: rows of the application that are about to be overwritten, and what both sides changed
   insert into migration.before_images (entity, legacy_id, id, reason, image, run)
@@ -490,6 +523,38 @@ begin
     and (p.legacy_key is null or (p.touched and p.differs));
 
   -- 3. write: the whole set at once; what class 22 or 23 refuses becomes a reject
+  perform set_config('search_path', migration.application_path(), true);
+  select w.updated, w.inserted into updates, inserts
+  from merge.technicians_write(null, null, keeps_edits, work.by_set) as w;
+  loop
+    -- again as long as that helps: a row may need one that comes later
+    before := remaining;
+    remaining := (
+      select count(*) from pg_temp.refused as f
+      join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write);
+    exit when remaining = 0;
+    if remaining = before then
+      select updates + w.updated, inserts + w.inserted, w.remaining
+      into updates, inserts, remaining
+      from migration.write_in_two_steps('technicians', '"public"."technicians"', keeps_edits) as w;
+      exit;
+    end if;
+    for current_key in
+      select f.legacy_key from pg_temp.refused as f
+      join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write order by 1
+    loop
+      select updates + w.updated, inserts + w.inserted into updates, inserts
+      from merge.technicians_write(current_key, current_key, keeps_edits, false) as w;
+    end loop;
+  end loop;
+  refused := refused or remaining > 0;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  if refused then
+    update pg_temp.staged as b set reject = concat('error_', f.code)
+    from pg_temp.refused as f where f.legacy_key = b.legacy_key and b.reject is null;
+    removed := removed
+      + merge.technicians_gone(first_key, end_key, keys, keeps_edits, rehash);
+  end if;
   select
     count(*) filter (where p.overwrite),
     count(*) filter (where p.legacy_key is null
@@ -498,54 +563,9 @@ begin
   from pg_temp.staged as b
   left join pg_temp.present as p on p.legacy_key = b.legacy_key
   where b.to_write;
-  if expected_updates + expected_inserts > 0 then
-    perform set_config('search_path', migration.application_path(), true);
-    select w.updated, w.inserted into updates, inserts
-    from merge.technicians_write(null, null, keeps_edits,
-      work.by_set and expected_inserts >= 500) as w;
-    loop
-      -- again as long as that helps: a row may need one that comes later
-      before := remaining;
-      remaining := (
-        select count(*) from pg_temp.refused as f
-        join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write);
-      exit when remaining = 0;
-      if remaining = before then
-        select updates + w.updated, inserts + w.inserted, w.remaining
-        into updates, inserts, remaining
-        from migration.write_in_two_steps('technicians', '"public"."technicians"', keeps_edits) as w;
-        exit;
-      end if;
-      for current_key in
-        select f.legacy_key from pg_temp.refused as f
-        join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write order by 1
-      loop
-        select updates + w.updated, inserts + w.inserted into updates, inserts
-        from merge.technicians_write(current_key, current_key, keeps_edits, false) as w;
-      end loop;
-    end loop;
-    refused := refused or remaining > 0;
-    perform set_config('search_path', 'pg_catalog, pg_temp', true);
-    if refused then
-      update pg_temp.staged as b set reject = concat('error_', f.code)
-      from pg_temp.refused as f where f.legacy_key = b.legacy_key and b.reject is null;
-      select
-        count(*) filter (where p.overwrite),
-        count(*) filter (where p.legacy_key is null
-          and not (keeps_edits and b.known_written is not null))
-      into expected_updates, expected_inserts
-      from pg_temp.staged as b
-      left join pg_temp.present as p on p.legacy_key = b.legacy_key
-      where b.to_write;
-    end if;
-    if (updates, inserts) <> (expected_updates, expected_inserts) then
-      raise exception 'technicians: % rows to insert and % to update, % and % written: a trigger or rule of the table drops rows',
-        expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
-    end if;
-    if refused then
-      more := merge.technicians_gone(first_key, end_key, keys, keeps_edits, rehash);
-      gone := more;
-    end if;
+  if (updates, inserts) <> (expected_updates, expected_inserts) then
+    raise exception 'technicians: % rows to insert and % to update, % and % written: a trigger or rule of the table drops rows',
+      expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
   end if;
 
   -- 4. enter: id map, rejects, filtered rows
@@ -624,7 +644,8 @@ begin
   perform migration.balance_chunk('technicians', 10595);
 
   -- 6. count: last, because workers wait for one another from here on
-  perform migration.count_chunk('technicians', updates, inserts, gone,
+  perform migration.count_chunk('technicians', updates, inserts,
+    removed + (select count(*) from pg_temp.gone as g where g.kept),
     (select count(*) from pg_temp.staged as b where b.reject is null),
     (select count(*) from pg_temp.staged as b
      left join pg_temp.present as p on p.legacy_key = b.legacy_key
