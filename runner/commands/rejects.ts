@@ -21,26 +21,24 @@ interface Counted {
   count: number;
 }
 
-interface Rejected {
+/** A row that was refused, and why. */
+interface Refused {
   entity: string;
   legacy_id: number;
   reason: string;
   sqlstate: string | null;
   constraint_name: string | null;
   column_name: string | null;
+}
+
+interface Rejected extends Refused {
   first_run: number;
   source_row: string | null;
 }
 
 /** A row that made an attempt fail: rolled back with it, so the ledger has no reject of it. */
-interface Failed {
-  entity: string;
+interface Failed extends Refused {
   run: number;
-  legacy_id: number;
-  reason: string;
-  sqlstate: string | null;
-  constraint_name: string | null;
-  column_name: string | null;
 }
 
 /** Rows of a failed attempt that are shown without --rows. */
@@ -98,20 +96,12 @@ function countsOf(counts: Counted[]) {
 function rowsOf(rows: Rejected[]) {
   const show = () => {
     if (rows.length === 0) say('no open rejects');
-    else
+    else {
       table(
-        ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column', 'since run', 'source row'],
-        rows.map((r) => [
-          r.entity,
-          r.legacy_id,
-          r.reason,
-          r.sqlstate,
-          r.constraint_name,
-          r.column_name,
-          r.first_run,
-          r.source_row,
-        ]),
+        [...WHY, 'since run', 'source row'],
+        rows.map((row) => [...whyOf(row), row.first_run, row.source_row]),
       );
+    }
   };
   return { rejects: rows, show };
 }
@@ -120,20 +110,19 @@ function showFailed(rows: Failed[], limit: number): void {
   if (rows.length === 0) return;
   say('\nthe last attempt failed for these rows; they were rolled back with it:\n');
   table(
-    ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column', 'run'],
-    rows
-      .slice(0, limit)
-      .map((r) => [
-        r.entity,
-        r.legacy_id,
-        r.reason,
-        r.sqlstate,
-        r.constraint_name,
-        r.column_name,
-        r.run,
-      ]),
+    [...WHY, 'run'],
+    rows.slice(0, limit).map((row) => [...whyOf(row), row.run]),
   );
   if (rows.length > limit) say('and more: --rows');
+}
+
+const WHY = ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column'];
+
+function whyOf(row: Refused) {
+  return [
+    ...[row.entity, row.legacy_id, row.reason],
+    ...[row.sqlstate, row.constraint_name, row.column_name],
+  ];
 }
 
 function limitOf(text: string | undefined): number {

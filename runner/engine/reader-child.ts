@@ -1,7 +1,6 @@
-import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 
+import { answerParent, askChild } from '../child.ts';
 import { hashOf } from './text.ts';
 import type { Readable, Reading } from './reader.ts';
 
@@ -14,20 +13,11 @@ type Answer = { readings: Reading[] } | { message: string };
  */
 export async function readInChild(entities: readonly Readable[]): Promise<Reading[]> {
   if (entities.length === 0) return [];
-  const child = fork(fileURLToPath(import.meta.url), [], { execArgv: process.execArgv });
-  const answer = await new Promise<Answer>((resolve, reject) => {
-    child.once('message', (message) => {
-      resolve(message as Answer);
-    });
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      reject(new Error(`the views were not read (exit ${code})`));
-    });
-    child.send(
-      entities.map(({ name, text, source, readWhole }) => ({ name, text, source, readWhole })),
-    );
-  });
-  child.disconnect();
+  const answer = await askChild<Answer>(
+    import.meta.url,
+    entities.map(({ name, text, source, readWhole }) => ({ name, text, source, readWhole })),
+    'the views were not read',
+  );
   if ('message' in answer) throw new Error(`the views were not read: ${answer.message}`);
   return answer.readings;
 }
@@ -38,21 +28,11 @@ export function readerHash(): string {
   return hashOf(['reader.ts', 'references.ts', 'grammar.ts'].map(text).join('\n'));
 }
 
-if (process.send !== undefined && process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.once('message', (entities) => {
-    // it answers errors itself; what is left is a channel that is closed
-    serve(entities as Readable[]).catch(() => {});
-  });
-}
-
-async function serve(entities: Readable[]): Promise<void> {
-  let answer: Answer;
+answerParent(import.meta.url, async (entities: Readable[]): Promise<Answer> => {
   try {
     const { readViews } = await import('./reader.ts');
-    answer = { readings: await readViews(entities) };
+    return { readings: await readViews(entities) };
   } catch (error) {
-    answer = { message: error instanceof Error ? error.message : String(error) };
+    return { message: error instanceof Error ? error.message : String(error) };
   }
-  // a runner that was killed is not there to take it
-  process.send?.(answer, undefined, undefined, () => {});
-}
+});

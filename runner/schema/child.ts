@@ -1,6 +1,4 @@
-import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-
+import { answerParent, askChild } from '../child.ts';
 import { ConnectionLost, CouldNotConnect } from '../database.ts';
 import { RunnerBusy } from '../engine/lock.ts';
 import type { AppliedChange, ApplyOptions } from './changes.ts';
@@ -18,18 +16,11 @@ type Answer = { applied: AppliedChange[] } | { message: string; code: string; re
 export async function applyInChild(
   options: Pick<ApplyOptions, 'root'> & Required<Pick<ApplyOptions, 'connection'>>,
 ): Promise<string[]> {
-  const child = fork(fileURLToPath(import.meta.url), [], { execArgv: process.execArgv });
-  const answer = await new Promise<Answer>((resolve, reject) => {
-    child.once('message', (message) => {
-      resolve(message as Answer);
-    });
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      reject(new Error(`the schema changes ended without an answer (exit ${code})`));
-    });
-    child.send(options);
-  });
-  child.disconnect();
+  const answer = await askChild<Answer>(
+    import.meta.url,
+    options,
+    'the schema changes ended without an answer',
+  );
   if ('message' in answer) {
     if (answer.code === 'busy') throw new RunnerBusy(answer.message);
     if (answer.refusal !== undefined) throw new CouldNotConnect('target', answer.refusal);
@@ -39,26 +30,14 @@ export async function applyInChild(
   return answer.applied.map(({ name }) => name);
 }
 
-if (process.send !== undefined && process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.once('message', (options) => {
-    // it answers errors itself; what is left is a channel that is closed
-    serve(options as ApplyOptions).catch(() => {});
-  });
-}
-
-async function serve(options: ApplyOptions): Promise<void> {
+answerParent(import.meta.url, async (options: ApplyOptions): Promise<Answer> => {
   const { applySchemaChanges } = await import('./changes.ts');
-  let answer: Answer;
   try {
-    const applied = await applySchemaChanges({
-      ...options,
-      folder: 'additive',
-      direction: 'up',
-    });
-    answer = { applied };
+    return {
+      applied: await applySchemaChanges({ ...options, folder: 'additive', direction: 'up' }),
+    };
   } catch (error) {
     const { message, code, refusal } = error as Partial<SchemaChangeError> & Error;
-    answer = { message, code: code ?? '', ...(refusal === undefined ? {} : { refusal }) };
+    return { message, code: code ?? '', ...(refusal === undefined ? {} : { refusal }) };
   }
-  process.send?.(answer);
-}
+});

@@ -79,10 +79,11 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   from migration.source_tables as t where t.source_table = any (tables)
 $$;
 
--- Plans one entity. Equal basis = its file, the helper functions, the hash method, the look-ups and
+-- Plans one entity; `again`: only what the target refused. Equal basis = its file, the helper functions, the hash method, the look-ups and
 -- id maps that cannot be followed, and place and definition of every source table it reads are the
 -- same.
-create or replace function migration.plan_entity(name text) returns void
+create or replace function migration.plan_entity(name text, again boolean default false)
+returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_variable
@@ -91,7 +92,7 @@ declare
   keys_factor constant integer := 10;
   -- entities below this are compared whole as soon as one range differs
   small       constant integer := 1000;
-  full_run    boolean := coalesce(migration.run_option('full'), 'false') = 'true';
+  full_run    boolean := not again and coalesce(migration.run_option('full'), 'false') = 'true';
   chunk_rows  bigint := migration.run_option('chunkRows');
   method      text := migration.run_option('hashMethod');
   known       migration.entities;
@@ -129,8 +130,8 @@ begin
     select m.entity from migration.entities as m
     where m.entity = any (known.id_maps) and m.entity <> name
       and m.map_size > coalesce((known.maps_seen ->> m.entity)::bigint, 0));
-  read_again := cardinality(grown_maps) > 0
-    or coalesce(migration.run_option('retry'), 'false') = 'true';
+  read_again := not again and (cardinality(grown_maps) > 0
+    or coalesce(migration.run_option('retry'), 'false') = 'true');
   if read_again then
     execute format(
       'select array(select distinct case when %1$s = 0 then 0 else m.legacy_id / greatest(%1$s, 1) end'

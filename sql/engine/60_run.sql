@@ -128,7 +128,7 @@ begin
   end if;
   update migration.entities as e set maps_seen = migration.maps_now(known.id_maps)
   where e.entity = name and not exists (select from migration.ranges as r where r.entity = name);
-  perform migration.plan_entity(name);
+  perform migration.plan_entity(name, again);
   select coalesce(jsonb_agg(jsonb_build_object('chunk', c.chunk, 'rows', c.row_count)
     order by c.chunk), '[]')
   into chunks

@@ -156,6 +156,19 @@ test('rows of different chunks swap a unique value', async (context) => {
   await asFresh(context);
 });
 
+test('also when everything is compared, and each range is a chunk', async (context) => {
+  const { source } = context;
+  await source.unsafe(`
+    update person set login = concat('far ', login) where id in (5, 35);
+    update person set login = concat('again ', 40 - id) where id in (5, 35)`);
+  await up(context);
+  await source.unsafe(`
+    update person set login = concat('far ', login) where id in (5, 35);
+    update person set login = concat('again ', id) where id in (5, 35)`);
+  await up(context, { full: true, pieceRows: 1 });
+  await asFresh(context);
+});
+
 test('a unique value moves to a row that is read before the one that had it', async (context) => {
   const { source } = context;
   await source.unsafe(`
