@@ -3,6 +3,7 @@ import { hashOf } from './text.ts';
 import { batch, type Session, transaction } from '../database.ts';
 import type { Reading } from './reader.ts';
 import { HASH_METHOD } from './render.ts';
+import { question } from './question.ts';
 import { literal } from '../quote.ts';
 
 /** Counts of one entity after a run; source = all others but `gone` and `read` together. */
@@ -59,9 +60,7 @@ export async function install(
       [
         ...upgradesFor(catalog, found),
         ...catalog.setup.map(({ text }) => text),
-        `insert into migration.installed (edition, hash) values (${editionOf(catalog)}, '${hash}')
-         on conflict (one_row) do update set edition = excluded.edition, hash = excluded.hash,
-           prepared = null, installed = clock_timestamp()`,
+        `select migration.mark_installed(${editionOf(catalog)}, ${literal(hash)})`,
       ].join(';\n'),
     );
     await session.query('select migration.enter_settings($1::text::jsonb)', [ownOf(catalog)]);
@@ -116,18 +115,6 @@ export async function lendFunctions(
   await session.batch([...upgradesFor(catalog, found), ...lent.map(({ text }) => text)]);
 }
 
-/** Asked of targets that may know nothing of us, in one message. */
-const FOUND = `
-do $found$
-begin
-  perform pg_catalog.set_config('migration.found', '', true);
-  if pg_catalog.to_regclass('migration.installed') is not null then
-    perform pg_catalog.set_config('migration.found', pg_catalog.to_jsonb(i)::text, true)
-    from migration.installed as i;
-  end if;
-end
-$found$`;
-
 /** What is installed. */
 export interface Installed {
   edition: number;
@@ -142,10 +129,7 @@ export async function installed(
   session: Session,
   catalog: Catalog,
 ): Promise<Installed | undefined> {
-  const [row] = await session.batch([
-    FOUND,
-    `select nullif(pg_catalog.current_setting('migration.found'), '')::jsonb as found`,
-  ]);
+  const [row] = await session.batch([question('installed')]);
   const found = row?.['found'] as Installed | null | undefined;
   if (found === null || found === undefined) return undefined;
   // the first edition did not say

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 const FOLDER = new URL('../../sql/engine/questions/', import.meta.url);
 
 /**
- * The text of `sql/engine/questions/<name>.sql`: one statement for a target in which nothing may be
- * installed yet, so that it cannot be a function.
+ * The text of `sql/engine/questions/<name>.sql`: for a target in which nothing may be installed yet,
+ * so that it cannot be a function.
  */
 export function question(name: string): string {
   return readFileSync(new URL(`${name}.sql`, FOLDER), 'utf8');

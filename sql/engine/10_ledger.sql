@@ -405,3 +405,11 @@ select
   c.finished_at                                                 as completed_at
 from migration.control as c
 join migration.runs as r on r.run = c.run;
+
+-- These files are installed now, and nothing is prepared for them.
+create or replace function migration.mark_installed(edition integer, hash text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into migration.installed (edition, hash) values (mark_installed.edition, mark_installed.hash)
+  on conflict (one_row) do update set edition = excluded.edition, hash = excluded.hash,
+    prepared = null, installed = clock_timestamp()
+$$;

@@ -107,6 +107,26 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select s.reset_val from pg_settings as s where s.name = 'search_path'
 $$;
 
+-- A row as an image keeps it: {column: its text}, null for NULL. Exact also where JSON is not: bounds of
+-- arrays, the null of jsonb, types with a cast to json. The entry without a name, which no column can
+-- have, tells it from images of older releases: those are row_to_json(t).
+create or replace function migration.image_of(t pg_catalog.anyelement) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  image jsonb;
+begin
+  execute (
+    select format('select jsonb_object(%L, array[''text'', %s])',
+      array[''] || array_agg(a.attname::text order by a.attnum),
+      string_agg(format('($1).%I::text', a.attname), ', ' order by a.attnum))
+    from pg_type as y
+    join pg_attribute as a on a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
+    where y.oid = pg_typeof(t))
+  into image using t;
+  return image;
+end
+$$;
+
 -- An entity begins: its attempt is noted, and before its first row is ever read what it sees of the id
 -- maps. It is planned anew where a map has grown since the run was planned. Returns the number of
 -- its chunks, [{"chunk", "rows"}], and the rows of its id map. `again`: the attempt goes on with what the
