@@ -28,13 +28,10 @@ export async function askChild<Answer>(
 }
 
 /** Answers the parent where the module runs as its child; `work` answers errors itself. */
-export function answerParent<Message, Answer extends object>(
-  module: string,
-  work: (message: Message) => Promise<Answer>,
-): void {
+export function answerParent(module: string, work: (message: unknown) => Promise<object>): void {
   if (process.send === undefined || process.argv[1] !== fileURLToPath(module)) return;
   process.once('message', (message) => {
-    work(message as Message)
+    work(message)
       // a parent that was killed is not there to take it
       .then((answer) => process.send?.(answer, undefined, undefined, () => {}))
       .catch(() => {});

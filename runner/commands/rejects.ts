@@ -118,11 +118,8 @@ function showFailed(rows: Failed[], limit: number): void {
 
 const WHY = ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column'];
 
-function whyOf(row: Refused) {
-  return [
-    ...[row.entity, row.legacy_id, row.reason],
-    ...[row.sqlstate, row.constraint_name, row.column_name],
-  ];
+function whyOf({ entity, legacy_id: key, reason, sqlstate, ...row }: Refused) {
+  return [entity, key, reason, sqlstate, row.constraint_name, row.column_name];
 }
 
 function limitOf(text: string | undefined): number {

@@ -28,10 +28,10 @@ export function readerHash(): string {
   return hashOf(['reader.ts', 'references.ts', 'grammar.ts'].map(text).join('\n'));
 }
 
-answerParent(import.meta.url, async (entities: Readable[]): Promise<Answer> => {
+answerParent(import.meta.url, async (entities): Promise<Answer> => {
   try {
     const { readViews } = await import('./reader.ts');
-    return { readings: await readViews(entities) };
+    return { readings: await readViews(entities as Readable[]) };
   } catch (error) {
     return { message: error instanceof Error ? error.message : String(error) };
   }

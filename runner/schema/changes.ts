@@ -4,6 +4,7 @@ import type { Client, ClientBase } from 'pg';
 
 import type { Problem } from '../engine/text.ts';
 import { type Connection, explain, takeLock, withClient } from './client.ts';
+import { question } from '../engine/question.ts';
 import { codeOf, SchemaChangeError } from './error.ts';
 import {
   type ChangeFile,
@@ -186,7 +187,8 @@ async function currentTransaction(client: ClientBase): Promise<string> {
 interface AppliedRow {
   name: string;
   hash: string | null;
-  applied_at: Date;
+  /** As JSON has it. */
+  applied_at: string;
 }
 
 async function createLedger(client: ClientBase): Promise<void> {
@@ -195,19 +197,7 @@ async function createLedger(client: ClientBase): Promise<void> {
   );
   if (rows[0]?.ready) return;
   try {
-    await client.query(`
-      begin;
-      create schema if not exists migration;
-      revoke all on schema migration from public;
-      create table if not exists migration.schema_change_hashes (
-        folder     text        not null,
-        name       text        not null,
-        hash       text        not null,
-        applied_at timestamptz not null,
-        primary key (folder, name)
-      );
-      revoke all on table migration.schema_change_hashes from public;
-      commit`);
+    await client.query(`begin; ${question('schema_ledger')} commit`);
   } catch (error) {
     await client.query('rollback').catch(() => {});
     throw explain(error, undefined, true);
@@ -215,42 +205,24 @@ async function createLedger(client: ClientBase): Promise<void> {
 }
 
 async function readApplied(client: ClientBase, folder: Folder): Promise<AppliedRow[]> {
-  const table = `migration.schema_changes_${folder}`;
-  const { rows } = await client.query<{ history: string | null; hashes: string | null }>(
-    `select pg_catalog.to_regclass($1)::text as history,
-            pg_catalog.to_regclass('migration.schema_change_hashes')::text as hashes`,
-    [table],
-  );
-  if (rows[0]?.history == null) return [];
-  const applied = await client.query<AppliedRow>(
-    rows[0].hashes === null
-      ? `select m.name, null as hash, m.run_on at time zone 'UTC' as applied_at
-         from ${table} as m order by m.run_on, m.id`
-      : `select m.name, h.hash, coalesce(h.applied_at, m.run_on at time zone 'UTC') as applied_at
-         from ${table} as m
-         left join migration.schema_change_hashes as h on h.folder = '${folder}' and h.name = m.name
-         order by m.run_on, m.id`,
-  );
-  return applied.rows;
+  await setSettings(client, { folder });
+  const results = (await client.query(question('schema_applied'))) as unknown as {
+    rows: { applied?: AppliedRow[] }[];
+  }[];
+  return results.flatMap(({ rows }) => rows[0]?.applied ?? []);
 }
 
 async function writeHashes(client: ClientBase, folder: Folder, files: ChangeFile[]): Promise<void> {
-  const table = `migration.schema_changes_${folder}`;
-  await client.query(
-    `delete from migration.schema_change_hashes as h
-     where h.folder = $1 and not exists (select from ${table} as m where m.name = h.name)`,
-    [folder],
-  );
-  await client.query(
-    `insert into migration.schema_change_hashes (folder, name, hash, applied_at)
-     select $1, f.name, f.hash, pg_catalog.now()
-     from unnest($2::text[], $3::text[]) as f (name, hash)
-     join ${table} as m on m.name = f.name
-     where not exists (
-       select from migration.schema_change_hashes as h where h.folder = $1 and h.name = f.name
-     )`,
-    [folder, files.map((file) => file.name), files.map((file) => file.hash)],
-  );
+  const hashes = files.map(({ name, hash }) => ({ name, hash }));
+  await setSettings(client, { folder, files: JSON.stringify(hashes) });
+  await client.query(question('schema_hashes'));
+}
+
+/** Parameters of a `do`, which takes none. */
+async function setSettings(client: ClientBase, values: Record<string, string>): Promise<void> {
+  for (const [name, value] of Object.entries(values)) {
+    await client.query('select pg_catalog.set_config($1, $2, false)', [`migration.${name}`, value]);
+  }
 }
 
 function compare(folder: Folder, files: ChangeFile[], applied: AppliedRow[]): SchemaStatus {
@@ -258,7 +230,7 @@ function compare(folder: Folder, files: ChangeFile[], applied: AppliedRow[]): Sc
   const names = new Set(applied.map((row) => row.name));
   return {
     folder,
-    applied: applied.map((row) => ({ name: row.name, appliedAt: row.applied_at })),
+    applied: applied.map((row) => ({ name: row.name, appliedAt: new Date(row.applied_at) })),
     pending: files.filter((file) => !names.has(file.name)).map((file) => file.name),
     edited: applied
       .filter((row) => hashes.has(row.name) && hashes.get(row.name) !== row.hash)

@@ -30,11 +30,15 @@ export async function applyInChild(
   return answer.applied.map(({ name }) => name);
 }
 
-answerParent(import.meta.url, async (options: ApplyOptions): Promise<Answer> => {
+answerParent(import.meta.url, async (options): Promise<Answer> => {
   const { applySchemaChanges } = await import('./changes.ts');
   try {
     return {
-      applied: await applySchemaChanges({ ...options, folder: 'additive', direction: 'up' }),
+      applied: await applySchemaChanges({
+        ...(options as ApplyOptions),
+        folder: 'additive',
+        direction: 'up',
+      }),
     };
   } catch (error) {
     const { message, code, refusal } = error as Partial<SchemaChangeError> & Error;

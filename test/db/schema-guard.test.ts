@@ -93,7 +93,7 @@ test('the connection is lost before the second look: committed, and that is what
   const url = new URL(context.pair.targetUrl);
   const proxy = await startProxy({ port: Number(url.port) });
   url.port = String(proxy.port);
-  proxy.when(/^Q....begin/s, 'request', (cut) => cut(), 2);
+  proxy.when(/^Q....begin isolation/s, 'request', (cut) => cut(), 2);
   try {
     const error = await failure(change(context, 'create table public.made ()', { url: url.href }));
     assert.is(error.code, 'unseen', error.message);
