@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import postgres, { type Sql } from 'postgres';
 import {
+  connected,
   grantReader,
   loadApplication,
   loadPlatform,
@@ -165,15 +165,6 @@ async function dropDatabase(adminUrl: string, name: string): Promise<void> {
     await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
     await sql`drop database ${sql(name)}`;
   });
-}
-
-async function connected(url: string, work: (sql: Sql) => Promise<unknown>): Promise<void> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    await work(sql);
-  } finally {
-    await sql.end();
-  }
 }
 
 function within(url: string, database: string): string {

@@ -6,7 +6,6 @@ import { literalsOf } from './literals.ts';
 /** Files that may hold SQL, and why. */
 const ALLOWED: Record<string, string> = {
   'runner/engine/render.ts': 'the renderer: what depends on the columns of an entity',
-  'runner/embedded/pair.ts': 'makes the roles of the embedded pair',
   'runner/connection/unreachable.ts': 'what a person is told to run',
   'runner/engine/doctor.ts': 'what a person is told to run',
   'runner/engine/preflight.ts': 'words of a message',

@@ -105,18 +105,7 @@ export async function loadApplication(targetUrl: string): Promise<void> {
 
 /** Lets `legacy_reader` read a source database, now and later, and do nothing else in it. */
 export async function grantReader(adminUrl: string): Promise<void> {
-  await connected(adminUrl, (sql) =>
-    sql`
-      do $$ begin
-        execute format('revoke all on database %I from public', current_database());
-        execute format('grant connect on database %I to legacy_reader', current_database());
-      end $$;
-      revoke all on schema public from public;
-      grant usage on schema public to legacy_reader;
-      grant select on all tables in schema public to legacy_reader;
-      alter default privileges in schema public grant select on tables to legacy_reader;
-    `.simple(),
-  );
+  await connected(adminUrl, (sql) => sql.file(join(SAMPLE, 'reader.sql')));
 }
 
 function sampleOf(sourceDirectory: string, { scale, seed }: PairOptions): Sample {
@@ -146,17 +135,14 @@ async function prepareTarget(server: Server, sample: Sample): Promise<void> {
 async function createLogin(server: Server, role: string): Promise<void> {
   await connected(server.adminUrl(), async (sql) => {
     const password = new URL(server.url(role, 'postgres')).password;
-    // a statement of this kind takes no parameters
     await sql`select set_config('embedded.role', ${role}, false),
                      set_config('embedded.password', ${password}, false)`;
-    await sql`do $$ begin
-      execute format('create role %I login password %L',
-        current_setting('embedded.role'), current_setting('embedded.password'));
-    end $$`;
+    await sql.file(join(SAMPLE, 'login.sql'));
   });
 }
 
-async function connected(url: string, work: (sql: Sql) => Promise<unknown>): Promise<void> {
+/** A connection of its own for some work. */
+export async function connected(url: string, work: (sql: Sql) => Promise<unknown>): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
   try {
     await work(sql);
