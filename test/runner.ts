@@ -167,6 +167,26 @@ export function tinyProject(files: Record<string, string>): Scratch {
   return project;
 }
 
+/** The file of an entity for a project of a test; `t` is the driving table, `header` whole lines. */
+export function entityFile(
+  table: string,
+  source: string,
+  columns: string[],
+  { header = '', joins = [] }: { header?: string; joins?: string[] } = {},
+): string {
+  return `-- Rows of ${source}.
+--
+-- target   public.${table}
+-- source   ${source}
+-- adopt    none
+${header}
+create view transform.${table} as
+select
+  ${['t.id as legacy_key', ...columns].join(',\n  ')}
+from legacy.${source} as t${joins.map((join) => `\n${join}`).join('')};
+`;
+}
+
 /** Prints what a test has found out: numbers of cases, seconds. */
 export function note(text: string): void {
   if (process.send === undefined) console.log(text);

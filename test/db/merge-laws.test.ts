@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errorOf, migrate } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { open, type Scratch, tinyProject } from '../runner.ts';
+import { entityFile, open, type Scratch, tinyProject } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -17,51 +17,39 @@ interface Context {
   project: Scratch;
 }
 
-const view = (
-  table: string,
-  source: string,
-  columns: string,
-  { header = '', joins = '' }: { header?: string; joins?: string } = {},
-) => `-- Rows of ${source}.
---
--- target   public.${table}
--- source   ${source}
--- adopt    none
-${header}
-create view transform.${table} as
-select
-  t.id         as legacy_key,
-  ${columns}
-from legacy.${source} as t${joins};
-`;
-
 const PROJECT = {
   // referred to by plans, so that a row cannot be deleted
-  'sql/1-people/10_people.sql': view(
-    'people',
-    'person',
-    't.login as login,\n  t.mail  as mail,\n  t.note  as note',
-  ),
-  'sql/1-people/20_plans.sql': view('plans', 'plan', 'p.id as person_id,\n  t.name as name', {
-    joins: '\nleft join ids.people as p on p.legacy_id = t.person_id',
-  }),
-  // a link table: both columns are needed as they are, nothing refers to it
-  'sql/1-people/30_pairs.sql': view(
-    'pairs',
-    'pair',
-    'a.id as one_id,\n  b.id as other_id,\n  t.note as note',
+  'sql/1-people/10_people.sql': entityFile('people', 'person', [
+    't.login as login',
+    't.mail as mail',
+    't.note as note',
+  ]),
+  'sql/1-people/20_plans.sql': entityFile(
+    'plans',
+    'plan',
+    ['p.id as person_id', 't.name as name'],
     {
-      header: '-- deletes  remove\n',
-      joins:
-        '\nleft join ids.people as a on a.legacy_id = t.one_id' +
-        '\nleft join ids.people as b on b.legacy_id = t.other_id',
+      joins: ['left join ids.people as p on p.legacy_id = t.person_id'],
     },
   ),
-  'sql/1-people/40_boxes.sql': view('boxes', 'box', 'm.id as parent_id,\n  t.name as name', {
-    joins: '\nleft join ids.boxes as m on m.legacy_id = t.parent_id',
+  // a link table: both columns are needed as they are, nothing refers to it
+  'sql/1-people/30_pairs.sql': entityFile(
+    'pairs',
+    'pair',
+    ['a.id as one_id', 'b.id as other_id', 't.note as note'],
+    {
+      header: '-- deletes  remove\n',
+      joins: [
+        'left join ids.people as a on a.legacy_id = t.one_id',
+        'left join ids.people as b on b.legacy_id = t.other_id',
+      ],
+    },
+  ),
+  'sql/1-people/40_boxes.sql': entityFile('boxes', 'box', ['m.id as parent_id', 't.name as name'], {
+    joins: ['left join ids.boxes as m on m.legacy_id = t.parent_id'],
   }),
   // columns that have the names of aliases
-  'sql/1-people/50_odds.sql': view('odds', 'odd', 't.t as t,\n  t.s as s', {
+  'sql/1-people/50_odds.sql': entityFile('odds', 'odd', ['t.t as t', 't.s as s'], {
     header: '-- deletes  remove\n',
   }),
 };

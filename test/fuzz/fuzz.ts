@@ -6,29 +6,12 @@ import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
 import { migrate } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { open, type Scratch, tinyProject } from '../runner.ts';
-
-const view = (
-  table: string,
-  source: string,
-  columns: string[],
-  { header = '', joins = [] }: { header?: string; joins?: string[] } = {},
-) => `-- Rows of ${source}.
---
--- target   public.${table}
--- source   ${source}
--- adopt    none
-${header}
-create view transform.${table} as
-select
-  ${['t.id as legacy_key', ...columns].join(',\n  ')}
-from legacy.${source} as t${joins.map((join) => `\n${join}`).join('')};
-`;
+import { entityFile, open, type Scratch, tinyProject } from '../runner.ts';
 
 const people = 'left join ids.people as p on p.legacy_id = t.person_id';
 
 const PROJECT = {
-  'sql/1-first/10_people.sql': view(
+  'sql/1-first/10_people.sql': entityFile(
     'people',
     'person',
     [
@@ -42,16 +25,16 @@ const PROJECT = {
     ],
     { joins: ['left join legacy.kind as k on k.id = t.kind_id'] },
   ),
-  'sql/1-first/20_boxes.sql': view('boxes', 'box', ['m.id as parent_id', 't.name as name'], {
+  'sql/1-first/20_boxes.sql': entityFile('boxes', 'box', ['m.id as parent_id', 't.name as name'], {
     joins: ['left join ids.boxes as m on m.legacy_id = t.parent_id'],
   }),
-  'sql/2-second/10_plans.sql': view(
+  'sql/2-second/10_plans.sql': entityFile(
     'plans',
     'plan',
     ['p.id as person_id', 't.name as name', `case when p.id is null then 'people' end as missing`],
     { joins: [people], header: '-- commit   batch\n' },
   ),
-  'sql/2-second/20_pairs.sql': view(
+  'sql/2-second/20_pairs.sql': entityFile(
     'pairs',
     'pair',
     [
