@@ -1,6 +1,4 @@
 // deadline 300
-import { spawn, spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Sql } from 'postgres';
@@ -19,6 +17,7 @@ import {
   touches,
   up,
 } from '../runner.ts';
+import { atTerminal, atWork } from '../terminal.ts';
 
 /* What takes data away is done by --yes or by a person at a terminal, and says what became of it. */
 
@@ -116,7 +115,7 @@ for (const [name, answer] of [
   ['yess', 'yess\n'],
   ['Ctrl-D', '\u0004'],
 ] as const) {
-  atTerminal(`down at a terminal, ${name}: nothing is done`, (context) =>
+  atTerminal(test, `down at a terminal, ${name}: nothing is done`, (context) =>
     unchanged(context, async () => {
       const { code, output } = await typed(context.pair, DOWN, answer);
       assert.is(code, 0, output);
@@ -144,7 +143,7 @@ for (const [what, kind] of [
   });
 }
 
-atTerminal('down at a terminal, y: it is done', async ({ pair, target }) => {
+atTerminal(test, 'down at a terminal, y: it is done', async ({ pair, target }) => {
   const { code, output } = await typed(pair, DOWN, 'y\n');
   assert.is(code, 0, output);
   assert.match(output, '1-foundation is taken back');
@@ -172,66 +171,14 @@ function appliedIn(status: string): { name: string }[] {
   return folders.find(({ folder }) => folder === 'additive')?.applied ?? [];
 }
 
-/** A test that needs a pseudo-terminal: Node makes none, python3 does. */
-function atTerminal(name: string, body: (context: Context) => Promise<void>): void {
-  const there = spawnSync('python3', ['-c', 'import pty']).status === 0;
-  if (there) test(name, body);
-  else test.skip(`${name}: needs python3 for a pseudo-terminal`);
-}
-
 /** Runs `runner <args>` at a terminal of its own; types `answer` when it is asked. */
 async function typed(
   pair: TestPair,
   args: string[],
   answer: string,
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawn(
-    'python3',
-    [
-      ...['-c', TERMINAL, answer],
-      ...[process.execPath, '--import', import.meta.resolve('tsx')],
-      ...[join(ROOT, 'runner/index.ts'), ...args],
-    ],
-    {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        SOURCE_DATABASE_URL: pair.sourceUrl,
-        TARGET_DATABASE_URL: pair.targetUrl,
-      },
-    },
-  );
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  }
-  return new Promise((done, fail) => {
-    child.once('error', fail);
-    child.once('close', (code) => done({ code, output }));
-  });
+  const terminal = atWork(pair, { root: ROOT }, args);
+  await terminal.shows('[y/N]');
+  terminal.type(answer);
+  return terminal.ended;
 }
-
-/** Says on its output what the terminal shows, and ends with the exit code of the command. */
-const TERMINAL = `
-import os, pty, signal, sys
-signal.alarm(50)
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execvp(sys.argv[2], sys.argv[2:])
-seen, asked = b'', False
-while True:
-    try:
-        part = os.read(terminal, 65536)
-    except OSError:
-        break
-    if part == b'':
-        break
-    seen += part
-    if not asked and b'[y/N]' in seen:
-        asked = True
-        os.write(terminal, sys.argv[1].encode())
-sys.stdout.buffer.write(seen)
-sys.stdout.flush()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`;

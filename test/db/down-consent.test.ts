@@ -1,27 +1,18 @@
 // deadline 240
 /* `down` at a terminal: what it would do is shown and taken back; the question holds nobody up. */
-import { spawn, spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dropPair, migrate, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { lastLine, runner, type Scratch, succeed, tinyProject, waitFor } from '../runner.ts';
+import { entityFile, lastLine, runner, type Scratch, succeed, tinyProject } from '../runner.ts';
+import { atTerminal, atWork } from '../terminal.ts';
 
 interface Context {
   pair: TestPair;
   source: Sql;
   target: Sql;
   project: Scratch;
-}
-
-/** A runner at a terminal of its own. */
-interface Terminal {
-  /** Waits until the terminal shows this. */
-  shows(text: string): Promise<void>;
-  type(text: string): void;
-  ended: Promise<{ code: number | null; output: string }>;
 }
 
 const DOWN = ['down', '1-one'];
@@ -51,6 +42,7 @@ test.after(async (context) => {
 });
 
 atTerminal(
+  test,
   'while the question stands rows can be written, and no other runner works',
   async ({ pair, target, project }) => {
     const terminal = atWork(pair, project, DOWN);
@@ -84,6 +76,7 @@ atTerminal(
 );
 
 atTerminal(
+  test,
   'what has changed while the question stood is said, and stops it',
   async ({ pair, source, target, project }) => {
     const terminal = atWork(pair, project, DOWN);
@@ -99,7 +92,7 @@ atTerminal(
   },
 );
 
-atTerminal('with --force, and n: nothing is done', async ({ pair, target, project }) => {
+atTerminal(test, 'with --force, and n: nothing is done', async ({ pair, target, project }) => {
   const terminal = atWork(pair, project, [...DOWN, '--force']);
   await terminal.shows('[y/N]');
   terminal.type('n\n');
@@ -140,86 +133,11 @@ async function runs(target: Sql): Promise<number> {
   return row?.rows ?? 0;
 }
 
-/** A test that needs a pseudo-terminal: Node makes none, python3 does. */
-function atTerminal(name: string, body: (context: Context) => Promise<void>): void {
-  const there = spawnSync('python3', ['-c', 'import pty']).status === 0;
-  if (there) test(name, body);
-  else test.skip(`${name}: needs python3 for a pseudo-terminal`);
-}
-
-function atWork(pair: TestPair, { root }: Scratch, args: string[]): Terminal {
-  const child = spawn(
-    'python3',
-    [
-      ...['-c', TERMINAL, process.execPath, '--import', import.meta.resolve('tsx')],
-      ...[join(root, 'runner/index.ts'), ...args],
-    ],
-    {
-      cwd: root,
-      stdio: ['pipe', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        SOURCE_DATABASE_URL: pair.sourceUrl,
-        TARGET_DATABASE_URL: pair.targetUrl,
-      },
-    },
-  );
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  }
-  const ended = new Promise<{ code: number | null; output: string }>((done, fail) => {
-    child.once('error', fail);
-    child.once('close', (code) => done({ code, output }));
-  });
-  return {
-    shows: async (text) => {
-      await waitFor(`the terminal shows ${text}`, () =>
-        Promise.resolve(output.includes(text) ? [{}] : []),
-      );
-    },
-    type: (text) => child.stdin.write(text),
-    ended,
-  };
-}
-
-/** What is typed comes from its input, what the terminal shows goes to its output. */
-const TERMINAL = `
-import os, pty, select, signal, sys
-signal.alarm(60)
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execvp(sys.argv[1], sys.argv[1:])
-while True:
-    ready, _, _ = select.select([terminal, 0], [], [])
-    if 0 in ready:
-        os.write(terminal, os.read(0, 1024))
-    if terminal not in ready:
-        continue
-    try:
-        part = os.read(terminal, 65536)
-    except OSError:
-        break
-    if part == b'':
-        break
-    os.write(1, part)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`;
-
 function projectOf(): Scratch {
   return tinyProject({
-    'sql/1-one/10_things.sql': `-- For the test.
---
--- target   public.things
--- source   things
--- adopt    none
-
-create view transform.things as
-select
-  s.id as legacy_key,
-  s.id::integer as legacy_id,
-  s.name as name
-from legacy.things as s;
-`,
+    'sql/1-one/10_things.sql': entityFile('things', 'things', [
+      't.id::integer as legacy_id',
+      't.name as name',
+    ]),
   });
 }

@@ -9,7 +9,7 @@ import { login, openLink } from '../../runner/engine/link.ts';
 import { through } from '../faults/world.ts';
 import { configOf, dropPair, errorOf, migrate, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { noResidue, runner, type Scratch, tinyProject, waitFor } from '../runner.ts';
+import { entityFile, noResidue, runner, type Scratch, tinyProject, waitFor } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -162,18 +162,9 @@ async function startSessionPooler(port: number): Promise<{ port: number; stop():
 
 function projectOf(): Scratch {
   return tinyProject({
-    'sql/1-one/10_things.sql': `-- For the test.
---
--- target   public.things
--- source   things
--- adopt    none
-
-create view transform.things as
-select
-  s.id as legacy_key,
-  s.id::integer as legacy_id,
-  s.name as name
-from legacy.things as s;
-`,
+    'sql/1-one/10_things.sql': entityFile('things', 'things', [
+      't.id::integer as legacy_id',
+      't.name as name',
+    ]),
   });
 }
