@@ -34,7 +34,7 @@ begin
       -- a hint where time can be saved, no more: these are the functions that ask migration.is_settled
       perform migration.compare_once(array(
         select c.value ->> 'text' from jsonb_array_elements(checks) as c (value)
-        where c.value ->> 'text' ~ 'migration\.(differing_values|wrong_references)\('));
+        where c.value ->> 'text' ~ 'migration\.(differing_values|wrong_references|money_differences)\('));
     end if;
     return query select each.name, r.* from migration.run_check(each.name, each.text, most) as r;
   end loop;

@@ -363,27 +363,32 @@ test('after a phase only its own entities are looked at', async (context) => {
   assert.equal(await findings(context, nowhere, '1-foundation'), []);
 });
 
-test('all checks together read the source rows of an entity once', async (context) => {
-  const source = open(context.pair.sourceAdminUrl);
-  const scans = async () => {
-    const [row] = await source<{ scans: number }[]>`
-      select coalesce(seq_scan + coalesce(idx_scan, 0), 0)::integer as scans
-      from pg_stat_user_tables where relname = 'dispatch_task'`;
-    return row?.scans ?? 0;
-  };
-  const comparing = CHECKS.filter(({ name }) =>
-    ['codes', 'references', 'texts', 'times'].includes(name),
-  );
-  const before = await scans();
-  await inTransaction(context, () => runChecks(context.target, comparing, DEFINED, '3-operations'));
-  // the source counts what a session did when it ends
-  const after = await waitFor('the scan is counted', async () => {
-    const now = await scans();
-    return now > before ? [{ now }] : [];
+for (const [table, phase] of [
+  ['dispatch_task', '3-operations'],
+  ['dispatch_payment', '4-financial'],
+] as const) {
+  test(`all checks together read the rows of ${table} once`, async (context) => {
+    const source = open(context.pair.sourceAdminUrl);
+    const scans = async () => {
+      const [row] = await source<{ scans: number }[]>`
+        select coalesce(seq_scan + coalesce(idx_scan, 0), 0)::integer as scans
+        from pg_stat_user_tables where relname = ${table}`;
+      return row?.scans ?? 0;
+    };
+    const comparing = CHECKS.filter(({ name }) =>
+      ['codes', 'money', 'references', 'texts', 'times'].includes(name),
+    );
+    const before = await scans();
+    await inTransaction(context, () => runChecks(context.target, comparing, DEFINED, phase));
+    // the source counts what a session did when it ends
+    const after = await waitFor('the scan is counted', async () => {
+      const now = await scans();
+      return now > before ? [{ now }] : [];
+    });
+    await source.end();
+    assert.is(after.now - before, 1);
   });
-  await source.end();
-  assert.is(after.now - before, 1);
-});
+}
 
 test('nothing of that was kept', async (context) => {
   assert.equal(await findings(context), []);
