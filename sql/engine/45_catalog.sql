@@ -1,6 +1,14 @@
 -- What the catalogs of both sides say: columns, keys and triggers that a run has to know, and what
 -- speaks against running at all. None of these functions writes.
 
+-- Whether a foreign key repeats another of its table: one that leads to a partitioned table has a copy
+-- for each of its partitions, and a row satisfies but one of those.
+create or replace function migration.is_copy(referring oid, parent_constraint oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from pg_constraint as o where o.oid = parent_constraint and o.conrelid = referring)
+$$;
+
 -- Columns of tables and views. `native`: the hash of the type tells every two values apart; numeric
 -- and jsonb lose the sign, bigint and timestamps their halves, citext the case ...
 create or replace function migration.columns_of(schemas text[])
@@ -59,10 +67,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
      join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = f.conkey[1]
      join pg_class as p on p.oid = f.confrelid
      join pg_namespace as s on s.oid = p.relnamespace
-     -- those of partitions of the other table come with its own
      where f.contype = 'f' and f.conrelid = c.oid and cardinality(f.conkey) = 1
-       and not exists (
-         select from pg_constraint as o where o.oid = f.conparentid and o.conrelid = f.conrelid))
+       and not migration.is_copy(f.conrelid, f.conparentid))
   from unnest(targets) as n (name)
   join pg_class as c on c.oid = to_regclass(n.name) and c.relkind in ('r', 'p')
 $$;

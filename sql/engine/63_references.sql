@@ -42,6 +42,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     when exists (
       select from pg_constraint as f
       where f.contype = 'f' and f.conrelid = target
+        and not migration.is_copy(f.conrelid, f.conparentid)
         and not (has_table_privilege(f.confrelid, 'select')
           and has_any_column_privilege(f.confrelid, 'update')))
       then 'it refers to a table that this role may not lock'
@@ -73,6 +74,7 @@ begin
     join pg_operator as o on o.oid = k.op
     join pg_namespace as s on s.oid = o.oprnamespace
     where f.contype = 'f' and f.conrelid = target::regclass
+      and not migration.is_copy(f.conrelid, f.conparentid)
     group by f.oid, f.confrelid
     -- a column that no view supplies, and that has no default, is NULL
     having bool_and(exists (

@@ -395,6 +395,7 @@ begin
     join pg_attribute as here on here.attrelid = c.conrelid and here.attnum = k.here
     join pg_attribute as there on there.attrelid = c.confrelid and there.attnum = k.there
     where c.contype = 'f' and c.connamespace = 'public'::regnamespace
+      and not migration.is_copy(c.conrelid, c.conparentid)
       and (coalesce(current_setting('migration.phase', true), '') = '' or exists (
         select from migration.entities as e
         where migration.is_looked_at(e)
