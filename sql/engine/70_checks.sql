@@ -105,8 +105,7 @@ $$;
 -- The comparisons of an entity, whichever check asks for them, are answered by one reading of its
 -- source rows: migration.compare_once has the checks ask first (setting migration.asked; they get no
 -- rows), reads every entity once, and notes which comparisons found every row equal (setting
--- migration.equal). The others read again, and say what differs. Equal amounts in equal groups have
--- equal totals; what the rejects hold of them is added up by the check itself.
+-- migration.equal). The others read again, and say what differs.
 create or replace function migration.is_settled(kind text, entity text, compared text[])
 returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -115,9 +114,7 @@ declare
   key   text := md5(concat_ws(' ', kind, entity, compared));
 begin
   if asked is null then
-    return key = any (string_to_array(current_setting('migration.equal', true), ','))
-      and (kind <> 'amounts' or not exists (
-        select from migration.rejects as j where j.entity = $2 and j.resolved_run is null));
+    return key = any (string_to_array(current_setting('migration.equal', true), ','));
   end if;
   perform set_config('migration.asked', (asked || jsonb_build_object(
     'kind', kind, 'entity', entity, 'compared', compared, 'key', key))::text, true);
@@ -195,7 +192,8 @@ $$;
 
 -- Amounts per group (status and year, say) that are not equal: source = target + rejected, where
 -- rejected are the source rows kept with the rejects. Pairs and groups are expressions over s, the
--- source row, and t, the target row.
+-- source row, and t, the target row. Where all stored rows have equal amounts and groups, only the
+-- rejects are left to add up.
 create or replace function migration.money_differences(
   entity text, pairs text[], source_group text default null, target_group text default null)
 returns table (
@@ -206,13 +204,16 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   known      migration.entities;
+  settled    boolean := migration.is_settled('amounts', $1, $2)
+    and migration.is_settled('values', $1, array[[coalesce($3, 'null'), coalesce($4, 'null')]]);
+  rejected   bigint[];
   both_sides text;
   rejects    text;
 begin
-  if migration.is_settled('amounts', $1, $2)
-      and migration.is_settled('values', $1, array[[coalesce($3, 'null'), coalesce($4, 'null')]])
-    or not migration.is_checked($1)
-  then return; end if;
+  if not migration.is_checked($1) then return; end if;
+  rejected := array(
+    select j.legacy_id from migration.rejects as j where j.entity = $1 and j.resolved_run is null);
+  if settled and rejected = '{}' then return; end if;
   select e.* into strict known from migration.entities as e where e.entity = $1;
   select
     string_agg(format(
@@ -228,7 +229,8 @@ begin
     with ledger as (
       select m.legacy_id, m.id, m.version, true as is_merged
       from ids.%1$I as m
-      where not exists (
+      where not $1
+        and not exists (
           select from migration.gone as g
           where g.entity = %1$L and g.legacy_id = m.legacy_id)
         and not exists (
@@ -246,7 +248,7 @@ begin
       join ledger as k on k.legacy_id = s.id and k.version = v.version
       left join %3$s as t on t.id = k.id
       cross join lateral (values %4$s) as x (side, column_name, in_group, value, counts)
-      where x.counts
+      where x.counts and (not $1 or s.id = any ($2) and v.id = any ($2))
       union all
       select x.side, x.column_name, x.in_group, x.value
       from (
@@ -272,7 +274,8 @@ begin
     select s.* from totals as s
     where s.source_rows <> s.target_rows + s.rejected_rows
       or s.source_total <> s.target_total + s.rejected_total
-  $q$, $1, known.source, known.target, both_sides, rejects);
+  $q$, $1, known.source, known.target, both_sides, rejects)
+  using settled, rejected;
 end
 $$;
 

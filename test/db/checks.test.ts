@@ -53,6 +53,14 @@ const CORRUPTIONS: Corruption[] = [
     found: ['money'],
   },
   {
+    name: 'a wrong amount in a reject of an entity whose stored rows are right',
+    plant: `update migration.rejects as r set source_row = jsonb_set(r.source_row, '{price}', '12.34')
+      where r.entity = 'orders' and r.legacy_id = (
+        select min(x.legacy_id) from migration.rejects as x
+        where x.entity = r.entity and x.resolved_run is null)`,
+    found: ['money'],
+  },
+  {
     name: 'the price of an offer lost',
     plant: `update public.offers set price_upper = null
       where legacy_offer_id = ${first('offers', 'legacy_offer_id', 'x.price_upper > 0')}`,

@@ -207,6 +207,20 @@ test('what the target refused is read again by the next run, without a word', as
   await asFresh(context);
 });
 
+test('a row that lives in the source and was refused gives nothing up: another waits for it', async (context) => {
+  const { source, target } = context;
+  await target`alter table public.people add constraint no_worse check (note <> 'worse')`;
+  await source`update person set note = 'worse', login = 'login 28 new' where id = 28`;
+  await source`update person set login = 'login 28' where id = 29`;
+  // two are more than the limit
+  const message = (await errorOf(up(context))).message;
+  assert.match(message, /28 {2}23514 {2}no_worse/);
+  assert.match(message, /29 {2}23505 {2}people_login_key/);
+  await target`alter table public.people drop constraint no_worse`;
+  await up(context);
+  await asFresh(context);
+});
+
 test('a refused row of a ring takes the others not with it', async (context) => {
   const { source, target } = context;
   await source.unsafe(`
