@@ -2,9 +2,56 @@
 -- way with their unique values, and columns that are new to a view. Dynamic SQL over the temporary
 -- tables of the chunk.
 
--- How a row lets go of the value it has under a unique index: an assignment to one of its columns that
+-- Columns that an expression over a row is made of.
+create or replace function migration.columns_in(expression pg_node_tree) returns int2[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(distinct (m.found)[1]::int2), '{}')
+  from regexp_matches(expression::text, ':varattno (\d+)', 'g') as m (found)
+$$;
+
+-- The same columns, with those that generated ones are made of in their place.
+create or replace function migration.stored_under(target regclass, columns int2[]) returns int2[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(distinct c.attnum), '{}')
+  from pg_attribute as a
+  left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum and a.attgenerated <> ''
+  cross join lateral unnest(case when d.oid is null then array[a.attnum]
+    else migration.columns_in(d.adbin) end) as c (attnum)
+  where a.attrelid = target and a.attnum = any (columns)
+$$;
+
+-- What keeps rows of a table apart, but for its primary key: unique indexes, also over expressions and
+-- over a part of the rows, and exclusion constraints. keys: columns under what is compared; columns:
+-- these, and those of the predicate; key_values: what is compared, over the columns of a row, and `given`
+-- where; clash: over o and b, the key values of two rows.
+create or replace function migration.unique_indexes(target regclass)
+returns table (
+  unique_index regclass, keys int2[], columns int2[], key_values text, given text, clash text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select x.indexrelid::regclass, u.keys, u.keys || migration.columns_in(x.indpred), k.key_values,
+    coalesce(pg_get_expr(x.indpred, x.indrelid), 'true'), k.clash
+  from pg_index as x
+  left join pg_constraint as c on c.conindid = x.indexrelid and c.contype = 'x'
+  cross join lateral (
+    select array_remove((x.indkey::int2[])[0:x.indnkeyatts - 1], 0::int2)
+      || migration.columns_in(x.indexprs)) as u (keys)
+  cross join lateral (
+    select
+      string_agg(format('%s as k%s', pg_get_indexdef(x.indexrelid, n, true), n), ', ' order by n),
+      string_agg(format('o.k%1$s operator(%2$I.%3$s) b.k%1$s', n, s.nspname, p.oprname), ' and '
+        order by n)
+    from generate_series(1, x.indnkeyatts) as n
+    join pg_opclass as l on l.oid = x.indclass[n - 1]
+    left join pg_amop as e on c.oid is null and e.amopfamily = l.opcfamily and e.amopstrategy = 3
+      and e.amoplefttype = l.opcintype and e.amoprighttype = l.opcintype
+    join pg_operator as p on p.oid = coalesce(c.conexclop[n], e.amopopr)
+    join pg_namespace as s on s.oid = p.oprnamespace) as k (key_values, clash)
+  where x.indrelid = target and (x.indisunique or c.oid is not null) and not x.indisprimary
+$$;
+
+-- How a row lets go of the value it has under a unique index: an assignment to one of these columns that
 -- makes the value NULL, or one that nobody else has. NULL where all are needed as they are.
-create or replace function migration.letting_go(unique_index regclass) returns text
+create or replace function migration.letting_go(unique_index regclass, columns int2[]) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select
     case
@@ -15,20 +62,20 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         case when a.atttypmod > 4 then a.atttypmod - 4 else 32 end)
     end
   from pg_index as x
-  join pg_attribute as a
-    on a.attrelid = x.indrelid and a.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])
+  join pg_attribute as a on a.attrelid = x.indrelid and a.attnum = any (columns)
+  join pg_type as y on y.oid = a.atttypid
   where x.indexrelid = unique_index and (
     not a.attnotnull
-    or a.atttypid in ('uuid'::regtype, 'text'::regtype, 'varchar'::regtype) and not exists (
-      select from pg_constraint as f
-      where f.contype = 'f' and f.conrelid = x.indrelid and a.attnum = any (f.conkey)))
+    or (a.atttypid in ('uuid'::regtype, 'text'::regtype, 'varchar'::regtype) or y.typname = 'citext')
+      and not exists (
+        select from pg_constraint as f
+        where f.contype = 'f' and f.conrelid = x.indrelid and a.attnum = any (f.conkey)))
   order by a.attnotnull, a.attnum limit 1
 $$;
 
 -- Finds the rows that hold unique values which refused rows of the chunk need, and that may let go of them:
 -- rows of this chunk that were refused likewise (they swap: `again`), and rows that are kept though their
--- source row is deleted or left out. Only for unique indexes of which one can let go, or whose rows can be
--- deleted and inserted again.
+-- source row is deleted or left out. Only where a row can let go, or can be deleted and inserted again.
 create or replace function migration.find_blocking(name text, target regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
@@ -40,33 +87,42 @@ begin
     id uuid, unique_index regclass, assignment text, entity text, again boolean not null,
     primary key (id, unique_index));
   for key in
-    select x.indexrelid::regclass as unique_index, migration.letting_go(x.indexrelid) as assignment,
-      string_agg(format('o.%1$I = b.%1$I', a.attname), ' and ') as equal,
+    select u.*, migration.letting_go(u.unique_index, s.keys) as assignment,
+      (select string_agg(format(', %s as %I', pg_get_expr(d.adbin, d.adrelid), a.attname), '')
+       from pg_attribute as a
+       join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+       where a.attrelid = target and a.attgenerated <> '' and a.attnum = any (u.columns)) as generated,
       exists (
         select from pg_constraint as c where c.contype = 'f' and c.confrelid = target
       ) as is_referred_to
-    from pg_index as x
-    join pg_attribute as a
-      on a.attrelid = x.indrelid and a.attnum = any ((x.indkey::int2[])[0:x.indnkeyatts - 1])
-    where x.indrelid = target and x.indisunique and not x.indisprimary
-      and x.indpred is null and x.indexprs is null
-    group by x.indexrelid
-    having bool_and(exists (
-      select from pg_attribute as s
-      where s.attrelid = 'pg_temp.staged'::regclass and s.attname = a.attname))
+    from migration.unique_indexes(target) as u
+    cross join lateral (
+      select migration.stored_under(target, u.keys), migration.stored_under(target, u.columns)
+    ) as s (keys, columns)
+    where not exists (
+      select from pg_attribute as a
+      where a.attrelid = target and a.attnum = any (s.columns) and not exists (
+        select from pg_attribute as b
+        where b.attrelid = 'pg_temp.staged'::regclass and b.attname = a.attname))
   loop
     execute format(
       'insert into pg_temp.freed (id, unique_index, assignment, entity, again)'
       ' select o.id, $1, $2, coalesce(min(g.entity), $3), bool_or(f.legacy_key is not null)'
-      ' from %s as o'
-      ' join pg_temp.staged as b on %s and b.target_id <> o.id'
-      ' join pg_temp.refused as r on r.legacy_key = b.legacy_key and r.code = ''23505'''
+      ' from ('
+      '   select t.id, k.* from %1$s as t'
+      '   cross join lateral (select %2$s from (select t.*) as r where %3$s) as k) as o'
+      ' join ('
+      '   select b.legacy_key, b.target_id, k.* from pg_temp.staged as b'
+      '   cross join lateral ('
+      '     select %2$s from (select s.*%4$s from (select b.*) as s) as r where %3$s) as k) as b'
+      '   on %5$s and b.target_id <> o.id'
+      ' join pg_temp.refused as r on r.legacy_key = b.legacy_key and r.code in (''23505'', ''23P01'')'
       ' left join pg_temp.present as p on p.target_id = o.id and p.overwrite'
       ' left join pg_temp.refused as f on f.legacy_key = p.legacy_key'
       ' left join migration.gone as g on g.id = o.id and g.reason <> ''rejected'''
       ' where f.legacy_key is not null and ($2 is not null or not $4)'
       '   or g.id is not null and $2 is not null'
-      ' group by o.id', target, key.equal)
+      ' group by o.id', target, key.key_values, key.given, key.generated, key.clash)
     using key.unique_index, key.assignment, name, key.is_referred_to;
   end loop;
 end
