@@ -3,7 +3,7 @@
 -- tables of the chunk.
 
 -- Columns that an expression over a row is made of.
-create or replace function migration.columns_in(expression pg_node_tree) returns int2[]
+create or replace function migration.columns_in(expression pg_catalog.pg_node_tree) returns int2[]
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select coalesce(array_agg(distinct (m.found)[1]::int2), '{}')
   from regexp_matches(expression::text, ':varattno (\d+)', 'g') as m (found)
