@@ -102,6 +102,11 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   from generate_subscripts(compared, 1) as i
 $$;
 
+create or replace function migration.is_asked() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(current_setting('migration.asked', true), '') <> ''
+$$;
+
 -- The comparisons of an entity, whichever check asks for them, are answered by one reading of its
 -- source rows: migration.compare_once has the checks ask first (setting migration.asked; they get no
 -- rows), reads every entity once, and notes which comparisons found every row equal (setting
@@ -122,8 +127,10 @@ begin
 end
 $$;
 
--- Keys of the comparisons (as migration.is_settled notes them) that find every row of the entity equal.
-create or replace function migration.equal_comparisons(entity text, comparisons jsonb)
+-- Keys of the comparisons (as migration.is_settled notes them) that find every row of the entity equal;
+-- with keys only these source rows, and those of them that are still as they were read.
+create or replace function migration.equal_comparisons(
+  entity text, comparisons jsonb, keys bigint[] default null)
 returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
@@ -149,24 +156,33 @@ begin
     from legacy.%2$I as s
     join ids.%1$I as m on m.legacy_id = s.id
     left join %3$s as t on t.id = m.id
-    %5$s
-  $q$, $1, known.source, known.target, answers, joins) into equal;
+    %5$s %6$s
+  $q$, $1, known.source, known.target, answers, joins, case when keys is not null then format($q$
+    join legacy_versions.%2$I as v on v.id = s.id and v.version = m.version
+    where s.id = any ($1) and v.id = any ($1) and not exists (
+      select from migration.conflicts as c
+      where c.entity = %1$L and c.legacy_id = s.id and c.resolution = 'target')
+  $q$, $1, known.source) end)
+  into equal using keys;
   return equal;
 end
 $$;
 
--- Finds out which comparisons that these checks ask for are settled. What cannot be asked or read is
--- not: the check itself says why.
-create or replace function migration.compare_once(queries text[]) returns void
+-- The comparisons that these checks ask for, [{kind, entity, compared, key}]. What cannot be asked is
+-- not among them: the check itself says why.
+create or replace function migration.asked_comparisons(checks jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
 declare
   query text;
   asked jsonb;
-  part  record;
-  equal text[] := '{}';
 begin
   perform set_config('migration.asked', '[]', true);
-  foreach query in array queries loop
+  for query in
+    select c.value ->> 'text' from jsonb_array_elements(checks) as c (value)
+    -- a hint where time can be saved, no more: these are the functions that ask migration.is_settled
+    where c.value ->> 'text' ~ 'migration\.(differing_values|wrong_references|money_differences)\('
+  loop
     begin
       perform set_config('transaction_read_only', 'on', true);
       execute query;
@@ -175,9 +191,22 @@ begin
   end loop;
   asked := current_setting('migration.asked')::jsonb;
   perform set_config('migration.asked', '', true);
+  return asked;
+end
+$$;
+
+-- Finds out which comparisons that these checks ask for are settled. What cannot be read is not.
+create or replace function migration.compare_once(checks jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  part  record;
+  equal text[] := '{}';
+begin
   for part in
     select c.value ->> 'entity' as entity, jsonb_agg(c.value) as comparisons
-    from jsonb_array_elements(asked) as c (value) group by 1 having count(*) > 1 order by 1
+    from jsonb_array_elements(migration.asked_comparisons(checks)) as c (value)
+    group by 1 having count(*) > 1 order by 1
   loop
     begin
       equal := equal || migration.equal_comparisons(part.entity, part.comparisons);
@@ -187,6 +216,42 @@ begin
     end;
   end loop;
   perform set_config('migration.equal', array_to_string(equal, ','), true);
+end
+$$;
+
+-- Whether the rows of a phase that this run wrote pass the comparisons of the checks: what a run that
+-- brings little looks at. What cannot be compared does not pass; the checks say why.
+create or replace function migration.is_written_right(checks jsonb, phase text, defined jsonb)
+returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  part     record;
+  keys     bigint[];
+  is_right boolean := true;
+begin
+  perform set_config('migration.phase', phase, true);
+  perform set_config('migration.entities', defined::text, true);
+  perform migration.await_link();
+  for part in
+    select c.value ->> 'entity' as entity, jsonb_agg(c.value) as comparisons, count(*) as number
+    from jsonb_array_elements(migration.asked_comparisons(checks)) as c (value) group by 1 order by 1
+  loop
+    begin
+      continue when not migration.is_checked(part.entity);
+      execute format('select array(select m.legacy_id from ids.%I as m where m.run = $1)', part.entity)
+      into keys using migration.current_run();
+      continue when keys = '{}';
+      is_right := part.number
+        = cardinality(migration.equal_comparisons(part.entity, part.comparisons, keys));
+    exception
+      when sqlclient_unable_to_establish_sqlconnection or query_canceled then raise;
+      when others then is_right := false;
+    end;
+    exit when not is_right;
+  end loop;
+  perform migration.close_link();
+  return is_right;
 end
 $$;
 
@@ -210,7 +275,7 @@ declare
   both_sides text;
   rejects    text;
 begin
-  if not migration.is_checked($1) then return; end if;
+  if migration.is_asked() or not migration.is_checked($1) then return; end if;
   rejected := array(
     select j.legacy_id from migration.rejects as j where j.entity = $1 and j.resolved_run is null);
   if settled and rejected = '{}' then return; end if;

@@ -9,7 +9,7 @@ import { login } from '../../runner/engine/link.ts';
 import { PhaseFailed } from '../../runner/engine/phase.ts';
 import { configOf, dropPair, errorOf, migrate, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { ROOT, runner, scratch, succeed } from '../runner.ts';
+import { ROOT, runner, scratch, succeed, waitFor } from '../runner.ts';
 
 /* What the data checks of `up` see: a corruption in every phase, and one for every check. */
 
@@ -209,6 +209,69 @@ test('a plain `up` goes on where these phases stopped', async ({ pair, target })
   for (const { phase } of PLANTED) assert.is(await statusOf(target, phase), 'complete', phase);
 });
 
+for (const { phase, table, by, change, found } of [
+  {
+    phase: '3-operations',
+    table: 'public.tasks',
+    by: `new.description := concat(new.description, 'x');`,
+    change: `update dispatch_task set text = 'changed' where id = (select min(id) from dispatch_task)`,
+    found: ['texts'],
+  },
+  {
+    phase: '4-financial',
+    table: 'public.payments',
+    by: 'new.amount := new.amount + 0.01;',
+    change: `update dispatch_payment set paid = not paid where id = (
+      select min(id) from dispatch_payment)`,
+    found: ['money'],
+  },
+]) {
+  test(`${phase}: found in the one row that a run brings`, async ({ pair, source, target }) => {
+    await source.unsafe(change);
+    await spoil(target, { table, by }, 'update');
+    const error = await errorOf(migrate(pair, { phases: 7 }));
+    assert.ok(error instanceof PhaseFailed, error.message);
+    assert.equal(checksIn(error), found);
+    await target.unsafe(`drop trigger spoilt on ${table}`);
+    assert.match(await statusOf(target, phase), 'partial', 'the phase has yet to pass');
+    if (error.committed) {
+      // range by range: the row is there, as it was spoilt
+      await target.unsafe(`update ${table} set description = left(description, -1)
+        where description = 'changedx'`);
+    }
+    await migrate(pair, { phases: 7 });
+    assert.is(await statusOf(target, phase), 'complete');
+  });
+}
+
+test('what the source changes meanwhile is no fault of what a run wrote', async ({
+  pair,
+  source,
+  target,
+}) => {
+  await source.unsafe(`update dispatch_task set text = 'first' where id = (
+    select min(id) from dispatch_task)`);
+  // a lock holds the run between its rows and its checks
+  await target.unsafe(`
+    create or replace function public.plant() returns trigger language plpgsql as $$
+    begin perform pg_advisory_xact_lock(78); return null; end $$;
+    create trigger planted after update on migration.control for each row
+    when (new.entity = 'tasks' and new.status = 'done') execute function public.plant()`);
+  await target`select pg_advisory_lock(78)`;
+  const run = migrate(pair, { phases: 7 });
+  await waitFor(
+    'the run waits',
+    () => target<{ pid: number }[]>`
+    select pid from pg_locks where locktype = 'advisory' and objid = 78 and not granted`,
+  );
+  await source.unsafe(`update dispatch_task set text = 'second' where id = (
+    select min(id) from dispatch_task)`);
+  await target`select pg_advisory_unlock(78)`;
+  await run;
+  await target`drop trigger planted on migration.control`;
+  await migrate(pair, { phases: 7 });
+});
+
 test('a copy of a secret that is not the secret fails, and shows nothing of it', async ({
   pair,
   source,
@@ -341,11 +404,11 @@ async function runTexts(
   }
 }
 
-async function spoil(target: Sql, { table, by }: Spoilt): Promise<void> {
+async function spoil(target: Sql, { table, by }: Spoilt, event = 'insert'): Promise<void> {
   await target.unsafe(`
     create or replace function public.spoil_${table.replace('.', '_')}() returns trigger
     language plpgsql as $$ begin ${by} return new; end $$;
-    create trigger spoilt before insert on ${table}
+    create trigger spoilt before ${event} on ${table}
     for each row execute function public.spoil_${table.replace('.', '_')}()`);
 }
 
