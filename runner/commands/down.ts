@@ -20,7 +20,8 @@ export const down: Command = {
   run: runCommand,
 };
 
-type Verdict = 'done' | 'dry-run' | 'stopped' | 'held' | 'declined' | 'changed' | 'not agreed';
+type Verdict =
+  'nothing' | 'done' | 'dry-run' | 'stopped' | 'held' | 'declined' | 'changed' | 'not agreed';
 
 /** What taking a phase back means, and what became of it. */
 interface Outcome {
@@ -120,6 +121,7 @@ async function takeBack(
 
 /** Where nobody has been asked yet. */
 function firstVerdict(context: Context, steps: UndoStep[]): Verdict {
+  if (steps.length === 0) return 'nothing';
   if (context.has('dry-run')) return 'dry-run';
   const blocked = steps.some(({ touched, references }) => touched > 0 || references.length > 0);
   if (blocked && !context.has('force')) return 'stopped';
@@ -127,10 +129,7 @@ function firstVerdict(context: Context, steps: UndoStep[]): Verdict {
 }
 
 function showSteps(steps: UndoStep[]): void {
-  if (steps.length === 0) {
-    say('nothing of this phase is in the target');
-    return;
-  }
+  if (steps.length === 0) return;
   table(
     [
       'phase',
@@ -158,6 +157,7 @@ function conclude(context: Context, phase: string, { steps, verdict }: Outcome):
   if (context.has('json')) return failed ? 1 : 0;
   const words = {
     done: `${phase} is taken back; \`up\` brings the same rows with the same ids again`,
+    nothing: `nothing of ${phase} is in the target`,
     'dry-run': 'dry run: nothing was changed',
     stopped:
       'the application changed or references rows listed above; nothing was changed\n' +
