@@ -12,6 +12,7 @@ import { everyRow } from './every-row.ts';
 import { finalNewline } from './final-newline.ts';
 import { knownEntities } from './known-entities.ts';
 import { knownFunctions } from './known-functions.ts';
+import { legacyKey } from './legacy-key.ts';
 import { longFile } from './long-file.ts';
 import { longLine } from './long-line.ts';
 import { lowerCase } from './lower-case.ts';
@@ -51,6 +52,7 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
   caseElse,
   everyRow,
   drivingTable,
+  legacyKey,
   outputColumns,
   adoptColumns,
   noCut,
