@@ -118,7 +118,7 @@ begin
         using errcode = 'MIG01';
     when data_exception then
       get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
-      raise;
+      perform migration.refuse_unsaid(failure, '', failure_column, '');
   end;
 end
 $$;
@@ -605,7 +605,7 @@ begin
     select f.legacy_key, f.kind, 0::bigint from unnest(keys, kinds) as f (legacy_key, kind);
     return;
   exception when data_exception then
-    raise;
+    perform migration.refuse_unsaid(sqlstate, '', '', '');
   end;
 end
 $$;

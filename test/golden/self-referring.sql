@@ -818,7 +818,7 @@ begin
       union all
       select m.legacy_id from ids."categories" as m where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key)
     ) as k;
-    if first_key is null then raise; end if;
+    if first_key is null then perform migration.refuse_unsaid(sqlstate, '', '', ''); end if;
   end;
   if end_key - first_key > 1 then
     middle := first_key + (end_key - first_key) / 2;

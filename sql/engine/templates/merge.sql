@@ -146,7 +146,7 @@ begin
     when data_exception then
       get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
       -- if none
-      raise;
+      perform migration.refuse_unsaid(failure, '', failure_column, '');
       -- end if
   end;
   -- if source
