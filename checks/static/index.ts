@@ -25,6 +25,7 @@ import { outputColumns } from './output-columns.ts';
 import { parallelUnsafe } from './parallel-unsafe.ts';
 import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
+import { reasonWords } from './reason-words.ts';
 import { schemaChange } from './schema-change.ts';
 import { removalColumns } from './removal-columns.ts';
 import { sqlInCode } from './sql-in-code.ts';
@@ -54,6 +55,7 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
   drivingTable,
   legacyKey,
   outputColumns,
+  reasonWords,
   adoptColumns,
   noCut,
   numbering,
