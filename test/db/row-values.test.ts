@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dropPair, preparePair } from '../migrate.ts';
-import { type Ended, note, runner } from '../runner.ts';
+import { type Ended, entityFile, note, runner } from '../runner.ts';
 import {
   CHECK,
   fillMarked,
@@ -134,6 +134,21 @@ test('a view without a source, and a check, that meet a value they cannot read',
   }
   await source`update word set said = '3' where id = 3`;
   await quiet(context, 0, ['up']);
+});
+
+test('a view that is read whole and shows a row without a key', async (context) => {
+  const { project } = context;
+  const file = join(project.root, 'sql/1-rows/40_wholes.sql');
+  writeFileSync(
+    file,
+    entityFile('wholes', 'account', ['a.said as said'], {
+      header: '-- read     whole\n',
+      joins: ['full join legacy.attic as a on false'],
+    }),
+  );
+  const { stderr } = await quiet(context, 1, ['up']);
+  assert.match(stderr, 'the view shows a row without a key');
+  rmSync(file);
 });
 
 test('an archive table that refuses a row', async (context) => {

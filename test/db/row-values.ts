@@ -106,10 +106,12 @@ export async function fillMarked(source: Sql, target: Sql): Promise<void> {
       amount bigint, note text);
     create table public.accounts (id uuid primary key, login text unique);
     create table public.sizes (id uuid primary key, said text check (said not like '%refused%'));
+    create table public.wholes (id uuid primary key, said text);
     create table public.totals (id uuid primary key, number numeric);
     alter table public.people owner to postgres;
     alter table public.accounts owner to postgres;
     alter table public.sizes owner to postgres;
+    alter table public.wholes owner to postgres;
     alter table public.totals owner to postgres;
     insert into public.people (login, mail)
     values ('${WORD} login 1', '${WORD} mail before')`);

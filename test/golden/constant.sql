@@ -116,6 +116,12 @@ begin
     when unique_violation then
       raise exception 'sql/1-foundation/30_system_profile.sql: the view shows a key twice; every source row must appear once'
         using errcode = 'MIG01';
+    when not_null_violation then
+      -- its detail has the row
+      get stacked diagnostics failure_column = column_name;
+      if failure_column <> 'legacy_key' then raise; end if;
+      raise exception 'sql/1-foundation/30_system_profile.sql: the view shows a row without a key; every source row must appear once'
+        using errcode = 'MIG01';
     when data_exception then
       get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
       perform migration.refuse_unsaid(failure, '', failure_column, '');
