@@ -12,6 +12,7 @@ import { everyRow } from './every-row.ts';
 import { finalNewline } from './final-newline.ts';
 import { knownEntities } from './known-entities.ts';
 import { knownFunctions } from './known-functions.ts';
+import { legacyKey } from './legacy-key.ts';
 import { longFile } from './long-file.ts';
 import { longLine } from './long-line.ts';
 import { lowerCase } from './lower-case.ts';
@@ -24,6 +25,7 @@ import { outputColumns } from './output-columns.ts';
 import { parallelUnsafe } from './parallel-unsafe.ts';
 import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
+import { reasonWords } from './reason-words.ts';
 import { schemaChange } from './schema-change.ts';
 import { removalColumns } from './removal-columns.ts';
 import { sqlInCode } from './sql-in-code.ts';
@@ -51,7 +53,9 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
   caseElse,
   everyRow,
   drivingTable,
+  legacyKey,
   outputColumns,
+  reasonWords,
   adoptColumns,
   noCut,
   numbering,

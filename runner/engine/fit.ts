@@ -126,6 +126,18 @@ export function compare(entity: Entity, view: CatalogColumn[], target: CatalogCo
   return problems;
 }
 
+/**
+ * A key by which changes would not be found: versions belong to ids of the driving table, so under any
+ * other key, however unique, what has changed is not read.
+ */
+export function strangeKey(entity: Entity, keyed: boolean): Problem[] {
+  const { source } = entity;
+  if (keyed || source === null) return [];
+  const says = `legacy_key is not ${source}.id, by which changes of its rows are found`;
+  const fix = `take it as it is: \`<alias of legacy.${source}>.id as legacy_key\``;
+  return [at(entity, 'legacy_key', 'legacy-key', says, fix)];
+}
+
 /** Text and varchar are one; modifiers of numbers and times may differ; an integer fits bigint. */
 function fits(given: string, stored: string): boolean {
   if (given === stored || (isText(given) && isText(stored))) return true;

@@ -179,6 +179,7 @@ const NOTHING: Reading = {
   lookups: [],
   opaqueMaps: [],
   references: [],
+  keyed: true,
 };
 
 /** Starts a run and takes the lease; returns its number. `own`: in a transaction of its own. */

@@ -6,6 +6,7 @@ import {
   compare,
   OWN,
   removals,
+  strangeKey,
   strangers,
   type TableFacts,
 } from './fit.ts';
@@ -59,7 +60,12 @@ export async function preflight(
     }
     problems.push(...removals(entity, facts));
     if (!created.has(entity.name)) continue;
-    problems.push(...compare(entity, view, target));
+    const found = compare(entity, view, target);
+    // one that is missing is no id either
+    if (!found.some(({ rule }) => rule === 'legacy-key')) {
+      found.push(...strangeKey(entity, readings[index]?.keyed ?? true));
+    }
+    problems.push(...found);
     problems.push(...strangers(entity, readings[index]?.references ?? [], facts, entities));
     if (problems.length > known) continue;
     shapes.set(

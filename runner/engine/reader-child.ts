@@ -25,7 +25,7 @@ export async function readInChild(entities: readonly Readable[]): Promise<Readin
 /** Hash of the reader itself: views are read anew when it changes. */
 export function readerHash(): string {
   const text = (file: string) => readFileSync(new URL(file, import.meta.url), 'utf8');
-  return hashOf(['reader.ts', 'references.ts', 'grammar.ts'].map(text).join('\n'));
+  return hashOf(['reader.ts', 'key.ts', 'references.ts', 'grammar.ts'].map(text).join('\n'));
 }
 
 answerParent(import.meta.url, async (entities): Promise<Answer> => {

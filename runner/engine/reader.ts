@@ -12,6 +12,7 @@ import {
   viewOf,
   words,
 } from './grammar.ts';
+import { isIdOf, originOf } from './key.ts';
 import { type Reference, referencesOf } from './references.ts';
 
 /*
@@ -56,6 +57,8 @@ export interface Reading {
   opaqueMaps: string[];
   /** Which columns hold ids of which map, where that is certain. */
   references: Reference[];
+  /** `legacy_key` is the id of the driving table, by which changes are found; true without a source. */
+  keyed: boolean;
 }
 
 /** An item of a plain FROM clause: what stands first, and what is joined to it from the left. */
@@ -77,7 +80,7 @@ export async function readViews(entities: readonly Readable[]): Promise<Reading[
 export function readView({ name, text, source, readWhole }: Readable): Reading {
   const select = selectIn(text);
   if (select === undefined) {
-    return { reads: [], idMaps: [], lookups: [], opaqueMaps: [], references: [] };
+    return { reads: [], idMaps: [], lookups: [], opaqueMaps: [], references: [], keyed: true };
   }
   const tables = all({ select }, 'RangeVar');
   const named = (schema: string) =>
@@ -104,6 +107,7 @@ export function readView({ name, text, source, readWhole }: Readable): Reading {
       (map) => map !== name && count(plainMaps, map) < count(idMaps, map),
     ),
     references: referencesOf(select),
+    keyed: source === null || isIdOf(originOf(select, 'legacy_key'), source),
   };
 }
 

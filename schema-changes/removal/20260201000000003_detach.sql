@@ -1,11 +1,15 @@
 -- Column removal, phase 3 of 4: detach.
 --
 -- The application's own objects that read the columns get the same signature without them: NULL
--- for a value, false for "is there one". The API roles lose the columns: their privileges on the
--- two tables become privileges on the other columns, so that `select *` of these roles fails from
--- here to phase 4. Both come back in milliseconds with down.
+-- for a value, false for "is there one". The API roles may no longer write the columns: their
+-- privileges to insert and update on the two tables become privileges on the other columns. They
+-- still read them, since `select *` needs every column: that ends with the columns, in phase 4. All
+-- of it comes back in milliseconds with down.
 
 -- Up Migration
+
+-- what was written since phase 1; before the view is locked
+select migration.back_up_columns();
 
 -- fails when one of the four is not there
 select migration.keep_definition('public.app_patient_insurance'::regclass);
@@ -38,9 +42,6 @@ begin atomic
 end;
 
 select migration.withdraw_columns();
-
--- what was written since phase 1
-select migration.back_up_columns();
 
 -- Down Migration
 

@@ -1,9 +1,10 @@
 -- Column removal, phase 4 of 4: drop.
 --
--- Refused while something uses the columns, or used them since phase 2. The API roles get their
--- privileges on the two tables back as they were. Down restores columns, values, triggers and
--- comments; the columns stand last in their tables then, since PostgreSQL adds columns nowhere
--- else.
+-- Refused while something uses the columns, or used them since phase 2. A `select *` of the API
+-- waits for the locks, less than a second, and goes on without the columns. The API roles get their
+-- privileges to write the two tables back as they were. Down restores columns, values, triggers,
+-- comments and privileges; the columns stand last in their tables then, since PostgreSQL adds
+-- columns nowhere else.
 
 -- Up Migration
 
@@ -31,6 +32,7 @@ alter table public.products
   drop column sku;
 
 select migration.return_privileges();
+select migration.renew_row_functions();
 
 -- Down Migration
 
@@ -70,3 +72,4 @@ when (new.sku is not null)
 execute function migration.record_column_write('sku');
 
 select migration.withdraw_columns();
+select migration.renew_row_functions();

@@ -150,14 +150,18 @@ returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  list     text;
-  assigned text;
-  before   bigint;
-  gone     bigint;
-  inserted bigint;
-  updated  bigint;
-  rows     bigint;
-  copied   bigint;
+  list          text;
+  assigned      text;
+  before        bigint;
+  gone          bigint;
+  inserted      bigint;
+  updated       bigint;
+  rows          bigint;
+  copied        bigint;
+  -- what refused a row
+  code          text;
+  in_column     text;
+  in_constraint text;
 begin
   select string_agg(format('%I', c.name), ', ' order by c.position),
     string_agg(format('%1$I = excluded.%1$I', c.name), ', ' order by c.position)
@@ -169,15 +173,21 @@ begin
     'delete from %s as a where not exists (select from %s as s where s.id = a.id)', name, source);
   get diagnostics gone = row_count;
   perform migration.cap_removals(name, gone, before);
-  execute format($q$
-    with written as (
-      insert into %1$s as a (%3$s) select %3$s from %2$s as s
-      on conflict (id) do update set %4$s where row(%5$s)::text <> row(%6$s)::text
-      returning a.xmax = 0 as new)
-    select count(*) filter (where w.new), count(*) filter (where not w.new) from written as w
-  $q$, name, source, list, assigned, migration.prefixed('a', columns),
-    migration.prefixed('excluded', columns))
-  into inserted, updated;
+  begin
+    execute format($q$
+      with written as (
+        insert into %1$s as a (%3$s) select %3$s from %2$s as s
+        on conflict (id) do update set %4$s where row(%5$s)::text <> row(%6$s)::text
+        returning a.xmax = 0 as new)
+      select count(*) filter (where w.new), count(*) filter (where not w.new) from written as w
+    $q$, name, source, list, assigned, migration.prefixed('a', columns),
+      migration.prefixed('excluded', columns))
+    into inserted, updated;
+  exception when data_exception or integrity_constraint_violation then
+    get stacked diagnostics code = returned_sqlstate, in_column = column_name,
+      in_constraint = constraint_name;
+    perform migration.refuse_unsaid(code, name, in_column, in_constraint);
+  end;
 
   execute format('select count(*) from %s', source) into rows;
   execute format('select count(*) from %s', name) into copied;

@@ -568,6 +568,29 @@ begin
 end
 $$;
 
+-- Functions that take or return rows of these tables. A session that keeps a prepared call (`select *
+-- from f()`) does not notice that the row is another one, and fails; that the function has changed it
+-- does notice. So it changes, to what it was.
+create or replace function migration.renew_row_functions() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  each record;
+begin
+  for each in
+    select distinct p.oid::regprocedure as routine, p.procost as cost
+    from migration.removal_columns as w
+    join pg_class as c on c.oid = to_regclass(format('%I.%I', w.table_schema, w.table_name))
+    join pg_type as t on t.oid = c.reltype
+    join pg_proc as p
+      on array[t.oid, t.typarray] && (
+        array[p.prorettype] || p.proargtypes::oid[] || coalesce(p.proallargtypes, '{}'))
+    where p.prokind = 'f' and pg_has_role(p.proowner, 'usage')
+  loop
+    execute format('alter function %s cost %s', each.routine, each.cost);
+  end loop;
+end
+$$;
+
 -- What the owner of a table gave the API roles (and everybody) on it and on its columns.
 create or replace view migration.api_privileges as
 with held as (
@@ -594,21 +617,25 @@ where x.grantor = h.relowner
   and x.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
   and (x.grantee = 0 or x.grantee::regrole::text in ('anon', 'authenticated', 'service_role'));
 
--- Takes every privilege that reaches a column away from the API roles.
+-- Takes every privilege to write a column, or to refer to it, away from the API roles. Not that to
+-- read: a `select *` needs it on every column that is there.
 create or replace function migration.clear_privileges() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   held record;
 begin
-  for held in select distinct table_name, grantee from migration.api_privileges loop
-    execute format('revoke select, insert, update, references on %s from %s',
+  for held in
+    select distinct p.table_name, p.grantee from migration.api_privileges as p
+    where p.privilege <> 'SELECT'
+  loop
+    execute format('revoke insert, update, references on %s from %s',
       held.table_name, held.grantee);
   end loop;
 end
 $$;
 
--- The API roles keep what they had on every column but those to be removed. A privilege on a table
--- reaches all its columns, so it becomes one on the others: `select *` of these roles fails then.
+-- The API roles read what they read, and write what they wrote but the columns to be removed. A
+-- privilege on a table reaches all its columns, so that to write becomes one on the others.
 create or replace function migration.withdraw_columns() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -627,9 +654,11 @@ begin
     join pg_attribute as a
       on a.attrelid = p.table_name::regclass and a.attnum > 0 and not a.attisdropped
       and (p.column_name is null or a.attname = p.column_name)
-    where not exists (
-      select from migration.column_definitions as d
-      where d.table_name = p.table_name and d.column_name = a.attname)
+    where (p.privilege = 'SELECT') = exists (
+        select from migration.column_definitions as d
+        where d.table_name = p.table_name and d.column_name = a.attname)
+      -- what was read by a privilege on the table still is
+      and not (p.privilege = 'SELECT' and p.column_name is null)
     group by p.table_name, p.column_name, p.grantee, p.privilege, p.grantable
   loop
     execute format('grant %s (%s) on %s to %s %s', held.privilege, held.columns, held.table_name,
@@ -638,7 +667,7 @@ begin
 end
 $$;
 
--- The API roles hold what they held before, on the columns that are there.
+-- The API roles may write again what they wrote before, of the columns that are there.
 create or replace function migration.return_privileges() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -647,10 +676,10 @@ begin
   perform migration.clear_privileges();
   for held in
     select p.* from migration.column_privileges as p
-    where p.column_name is null or exists (
+    where p.privilege <> 'SELECT' and (p.column_name is null or exists (
       select from pg_attribute as a
       where a.attrelid = p.table_name::regclass and a.attname = p.column_name
-        and not a.attisdropped)
+        and not a.attisdropped))
   loop
     execute format('grant %s %s on %s to %s %s', held.privilege,
       '(' || quote_ident(held.column_name) || ')', held.table_name, held.grantee,

@@ -291,16 +291,23 @@ create or replace function migration.down_entity(name text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  step    jsonb := migration.inspect_entity(name);
-  staying jsonb := step -> 'staying';
-  refusal text;
+  step          jsonb := migration.inspect_entity(name);
+  staying       jsonb := step -> 'staying';
+  code          text;
+  refusal       text;
+  in_table      text;
+  in_column     text;
+  in_constraint text;
 begin
   step := step - 'staying';
   begin
     perform migration.take_back(name);
-  exception when foreign_key_violation or not_null_violation or check_violation then
-    if step -> 'references' = '[]' then raise; end if;
-    get stacked diagnostics refusal = message_text;
+  exception when data_exception or integrity_constraint_violation then
+    get stacked diagnostics code = returned_sqlstate, refusal = message_text,
+      in_table = table_name, in_column = column_name, in_constraint = constraint_name;
+    if step -> 'references' = '[]' or code not in ('23502', '23503', '23514') then
+      perform migration.refuse_unsaid(code, in_table, in_column, in_constraint);
+    end if;
     -- or rows that refer to those
     if staying = '[]' then staying := jsonb_build_array(refusal); end if;
     return step || jsonb_build_object('held', staying);

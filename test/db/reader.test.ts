@@ -55,6 +55,13 @@ left join ids.kinds as k on k.legacy_id = t.kind_id`,
 from legacy.thing as t
 left join ids.kinds as k on k.legacy_id = t.kind_id
 cross join lateral (select k.id is null as nothing) as of`,
+  quoted_map: `k.id as kind_id
+from legacy.thing as t
+left join "ids"."kinds" as k on k.legacy_id = t.kind_id`,
+  gathered: `t.name as name,
+  case when max_of.id < t.kind_id then 'kinds' end as missing
+from legacy.thing as t
+left join (select max(k.legacy_id) as id from ids.kinds as k) as max_of on true`,
   counted: `(select count(*) from ids.kinds as k where k.legacy_id <= t.kind_id)::bigint as count
 from legacy.thing as t`,
   grouped: `n.count as count

@@ -116,9 +116,15 @@ begin
     when unique_violation then
       raise exception 'sql/1-foundation/30_system_profile.sql: the view shows a key twice; every source row must appear once'
         using errcode = 'MIG01';
+    when not_null_violation then
+      -- its detail has the row
+      get stacked diagnostics failure_column = column_name;
+      if failure_column <> 'legacy_key' then raise; end if;
+      raise exception 'sql/1-foundation/30_system_profile.sql: the view shows a row without a key; every source row must appear once'
+        using errcode = 'MIG01';
     when data_exception then
       get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
-      raise;
+      perform migration.refuse_unsaid(failure, '', failure_column, '');
   end;
 end
 $$;
@@ -605,7 +611,7 @@ begin
     select f.legacy_key, f.kind, 0::bigint from unnest(keys, kinds) as f (legacy_key, kind);
     return;
   exception when data_exception then
-    raise;
+    perform migration.refuse_unsaid(sqlstate, '', '', '');
   end;
 end
 $$;

@@ -133,6 +133,12 @@ begin
     when unique_violation then
       raise exception 'sql/2-core/30_technicians.sql: the view shows a key twice; every source row must appear once'
         using errcode = 'MIG01';
+    when not_null_violation then
+      -- its detail has the row
+      get stacked diagnostics failure_column = column_name;
+      if failure_column <> 'legacy_key' then raise; end if;
+      raise exception 'sql/2-core/30_technicians.sql: the view shows a row without a key; every source row must appear once'
+        using errcode = 'MIG01';
     when data_exception then
       get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
   end;
@@ -793,7 +799,7 @@ begin
       union all
       select m.legacy_id from ids."technicians" as m where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key)
     ) as k;
-    if first_key is null then raise; end if;
+    if first_key is null then perform migration.refuse_unsaid(sqlstate, '', '', ''); end if;
   end;
   if end_key - first_key > 1 then
     middle := first_key + (end_key - first_key) / 2;

@@ -193,8 +193,57 @@ test('its own map is never opaque: it grows only when its rows are read', () => 
   assert.equal(opaque({ parent: '(select max(m.legacy_id) from ids.tasks as m)' }, ''), []);
 });
 
+test('changes are found by the id of the driving table, under whatever name it comes', () => {
+  const task = 'legacy.dispatch_task';
+  for (const text of [
+    `select t.id as legacy_key from ${task} as t ${ORDER}`,
+    `select t.id::integer::bigint as legacy_key from ${task} as t`,
+    `select cast(t.id as int8) as legacy_key from ${task} as t`,
+    `select id as legacy_key from ${task}`,
+    `select dispatch_task.id as legacy_key from ${task}`,
+    `select s.n as legacy_key from (select d.id as n from ${task} as d) as s ${KIND}`,
+    `with s as (select d.id as n from ${task} as d) select s.n as legacy_key from s`,
+    `with s as (select d.id from ${task} as d), r as (select s.id from s)
+     select x.id as legacy_key from (select r.id from r) as x`,
+  ]) {
+    assert.ok(keyed(text), text);
+  }
+  for (const text of [
+    `select t.code as legacy_key from ${task} as t`,
+    `select i.id as legacy_key from ${task} as t ${ORDER}`,
+    // of another table, though they are equal wherever both are there
+    `select i.id as legacy_key from ${task} as t left join legacy.i as i on i.id = t.id`,
+    `select -t.id as legacy_key from ${task} as t`,
+    `select t.id::numeric::bigint as legacy_key from ${task} as t`,
+    `select coalesce(t.code, t.id) as legacy_key from ${task} as t`,
+    `select (select t.id) as legacy_key from ${task} as t`,
+    `select id as legacy_key from ${task} as t ${ORDER}`,
+    `select t.id as legacy_key from ${task} as t (code, id)`,
+    `select s.id as legacy_key from (select d.code as id from ${task} as d) as s`,
+    `select s.id as legacy_key from (select d.code, d.id from ${task} as d) as s (id, code)`,
+    `select s.id as legacy_key from (select d.* from ${task} as d) as s`,
+    `with s (id) as (select d.code from ${task} as d) select s.id as legacy_key from s`,
+    `select i.id as legacy_key from legacy.dispatch_instruction as i`,
+    `select t.id as legacy_key from ${task} as t union all select 1`,
+    `select t.id from ${task} as t`,
+  ]) {
+    assert.not(keyed(text), text);
+  }
+  assert.ok(keyed('select 1::bigint as legacy_key', null), 'a view without a source');
+});
+
+/** Whether a view over dispatch_task has the key by which its changes are found. */
+function keyed(text: string, source: string | null = 'dispatch_task'): boolean {
+  const view = `create view transform.tasks as ${text};`;
+  return readView({ name: 'tasks', source, readWhole: false, text: view }).keyed;
+}
+
 test('of the views of this project', async () => {
   const readings = await readInChild(entities);
+  assert.equal(
+    entities.filter((_, index) => readings[index]?.keyed !== true),
+    [],
+  );
   for (const [index, { name, reads, idMaps }] of entities.entries()) {
     assert.equal(readings[index]?.reads, reads, name);
     assert.equal(readings[index]?.idMaps, idMaps, name);
@@ -229,6 +278,7 @@ test('a map from which rows are removed is opaque', () => {
     lookups: [],
     opaqueMaps: [],
     references: [],
+    keyed: true,
   }));
   const two = (deletes: 'keep' | 'remove') => ({
     ...catalog,
@@ -243,9 +293,17 @@ test('a map from which rows are removed is opaque', () => {
 });
 
 test('what does not parse reads nothing', () => {
-  const nothing = { reads: [], idMaps: [], lookups: [], opaqueMaps: [], references: [] };
+  const nothing = {
+    reads: [],
+    idMaps: [],
+    lookups: [],
+    opaqueMaps: [],
+    references: [],
+    keyed: true,
+  };
   for (const text of ['', 'create view x as select', 'select 1; drop table x', 'drop table x']) {
-    assert.equal(readView({ name: 'x', source: 'x', readWhole: false, text }), nothing, text);
+    const reading = readView({ name: 'x', source: 'x', readWhole: false, text });
+    assert.equal({ ...reading, keyed: true }, nothing, text);
   }
 });
 

@@ -143,10 +143,16 @@ begin
     when unique_violation then
       raise exception '{{file}}: the view shows a key twice; every source row must appear once'
         using errcode = 'MIG01';
+    when not_null_violation then
+      -- its detail has the row
+      get stacked diagnostics failure_column = column_name;
+      if failure_column <> 'legacy_key' then raise; end if;
+      raise exception '{{file}}: the view shows a row without a key; every source row must appear once'
+        using errcode = 'MIG01';
     when data_exception then
       get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
       -- if none
-      raise;
+      perform migration.refuse_unsaid(failure, '', failure_column, '');
       -- end if
   end;
   -- if source

@@ -103,7 +103,7 @@ begin
     return;
   exception when data_exception then
     -- if none
-    raise;
+    perform migration.refuse_unsaid(sqlstate, '', '', '');
     -- end if
     -- if source
     select min(k.id), max(k.id) + 1 into first_key, end_key
@@ -112,7 +112,7 @@ begin
       union all
       select m.legacy_id from {{ids}} as m where {{between m.legacy_id}}
     ) as k;
-    if first_key is null then raise; end if;
+    if first_key is null then perform migration.refuse_unsaid(sqlstate, '', '', ''); end if;
     -- end if
   end;
   -- if source
