@@ -29,6 +29,7 @@ async function main(): Promise<number> {
   const pairs = chosen();
   if (pairs.length === 0) {
     console.error(`releases there are binaries of: ${Object.keys(RELEASES).join(', ')}`);
+    console.error(`none are there of: ${NOT_TRIED.join(', ')}`);
     return 2;
   }
   const rows: Row[] = [];
