@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { type Phase, readCatalog } from '../runner/engine/catalog.ts';
 import { type Config, parseUrl } from '../runner/config.ts';
 import { runUp, type UpOptions } from '../runner/engine/run.ts';
-import { testPair, type TestPair, type Urls } from './pair.ts';
+import { testPair, type TestPair } from './pair.ts';
 import {
   changeSchema,
   type Databases,
@@ -103,13 +103,16 @@ function withoutClock(row: string): string {
     : row;
 }
 
-/** The rows of a migration of the same source into a new target, which `plant` fills first. */
+/**
+ * The rows of a migration of the same source into a new target of the same release, which `plant`
+ * fills first.
+ */
 export async function freshRows(
-  { sourceUrl }: Pick<Urls, 'sourceUrl'>,
+  { sourceUrl, majors = {} }: Pick<TestPair, 'sourceUrl'> & Partial<Pick<TestPair, 'majors'>>,
   plant: (target: Sql) => Promise<unknown> = () => Promise.resolve(),
   options: MigrateOptions = {},
 ): Promise<Dump> {
-  const fresh = await testPair({ name: 'fresh', source: 'empty' });
+  const fresh = await testPair({ name: 'fresh', source: 'empty', ...majors });
   const target = open(fresh.targetAdminUrl);
   try {
     const urls = { sourceUrl, targetUrl: fresh.targetUrl };

@@ -13,11 +13,13 @@ import {
   startPair,
   type Pair,
 } from '../runner/embedded/pair.ts';
-import type { Major } from '../runner/embedded/binaries.ts';
+import type { Major } from '../runner/embedded/releases.ts';
 import { isAlive } from '../runner/embedded/machine.ts';
 
 /** A source and a target database of one test's own. */
 export type TestPair = Urls & {
+  /** The releases that were asked for. */
+  majors: Majors;
   /** Drops both databases, ending the sessions in them. */
   drop(): Promise<void>;
 };
@@ -55,6 +57,7 @@ export async function testPair(options: TestPairOptions): Promise<TestPair> {
   await createSource(servers, source, database);
   await createTarget(servers, target, database);
   return {
+    majors,
     sourceUrl: within(servers.sourceUrl, database),
     targetUrl: within(servers.targetUrl, database),
     sourceAdminUrl: within(servers.sourceAdminUrl, database),

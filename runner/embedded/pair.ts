@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
-import { hasBinaries, type Major } from './binaries.ts';
+import { hasBinaries } from './binaries.ts';
+import type { Major } from './releases.ts';
 import { labelOf, removeServer, startServer, type Server } from './server.ts';
 
 /** Two running servers: a legacy source and a stand-in for the platform. */

@@ -25,9 +25,9 @@ import {
   serverAccount,
   temporaryPlace,
   type Account,
-  type Major,
 } from './binaries.ts';
 import { commandLine, freePort, isAlive, withLock } from './machine.ts';
+import type { Major } from './releases.ts';
 
 /** A running server on 127.0.0.1. `directory` holds its data, its log and its passwords. */
 export type Server = {

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import postgres from 'postgres';
 
 import { removePair, startPair } from '../../runner/embedded/pair.ts';
-import type { Major } from '../../runner/embedded/binaries.ts';
+import type { Major } from '../../runner/embedded/releases.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { values } = parseArgs({

@@ -4,6 +4,6 @@ import { type Context, incrementalTests } from './incremental.ts';
 
 const test = suite<Context>('incremental, source 17');
 
-incrementalTests(test, 17);
+incrementalTests(test, { sourceMajor: 17 });
 
 test.run();

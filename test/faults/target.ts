@@ -1,7 +1,7 @@
 /* A source with sample rows and, for each fault, a new target; and the end of every fault test. */
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import type { Major } from '../../runner/embedded/binaries.ts';
+import type { Major } from '../../runner/embedded/releases.ts';
 import { liveRows, migrate, type MigrateOptions } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import { changeSchema, type Databases, type Dump, open, sameDump } from '../runner.ts';

@@ -4,6 +4,6 @@ import { type Context, incrementalTests } from '../db/incremental.ts';
 
 const test = suite<Context>('incremental, source 10');
 
-incrementalTests(test, 10);
+incrementalTests(test, { sourceMajor: 10 });
 
 test.run();

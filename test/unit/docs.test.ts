@@ -10,6 +10,7 @@ const PAGES = [
   'sql/README.md',
   'runner/README.md',
   'runner/docs/decisions.md',
+  'runner/docs/unreachable-source.md',
   'test/README.md',
   '.github/CONTRIBUTING.md',
 ];
