@@ -1,5 +1,5 @@
 // deadline 180
-/* No digit is lost unseen: a value that the target would round is a reject, or refused before that. */
+/* No digit is lost unseen: a value the target would round, or a domain refuse, is a reject, or refused before that. */
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -48,6 +48,7 @@ const COLUMNS: [
   ],
   ['clock', 'time', 'time(0)', '12:00:00', '12:00:00.4', '22008'],
   ['code', 'varchar(400)', 'varchar(5)', 'abcde', 'abcdef', '22001'],
+  ['mail', 'text', 'public.mail', 'a@b', 'none', '23514'],
 ];
 
 test.before(async (context) => {
@@ -62,6 +63,7 @@ test.before(async (context) => {
     grant select on all tables in schema public to legacy_reader`);
   await target.unsafe(`
     set role postgres;
+    create domain public.mail as text check (value like '%@%');
     create table public.amounts (id uuid primary key, legacy_id integer, note text, ${types(2)});
     reset role`);
 });
@@ -95,10 +97,10 @@ test('a value with more digits than the target stores is a reject that says so',
     COLUMNS.map(([, , , , , code], index) => `${index + 2} error_${code}`),
   );
   const named = await target<{ column_name: string }[]>`
-    select column_name from migration.rejects where legacy_id between 2 and 8 order by legacy_id`;
+    select column_name from migration.rejects where legacy_id between 2 and 9 order by legacy_id`;
   assert.equal(
     named.map(({ column_name: name }) => name),
-    ['price', 'total', null, 'shares', 'at', 'since', 'clock'],
+    ['price', 'total', null, 'shares', 'at', 'since', 'clock', null],
   );
   const [stored] = await target.unsafe<Record<string, string>[]>(`
     select ${COLUMNS.map(([name]) => `${name}::text`).join()} from public.amounts where legacy_id = 1`);
@@ -204,7 +206,7 @@ function projectOf(more?: string): Scratch {
   return tinyProject({
     'sql/1-one/10_amounts.sql': entityFile(
       'amounts',
-      all.map((name) => `s.${name} as ${name}`),
+      all.map((name) => `s.${name}${name === 'mail' ? '::public.mail' : ''} as ${name}`),
     ),
     ...(more === undefined ? {} : { 'sql/1-one/20_others.sql': more }),
     'sql/archive/kept.sql': `-- For the test.

@@ -82,16 +82,17 @@ begin
 end
 $$;
 
--- Where a value cannot be read (class 22) the keys are halved until single ones remain.
+-- Where a value cannot be read (class 22, or a domain) the keys are halved until single ones remain.
 create or replace function merge.system_profile_fill(
   first_key bigint, end_key bigint, keys bigint[])
 returns void
 language plpgsql as $$
 #variable_conflict use_variable
 declare
-  middle         bigint;
-  failure        text;
-  failure_column text;
+  middle             bigint;
+  failure            text;
+  failure_constraint text;
+  failure_column     text;
 begin
   begin
     insert into pg_temp.staged (
@@ -116,15 +117,15 @@ begin
     when unique_violation then
       raise exception 'sql/1-foundation/30_system_profile.sql: the view shows a key twice; every source row must appear once'
         using errcode = 'MIG01';
-    when not_null_violation then
-      -- its detail has the row
-      get stacked diagnostics failure_column = column_name;
-      if failure_column <> 'legacy_key' then raise; end if;
-      raise exception 'sql/1-foundation/30_system_profile.sql: the view shows a row without a key; every source row must appear once'
-        using errcode = 'MIG01';
-    when data_exception then
-      get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
-      perform migration.refuse_unsaid(failure, '', failure_column, '');
+    -- class 23: what a domain does not allow
+    when data_exception or check_violation or not_null_violation then
+      get stacked diagnostics failure = returned_sqlstate, failure_column = column_name,
+        failure_constraint = constraint_name;
+      if failure_column = 'legacy_key' then
+        raise exception 'sql/1-foundation/30_system_profile.sql: the view shows a row without a key; every source row must appear once'
+          using errcode = 'MIG01';
+      end if;
+      perform migration.refuse_unsaid(failure, '', failure_column, failure_constraint);
   end;
 end
 $$;
@@ -531,7 +532,7 @@ $$;
 -- adoption key. And what is known, and no difference: `rewritten`, as a trigger of the target stored
 -- it when it was written; `rejected`, an open reject of this version of the source row.
 -- How many were compared is the sum of `compared` over all rows; `kind` may be NULL. Where a value
--- cannot be read (class 22) the range is halved until single keys remain: such a row has to be a
+-- cannot be read (class 22, or a domain) the range is halved until single keys remain: such a row has to be a
 -- reject, and is missing where it is none.
 create or replace function merge.system_profile_verify(
   first_key bigint default null, end_key bigint default null)
@@ -610,7 +611,7 @@ begin
     union all
     select f.legacy_key, f.kind, 0::bigint from unnest(keys, kinds) as f (legacy_key, kind);
     return;
-  exception when data_exception then
+  exception when data_exception or check_violation or not_null_violation then
     perform migration.refuse_unsaid(sqlstate, '', '', '');
   end;
 end

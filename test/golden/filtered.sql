@@ -89,16 +89,17 @@ begin
 end
 $$;
 
--- Where a value cannot be read (class 22) the keys are halved until single ones remain.
+-- Where a value cannot be read (class 22, or a domain) the keys are halved until single ones remain.
 create or replace function merge.technicians_fill(
   first_key bigint, end_key bigint, keys bigint[])
 returns void
 language plpgsql as $$
 #variable_conflict use_variable
 declare
-  middle         bigint;
-  failure        text;
-  failure_column text;
+  middle             bigint;
+  failure            text;
+  failure_constraint text;
+  failure_column     text;
 begin
   begin
     insert into pg_temp.staged (
@@ -133,14 +134,14 @@ begin
     when unique_violation then
       raise exception 'sql/2-core/30_technicians.sql: the view shows a key twice; every source row must appear once'
         using errcode = 'MIG01';
-    when not_null_violation then
-      -- its detail has the row
-      get stacked diagnostics failure_column = column_name;
-      if failure_column <> 'legacy_key' then raise; end if;
-      raise exception 'sql/2-core/30_technicians.sql: the view shows a row without a key; every source row must appear once'
-        using errcode = 'MIG01';
-    when data_exception then
-      get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
+    -- class 23: what a domain does not allow
+    when data_exception or check_violation or not_null_violation then
+      get stacked diagnostics failure = returned_sqlstate, failure_column = column_name,
+        failure_constraint = constraint_name;
+      if failure_column = 'legacy_key' then
+        raise exception 'sql/2-core/30_technicians.sql: the view shows a row without a key; every source row must appear once'
+          using errcode = 'MIG01';
+      end if;
   end;
   if keys is not null and (first_key is null or end_key is null) then
     select min(k), max(k) + 1 into first_key, end_key from unnest(keys) as k;
@@ -159,8 +160,8 @@ begin
   from legacy_versions."auth_user" as s
   left join ids."technicians" as m on m.legacy_id = s.id
   where s.id = first_key;
-  insert into pg_temp.refused (legacy_key, code, column_name)
-  values (first_key, failure, failure_column);
+  insert into pg_temp.refused (legacy_key, code, constraint_name, column_name)
+  values (first_key, failure, failure_constraint, failure_column);
 end
 $$;
 
@@ -706,7 +707,7 @@ $$;
 -- adoption key. And what is known, and no difference: `rewritten`, as a trigger of the target stored
 -- it when it was written; `rejected`, an open reject of this version of the source row.
 -- How many were compared is the sum of `compared` over all rows; `kind` may be NULL. Where a value
--- cannot be read (class 22) the range is halved until single keys remain: such a row has to be a
+-- cannot be read (class 22, or a domain) the range is halved until single keys remain: such a row has to be a
 -- reject, and is missing where it is none.
 create or replace function merge.technicians_verify(
   first_key bigint default null, end_key bigint default null)
@@ -792,7 +793,7 @@ begin
     union all
     select f.legacy_key, f.kind, 0::bigint from unnest(keys, kinds) as f (legacy_key, kind);
     return;
-  exception when data_exception then
+  exception when data_exception or check_violation or not_null_violation then
     select min(k.id), max(k.id) + 1 into first_key, end_key
     from (
       select s.id from legacy_versions."auth_user" as s where (first_key is null or s.id >= first_key) and (end_key is null or s.id < end_key)

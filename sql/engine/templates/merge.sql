@@ -93,16 +93,17 @@ begin
 end
 $$;
 
--- Where a value cannot be read (class 22) the keys are halved until single ones remain.
+-- Where a value cannot be read (class 22, or a domain) the keys are halved until single ones remain.
 create or replace function merge.{{entity}}_fill(
   first_key bigint, end_key bigint, keys bigint[])
 returns void
 language plpgsql as $$
 #variable_conflict use_variable
 declare
-  middle         bigint;
-  failure        text;
-  failure_column text;
+  middle             bigint;
+  failure            text;
+  failure_constraint text;
+  failure_column     text;
 begin
   begin
     insert into pg_temp.staged (
@@ -143,16 +144,16 @@ begin
     when unique_violation then
       raise exception '{{file}}: the view shows a key twice; every source row must appear once'
         using errcode = 'MIG01';
-    when not_null_violation then
-      -- its detail has the row
-      get stacked diagnostics failure_column = column_name;
-      if failure_column <> 'legacy_key' then raise; end if;
-      raise exception '{{file}}: the view shows a row without a key; every source row must appear once'
-        using errcode = 'MIG01';
-    when data_exception then
-      get stacked diagnostics failure = returned_sqlstate, failure_column = column_name;
+    -- class 23: what a domain does not allow
+    when data_exception or check_violation or not_null_violation then
+      get stacked diagnostics failure = returned_sqlstate, failure_column = column_name,
+        failure_constraint = constraint_name;
+      if failure_column = 'legacy_key' then
+        raise exception '{{file}}: the view shows a row without a key; every source row must appear once'
+          using errcode = 'MIG01';
+      end if;
       -- if none
-      perform migration.refuse_unsaid(failure, '', failure_column, '');
+      perform migration.refuse_unsaid(failure, '', failure_column, failure_constraint);
       -- end if
   end;
   -- if source
@@ -173,8 +174,8 @@ begin
   from {{versions}} as s
   left join {{ids}} as m on m.legacy_id = s.id
   where s.id = first_key;
-  insert into pg_temp.refused (legacy_key, code, column_name)
-  values (first_key, failure, failure_column);
+  insert into pg_temp.refused (legacy_key, code, constraint_name, column_name)
+  values (first_key, failure, failure_constraint, failure_column);
   -- end if
 end
 $$;

@@ -11,7 +11,7 @@
 -- adoption key. And what is known, and no difference: `rewritten`, as a trigger of the target stored
 -- it when it was written; `rejected`, an open reject of this version of the source row.
 -- How many were compared is the sum of `compared` over all rows; `kind` may be NULL. Where a value
--- cannot be read (class 22) the range is halved until single keys remain: such a row has to be a
+-- cannot be read (class 22, or a domain) the range is halved until single keys remain: such a row has to be a
 -- reject, and is missing where it is none.
 create or replace function merge.{{entity}}_verify(
   first_key bigint default null, end_key bigint default null)
@@ -101,7 +101,7 @@ begin
     union all
     select f.legacy_key, f.kind, 0::bigint from unnest(keys, kinds) as f (legacy_key, kind);
     return;
-  exception when data_exception then
+  exception when data_exception or check_violation or not_null_violation then
     -- if none
     perform migration.refuse_unsaid(sqlstate, '', '', '');
     -- end if
