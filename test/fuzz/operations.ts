@@ -51,13 +51,13 @@ function roundOf(below: Below, mixed: boolean): Operation[] {
       list.push({ kind: 'source', text: changes[below(changes.length)]?.() ?? '' });
     }
   };
-  source(1 + below(12));
+  source(1 + below(20));
   if (below(4) === 0) {
     const definitions = definitionChanges(below);
     list.push({ kind: 'source', text: definitions[below(definitions.length)]?.() ?? '' });
   }
   const theirs = edits(below, mixed);
-  for (let n = below(6); n > 0; n -= 1) {
+  for (let n = below(12); n > 0; n -= 1) {
     list.push({ kind: 'target', text: theirs[below(theirs.length)]?.() ?? '' });
   }
   const options = (): RunOptions => ({

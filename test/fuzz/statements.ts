@@ -4,23 +4,29 @@ import { ADOPTS, type Table } from './world.ts';
 
 type Kind = () => string;
 
+/** A key; of two one is among the first eight, where the source and the application meet. */
+function keys(below: Below): Below {
+  return (limit) => (below(2) === 0 ? below(8) : below(limit));
+}
+
 /** Changes of rows; `mixed`: unique values stay away from the rows that the application edits. */
 export function sourceChanges(below: Below, mixed: boolean): Kind[] {
   const word = () => below(100_000);
+  const key = keys(below);
   const pick = (...values: string[]) => values[below(values.length)] ?? '';
-  const person = () => 1 + below(70);
+  const person = () => 1 + key(70);
   const free = (limit: number) => {
-    const key = 1 + below(limit);
-    return mixed && key % 3 === 0 ? key + 1 : key;
+    const found = 1 + key(limit);
+    return mixed && found % 3 === 0 ? found + 1 : found;
   };
   const row =
     (table: string, limit: number, what: string): Kind =>
     () =>
-      `update ${table} set ${what} where id = ${1 + below(limit)}`;
+      `update ${table} set ${what} where id = ${1 + key(limit)}`;
   const set =
     (table: string, limit: number, what: () => string): Kind =>
     () =>
-      `update ${table} set ${what()} where id = ${1 + below(limit)}`;
+      `update ${table} set ${what()} where id = ${1 + key(limit)}`;
   const scale = (column: string) =>
     `${column} = (${column}::text || case when ${column}::text like '%.%' then '0' else '.0' end)::numeric`;
   return [
@@ -67,10 +73,10 @@ export function sourceChanges(below: Below, mixed: boolean): Kind[] {
     row('tag', 50, 'amount = -amount'),
     // rows that come and go
     () =>
-      `insert into staff (id, first, mood, span) values (${1 + below(50)}, 'First ${word()}', 'sad', '1 day')`,
-    () => `delete from staff where id = ${1 + below(50)}`,
-    () => `insert into tag values (${1 + below(50)}, 'Tag ${word()}', 1.0)`,
-    () => `delete from tag where id = ${1 + below(50)}`,
+      `insert into staff (id, first, mood, span) values (${1 + key(50)}, 'First ${word()}', 'sad', '1 day')`,
+    () => `delete from staff where id = ${1 + key(50)}`,
+    () => `insert into tag values (${1 + key(50)}, 'Tag ${word()}', 1.0)`,
+    () => `delete from tag where id = ${1 + key(50)}`,
     () =>
       `insert into person (id, login, mail) values (${person()}, 'login ${word()}', 'mail ${word()}')`,
     () =>
@@ -78,12 +84,12 @@ export function sourceChanges(below: Below, mixed: boolean): Kind[] {
     () => `delete from person where id = ${person()}`,
     () => moved(free(70), free(70)),
     () => returned(free(70)),
-    () => `insert into plan values (${1 + below(140)}, ${person()}, 'plan ${word()}')`,
-    () => `delete from plan where id = ${1 + below(140)}`,
-    () => `insert into pair values (${1 + below(80)}, ${person()}, ${person()}, 'pair ${word()}')`,
-    () => `delete from pair where id = ${1 + below(80)}`,
-    () => `insert into box values (${1 + below(40)}, ${1 + below(40)}, 'box ${word()}')`,
-    () => `delete from box where id = ${1 + below(40)}`,
+    () => `insert into plan values (${1 + key(140)}, ${person()}, 'plan ${word()}')`,
+    () => `delete from plan where id = ${1 + key(140)}`,
+    () => `insert into pair values (${1 + key(80)}, ${person()}, ${person()}, 'pair ${word()}')`,
+    () => `delete from pair where id = ${1 + key(80)}`,
+    () => `insert into box values (${1 + key(40)}, ${1 + key(40)}, 'box ${word()}')`,
+    () => `delete from box where id = ${1 + key(40)}`,
     // look-ups
     () => `update person set kind_id = ${below(7)} where id = ${person()}`,
     () => `update kind set name = 'kind ${word()}' where id = ${1 + below(6)}`,
@@ -91,12 +97,12 @@ export function sourceChanges(below: Below, mixed: boolean): Kind[] {
     () => `delete from kind where id = ${1 + below(6)}`,
     () => `insert into kind values (${1 + below(6)}, 'kind ${word()}', 'spare ${word()}')`,
     // references and words
-    () => `update plan set person_id = ${person()} where id = ${1 + below(130)}`,
-    () => `update plan set person_id = null where id = ${1 + below(130)}`,
+    () => `update plan set person_id = ${person()} where id = ${1 + key(130)}`,
+    () => `update plan set person_id = null where id = ${1 + key(130)}`,
     () => `update plan set name = 'plan ${word()}' where id % 10 = ${below(10)}`,
-    () => `update pair set note = 'pair ${word()}' where id = ${1 + below(80)}`,
-    () => `update box set name = 'box ${word()}' where id = ${1 + below(40)}`,
-    () => `update box set parent_id = ${1 + below(40)} where id = ${1 + below(40)}`,
+    () => `update pair set note = 'pair ${word()}' where id = ${1 + key(80)}`,
+    () => `update box set name = 'box ${word()}' where id = ${1 + key(40)}`,
+    () => `update box set parent_id = ${1 + key(40)} where id = ${1 + key(40)}`,
     // unique values that move
     () => `update person set login = 'login ${word()}' where id = ${person()}`,
     () => `update person set login = 'login ${free(90)}' where id = ${free(70)}`,
@@ -133,27 +139,29 @@ export function definitionChanges(below: Below): Kind[] {
 
 /** What the application does with rows of ours and of its own. */
 export function edits(below: Below, mixed: boolean): Kind[] {
+  const key = keys(below);
   const update =
     (table: Table, what: string, limit = 60): Kind =>
     () => {
-      const key = 1 + below(limit);
-      const whose = mixed && (table === 'people' || table === 'pairs') ? key - (key % 3) : key;
+      const found = 1 + key(limit);
+      const whose =
+        mixed && (table === 'people' || table === 'pairs') ? found - (found % 3) : found;
       return `update public.${table} set ${what} where id = (select id from ids.${table} where legacy_id = ${whose})`;
     };
   const gone =
     (table: Table): Kind =>
     () =>
-      `delete from public.${table} where id = (select id from ids.${table} where legacy_id = ${1 + below(60)})`;
+      `delete from public.${table} where id = (select id from ids.${table} where legacy_id = ${1 + key(60)})`;
   const own = (table: Table): Kind[] => [
     // never a second row for a key that we hold, or whose row comes back with `down`
     () => {
-      const [key, word] = [1 + below(55), below(100_000)];
+      const [mine, word] = [1 + below(55), below(100_000)];
       return `insert into public.${table} (id, legacy_id, private)
-    select md5('${table} ${key} ${word}')::uuid, ${key}, 'their own' where ${key} not in (
+    select md5('${table} ${mine} ${word}')::uuid, ${mine}, 'their own' where ${mine} not in (
       select legacy_id from ids.${table} union all
       select legacy_id from migration.before_images where entity = '${table}')`;
     },
-    () => `update public.${table} set private = 'own, edited' where legacy_id = ${1 + below(55)}`,
+    () => `update public.${table} set private = 'own, edited' where legacy_id = ${1 + key(55)}`,
     () => `delete from public.${table} where legacy_id = ${1 + below(55)}
       and id not in (select id from ids.${table})`,
   ];
