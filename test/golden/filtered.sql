@@ -381,7 +381,8 @@ begin
 end
 $$;
 
--- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too.
+-- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too,
+-- and a row that comes back with what it said before is written again.
 create or replace function merge.technicians_release(rows uuid[], assignment text) returns void
 language plpgsql as $$
 #variable_conflict use_variable
@@ -391,8 +392,9 @@ declare
     where m.id = any (rows) and hash_record_extended(row(t."legacy_technician_id", t."legacy_user_id", t."profile_id", t."first_name", t."last_name", t."email", t."employee_id", t."status"::text collate "C", t."is_active", t."created_at"::text collate "C", t."metadata"::text collate "C"), 0) = m.written_hash);
 begin
   execute concat('update "public"."technicians" as t set ', assignment, ' where t.id = any ($1)') using rows;
-  update ids."technicians" as m set written_hash = hash_record_extended(row(t."legacy_technician_id", t."legacy_user_id", t."profile_id", t."first_name", t."last_name", t."email", t."employee_id", t."status"::text collate "C", t."is_active", t."created_at"::text collate "C", t."metadata"::text collate "C"), 0)
-  from "public"."technicians" as t where t.id = m.id and m.id = any (untouched);
+  update ids."technicians" as m set row_hash = hash_record_extended(row(t."legacy_technician_id", t."legacy_user_id", t."profile_id", t."first_name", t."last_name", t."email", t."employee_id", t."status"::text collate "C", t."is_active", t."created_at"::text collate "C", t."metadata"::text collate "C"), 0),
+    written_hash = case when m.id = any (untouched) then hash_record_extended(row(t."legacy_technician_id", t."legacy_user_id", t."profile_id", t."first_name", t."last_name", t."email", t."employee_id", t."status"::text collate "C", t."is_active", t."created_at"::text collate "C", t."metadata"::text collate "C"), 0) else m.written_hash end
+  from "public"."technicians" as t where t.id = m.id and m.id = any (rows);
 end
 $$;
 

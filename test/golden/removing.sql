@@ -363,7 +363,8 @@ begin
 end
 $$;
 
--- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too.
+-- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too,
+-- and a row that comes back with what it said before is written again.
 create or replace function merge.template_predecessors_release(rows uuid[], assignment text) returns void
 language plpgsql as $$
 #variable_conflict use_variable
@@ -373,8 +374,9 @@ declare
     where m.id = any (rows) and hash_record_extended(row(t."template_id", t."predecessor_id"), 0) = m.written_hash);
 begin
   execute concat('update "public"."template_predecessors" as t set ', assignment, ' where t.id = any ($1)') using rows;
-  update ids."template_predecessors" as m set written_hash = hash_record_extended(row(t."template_id", t."predecessor_id"), 0)
-  from "public"."template_predecessors" as t where t.id = m.id and m.id = any (untouched);
+  update ids."template_predecessors" as m set row_hash = hash_record_extended(row(t."template_id", t."predecessor_id"), 0),
+    written_hash = case when m.id = any (untouched) then hash_record_extended(row(t."template_id", t."predecessor_id"), 0) else m.written_hash end
+  from "public"."template_predecessors" as t where t.id = m.id and m.id = any (rows);
 end
 $$;
 

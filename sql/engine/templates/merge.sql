@@ -405,7 +405,8 @@ begin
 end
 $$;
 
--- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too.
+-- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too,
+-- and a row that comes back with what it said before is written again.
 create or replace function merge.{{entity}}_release(rows uuid[], assignment text) returns void
 language plpgsql as $$
 #variable_conflict use_variable
@@ -415,8 +416,9 @@ declare
     where m.id = any (rows) and {{hash of t}} = m.written_hash);
 begin
   execute concat('update {{target}} as t set ', assignment, ' where t.id = any ($1)') using rows;
-  update {{ids}} as m set written_hash = {{hash of t}}
-  from {{target}} as t where t.id = m.id and m.id = any (untouched);
+  update {{ids}} as m set row_hash = {{hash of t}},
+    written_hash = case when m.id = any (untouched) then {{hash of t}} else m.written_hash end
+  from {{target}} as t where t.id = m.id and m.id = any (rows);
 end
 $$;
 
