@@ -57,8 +57,8 @@ async function explained(world: World, operations: Operation[], broken: Broken):
   };
   const list = await shrink(operations.slice(0, played), fails, () => Date.now() > until);
   return new Error(
-    `seed ${SEED}, ${played} operations: ${message}\n` +
-      `${list.length} of them fail with: ${last.message}\n${list.map(say).join('\n')}`,
+    `seed ${SEED}: of ${played} operations ${list.length} fail with\n${last.message}\n` +
+      list.map(say).join('\n'),
     { cause: broken },
   );
 }

@@ -74,7 +74,7 @@ export class Oracle {
   #marks = new Map<string, string>();
   #stages: Stage[] = [];
   #seen: { image: string; conflict: string } = { image: '0', conflict: '0' };
-  #cached: { of: string; rows: Stage['rows']; rejects: string[] } | undefined;
+  #cached: { of: string; said: Omit<Stage, 'policy'> } | undefined;
 
   constructor(private readonly world: World) {
     this.forget();
@@ -100,8 +100,8 @@ export class Oracle {
     this.#cached = undefined;
   }
 
-  /** Before a run: what the application has done, and what the source says. */
-  async look(policy: Policy): Promise<void> {
+  /** A run, and at the same time what the source says to it; before it, what the application has done. */
+  async watch(policy: Policy, run: () => Promise<unknown>): Promise<void> {
     if (!this.isOpen) await this.observe();
     const theirs = new Map(
       ADOPTS.map((table) => [
@@ -114,11 +114,18 @@ export class Oracle {
         ],
       ]),
     );
-    const text = JSON.stringify([...theirs]);
-    if (this.#cached?.of !== text) {
-      this.#cached = { of: text, ...(await fromNothing(this.world, theirs)) };
+    const [asked, ran] = await Promise.allSettled([this.#ask(theirs), run()]);
+    if (asked.status === 'rejected') throw asked.reason;
+    this.#stages.push({ ...asked.value, policy });
+    if (ran.status === 'rejected') throw ran.reason;
+  }
+
+  async #ask(theirs: Map<Table, { id: string; key: string }[]>): Promise<Omit<Stage, 'policy'>> {
+    const of = JSON.stringify([...theirs]);
+    if (this.#cached?.of !== of) {
+      this.#cached = { of, said: await fromNothing(this.world, theirs) };
     }
-    this.#stages.push({ rows: this.#cached.rows, rejects: this.#cached.rejects, policy });
+    return this.#cached.said;
   }
 
   /** What the application has done with the rows since. */

@@ -46,6 +46,7 @@ async function one(world: World, oracle: Oracle, operation: Operation, told: Tol
   switch (operation.kind) {
     case 'source':
       oracle.sourceChanged();
+      if (/\balter\b/.test(operation.text)) world.redefined = true;
       if (await change(world.source, operation.text)) told.statements += 1;
       return;
     case 'target':
@@ -81,8 +82,7 @@ async function finish(
   options: Parameters<typeof up>[1],
   told: Told,
 ): Promise<void> {
-  await oracle.look(options?.policy ?? 'source');
-  await up(world, options);
+  await oracle.watch(options?.policy ?? 'source', () => up(world, options));
   told.runs += 1;
   await oracle.check();
 }
@@ -95,10 +95,11 @@ async function kill(
   told: Told,
 ): Promise<void> {
   const { proxy } = world;
-  await oracle.look(operation.options.policy ?? 'source');
-  proxy.cutBefore(operation.at, operation.after);
   try {
-    await up(world, operation.options);
+    await oracle.watch(operation.options.policy ?? 'source', () => {
+      proxy.cutBefore(operation.at, operation.after);
+      return up(world, operation.options);
+    });
   } catch (error) {
     if (!proxy.counts().cut) throw error;
     told.kills += 1;

@@ -101,6 +101,10 @@ const SOURCE = `
     id integer primary key, first text, last text, code varchar(20), extra text, mood mood,
     ratio float8, span interval, tags text[], raw bytea, flag boolean, hour time);
   create table tag (id integer primary key, name text, amount numeric);
+  grant select on all tables in schema public to legacy_reader`;
+
+const SOURCE_ROWS = `
+  truncate kind, person, box, plan, pair, staff, tag;
   insert into kind select g, concat('kind ', g), concat('spare ', g) from generate_series(1, 5) as g;
   insert into person select g, concat('login ', g), concat('mail ', g), g % 6, g / 7.0,
     timestamptz '2024-01-01' + g * interval '1 hour', jsonb_build_object('a', g), date '2000-01-01' + g
@@ -110,8 +114,7 @@ const SOURCE = `
   insert into pair select g, g, g % 60 + 1, concat('pair ', g) from generate_series(1, 60) as g;
   insert into staff select g, concat('First ', g), concat('Last ', g), concat('code ', g), 'extra',
     'calm', g, '1 day', '{a,b}', '\\x00', g % 2 = 0, '00:00' from generate_series(1, 40) as g;
-  insert into tag select g, concat('Tag ', g), g from generate_series(1, 40) as g;
-  grant select on all tables in schema public to legacy_reader`;
+  insert into tag select g, concat('Tag ', g), g from generate_series(1, 40) as g`;
 
 const TARGET = `
   create extension citext schema public;
@@ -166,6 +169,8 @@ export interface World {
   again: Sql;
   proxy: Proxy;
   project: Scratch;
+  /** Tables of the source are not as they were made. */
+  redefined: boolean;
 }
 
 /** Makes the databases. Odd seeds have the oldest source there is, even ones the newest. */
@@ -178,8 +183,9 @@ export async function makeWorld(seed: number): Promise<World> {
   const [target, again] = [open(pair.targetAdminUrl), open(fresh.targetAdminUrl)];
   const proxy = await startProxy({ port: Number(new URL(pair.targetUrl).port) });
   for (const sql of [target, again]) await sql.unsafe(TARGET);
-  const world = { pair, fresh, source, target, again, proxy, project };
+  const world = { pair, fresh, source, target, again, proxy, project, redefined: false };
   await source.unsafe(SOURCE);
+  await source.unsafe(SOURCE_ROWS);
   await up(world);
   // several ranges, so that values move between chunks
   await target`update migration.source_tables set width = 15`;
@@ -188,8 +194,11 @@ export async function makeWorld(seed: number): Promise<World> {
 }
 
 /** Brings the world back to its beginning: source rows, rows of the application, nothing of ours. */
-export async function emptyWorld({ source, target }: World): Promise<void> {
-  await source.unsafe(SOURCE);
+export async function emptyWorld(world: World): Promise<void> {
+  const { source, target } = world;
+  if (world.redefined) await source.unsafe(SOURCE);
+  world.redefined = false;
+  await source.unsafe(SOURCE_ROWS);
   await target.unsafe(EMPTY);
   await target.unsafe(THEIRS);
 }
