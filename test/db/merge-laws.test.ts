@@ -195,22 +195,6 @@ test('an account that is made again under another id takes the name of the one t
   assert.equal(await rejects(context), []);
 });
 
-test('a row that gave its unique value up has it again when it comes back as it was', async (context) => {
-  const { source } = context;
-  await source.unsafe(`
-    create temporary table was as select * from person where id = 39;
-    delete from plan where person_id = 39;
-    delete from pair where 39 in (one_id, other_id);
-    delete from person where id = 39;
-    update person set login = 'login 39' where id = 38`);
-  await up(context);
-  await source.unsafe(`
-    update person set login = 'login 38' where id = 38;
-    insert into person select * from was; drop table was`);
-  await up(context);
-  await asFresh(context);
-});
-
 test('what the target refused is read again by the next run, without a word', async (context) => {
   const { source, target } = context;
   await target`alter table public.people add constraint no_bad check (note <> 'bad')`;

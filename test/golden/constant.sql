@@ -417,6 +417,12 @@ begin
   refused := refused or remaining > 0;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
   if refused then
+    -- nothing has happened to these: what was saved of them is no image, and they are no conflict
+    delete from migration.before_images as i using pg_temp.refused as f, pg_temp.staged as b
+    where b.legacy_key = f.legacy_key and i.entity = 'system_profile' and i.id = b.target_id
+      and i.run = this_run and i.reason in ('adopted', 'changed');
+    delete from migration.conflicts as c using pg_temp.refused as f
+    where c.entity = 'system_profile' and c.legacy_id = f.legacy_key and c.run = this_run;
     update pg_temp.staged as b set reject = concat('error_', f.code)
     from pg_temp.refused as f where f.legacy_key = b.legacy_key and b.reject is null;
     removed := removed
