@@ -6,6 +6,8 @@
  *
  * - what the application changed, while the source says what it said (and while it says something else,
  *   where the application wins); a row that it deleted, likewise
+ * - a row that was kept where the application wins, and that it then put back as we wrote it: it waits for
+ *   the next change of its source, which was answered once
  * - columns that no view supplies: always the application's
  * - a row that is gone from the source and kept: as it was, but that it gives a unique value up to a living
  *   row that needs it, with an image of reason `released`
@@ -336,6 +338,8 @@ function refuseStale(
   now: Row | undefined,
 ): void {
   if (now === undefined || state?.row === undefined || isTouched(table, state)) return;
+  // it was kept once, and the application has put it back as we wrote it
+  if (state.said !== state.written) return;
   if (viewOf(table, state.row) === viewOf(table, now) && state.id === now['id']) return;
   throw new Failure(`${table}: stale`, `key ${key}: ${show(state.row)} is not ${show(now)}`);
 }
