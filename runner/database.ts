@@ -138,9 +138,19 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
   };
   const tls = tlsOf(endpoint);
   let dialled = false;
+  let gaveUp = false;
+  let giveUp: (error: Error) => void = () => {};
+  const abandoned = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
   const socket = async () => {
-    // the driver dials again for ever where the other side closes; a cancel dials once more
-    if (dialled && !state.ready) throw closedEarly();
+    // the driver dials again for ever where the other side closes; a cancel dials once more. An error
+    // thrown from here would reach a question of its own, too, which nobody listens to
+    if (dialled && !state.ready) {
+      gaveUp = true;
+      giveUp(closedEarly());
+      return new Promise<never>(() => {});
+    }
     dialled = true;
     const opened = await dial(endpoint.host, endpoint.port, tls, CONNECT_SECONDS);
     return Object.assign(opened, { host: endpoint.host, port: endpoint.port });
@@ -194,7 +204,7 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
 
   // A runner that is killed, or cut off by a dead network, must not leave its backend at work (or
   // idle with the lock, for two hours): the server looks after the client itself.
-  const [first] = await run<{ pid: number }>(
+  const greeting = run<{ pid: number }>(
     `select pg_catalog.pg_backend_pid() as pid,
        pg_catalog.set_config('client_connection_check_interval', '2s', false),
        pg_catalog.set_config('tcp_keepalives_idle', '10', false),
@@ -202,8 +212,10 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
        pg_catalog.set_config('tcp_keepalives_count', '3', false),
        pg_catalog.set_config('tcp_user_timeout', '15s', false)`,
     true,
-  ).catch(async (error: unknown) => {
-    await sql.end({ timeout: 0 }).catch(() => {});
+  );
+  const [first] = await Promise.race([abandoned, greeting]).catch(async (error: unknown) => {
+    // of what was given up nothing is left
+    if (!gaveUp) await sql.end({ timeout: 0 }).catch(() => {});
     // ERROR is an answer to the settings: the session was there
     if (error instanceof postgres.PostgresError) throw error;
     const reason = error instanceof ConnectionLost ? error.cause : error;

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseUrl } from '../../runner/config.ts';
+import { connect, CouldNotConnect, type Session } from '../../runner/database.ts';
 import { removeServer, startServer } from '../../runner/embedded/server.ts';
 import { startProxy } from '../faults/proxy.ts';
 import { testPair, type TestPair } from '../pair.ts';
@@ -211,6 +213,31 @@ test('a server that accepts and closes: ends at once, nothing was sent', async (
   await proxy.stop();
   assert.is(end.code, 5, end.stderr);
   assert.match(end.stderr, /closed the connection.*nothing was sent/);
+});
+
+test('a connection that is cut while it is made is one that could not be made, at every message', async ({
+  pair,
+}) => {
+  const proxy = await startProxy({ port: Number(new URL(pair.targetUrl).port) });
+  const endpoint = parseUrl(changed(pair.targetUrl, (url) => (url.port = String(proxy.port))));
+  if (typeof endpoint === 'string') throw new Error(endpoint);
+  // what the driver asks on its own fails without a word: an error of it would end this process
+  const tried = { cut: 0, made: 0 };
+  for (const kind of ['request', 'reply'] as const) {
+    for (let n = 1; n <= 7; n += 1) {
+      proxy.cutBefore(kind, n);
+      const end = await connect(endpoint, 'runner').catch((error: unknown) => error);
+      if (!proxy.counts().cut) {
+        await (end as Session).close();
+        tried.made += 1;
+        continue;
+      }
+      assert.instance(end, CouldNotConnect);
+      tried.cut += 1;
+    }
+  }
+  await proxy.stop();
+  assert.ok(tried.cut >= 8 && tried.made > 0, JSON.stringify(tried));
 });
 
 const withoutOpenssl = spawnSync('openssl', ['version']).status !== 0;

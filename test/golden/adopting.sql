@@ -371,7 +371,8 @@ begin
 end
 $$;
 
--- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too.
+-- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too,
+-- and a row that comes back with what it said before is written again.
 create or replace function merge.teams_release(rows uuid[], assignment text) returns void
 language plpgsql as $$
 #variable_conflict use_variable
@@ -381,8 +382,9 @@ declare
     where m.id = any (rows) and hash_record_extended(row(t."legacy_group_id", t."name", t."is_active"), 0) = m.written_hash);
 begin
   execute concat('update "public"."teams" as t set ', assignment, ' where t.id = any ($1)') using rows;
-  update ids."teams" as m set written_hash = hash_record_extended(row(t."legacy_group_id", t."name", t."is_active"), 0)
-  from "public"."teams" as t where t.id = m.id and m.id = any (untouched);
+  update ids."teams" as m set row_hash = hash_record_extended(row(t."legacy_group_id", t."name", t."is_active"), 0),
+    written_hash = case when m.id = any (untouched) then hash_record_extended(row(t."legacy_group_id", t."name", t."is_active"), 0) else m.written_hash end
+  from "public"."teams" as t where t.id = m.id and m.id = any (rows);
 end
 $$;
 
@@ -540,6 +542,12 @@ begin
   refused := refused or remaining > 0;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
   if refused then
+    -- nothing has happened to these: what was saved of them is no image, and they are no conflict
+    delete from migration.before_images as i using pg_temp.refused as f, pg_temp.staged as b
+    where b.legacy_key = f.legacy_key and i.entity = 'teams' and i.id = b.target_id
+      and i.run = this_run and i.reason in ('adopted', 'changed');
+    delete from migration.conflicts as c using pg_temp.refused as f
+    where c.entity = 'teams' and c.legacy_id = f.legacy_key and c.run = this_run;
     update pg_temp.staged as b set reject = concat('error_', f.code)
     from pg_temp.refused as f where f.legacy_key = b.legacy_key and b.reject is null;
     removed := removed
