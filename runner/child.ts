@@ -12,7 +12,11 @@ export async function askChild<Answer>(
   message: object,
   what: string,
 ): Promise<Answer> {
-  const child = fork(fileURLToPath(module), [], { execArgv: process.execArgv });
+  // advanced: maps and sets arrive as what they are
+  const child = fork(fileURLToPath(module), [], {
+    execArgv: process.execArgv,
+    serialization: 'advanced',
+  });
   const answer = await new Promise<Answer>((resolve, reject) => {
     child.once('message', (said) => {
       resolve(said as Answer);

@@ -1,6 +1,13 @@
 import type { Problem } from '../../runner/engine/text.ts';
 import { readLineage, type Lineage, type Link } from './files.ts';
-import { LEFT_OUT_LIST, readLists, SOURCE_LIST, TARGET_LIST, type Entry } from './lists.ts';
+import {
+  atEntry,
+  LEFT_OUT_LIST,
+  readLists,
+  SOURCE_LIST,
+  TARGET_LIST,
+  type Entry,
+} from './lists.ts';
 import type { Lists } from './lists.ts';
 
 /** The coverage proof of a project. */
@@ -33,11 +40,6 @@ export async function readCoverage(root: string): Promise<Coverage> {
     lists,
     counts,
   };
-}
-
-/** A finding at an entry of a list. */
-export function atEntry(file: string, entry: Entry, message: string, fix: string): Problem {
-  return { rule: 'coverage', file, line: entry.line, column: entry.column, message, fix };
 }
 
 function sourceSide({ links, reads }: Lineage, { sourceColumns, leftOut }: Lists) {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Problem } from '../../runner/engine/text.ts';
 
 export const SOURCE_LIST = 'checks/coverage/source-columns.txt';
 export const TARGET_LIST = 'checks/coverage/target-tables.txt';
@@ -13,6 +14,11 @@ export interface Entry {
   reason: string;
   line: number;
   column: number;
+}
+
+/** A finding at an entry of a list. */
+export function atEntry(file: string, at: Entry, message: string, fix: string): Problem {
+  return { rule: 'coverage', file, line: at.line, column: at.column, message, fix };
 }
 
 /** The three reviewed lists. Lines that begin with # are comments. */

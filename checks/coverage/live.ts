@@ -1,7 +1,13 @@
 import type { Problem } from '../../runner/engine/text.ts';
 import type { Lineage } from './files.ts';
-import { atEntry } from './index.ts';
-import { LEFT_OUT_LIST, SOURCE_LIST, TARGET_LIST, type Entry, type Lists } from './lists.ts';
+import {
+  atEntry,
+  LEFT_OUT_LIST,
+  SOURCE_LIST,
+  TARGET_LIST,
+  type Entry,
+  type Lists,
+} from './lists.ts';
 
 /** What the databases say, as read by runner/coverage.ts. */
 export interface LiveFacts {

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 
+import { checkFiles } from '../../checks/child.ts';
 import { definedEntities } from '../engine/catalog.ts';
 import { type Problem } from '../engine/text.ts';
 import { type CheckResult, readChecks, runChecks } from '../engine/checks.ts';
@@ -43,9 +44,11 @@ async function runCommand(context: Context): Promise<number> {
     const all = [COVERAGE, ...known].join(', ');
     throw new UsageError(`there is no check ${unknown.join(', ')}; there are ${all}`);
   }
-  const ofFiles = names.length === 0 ? await staticProblems(context) : [];
-  const wantsCoverage = names.length === 0 || names.includes(COVERAGE);
-  const coverage = wantsCoverage ? await proveCoverage(context) : undefined;
+  const rules = names.length === 0;
+  const files =
+    rules || names.includes(COVERAGE) ? await checkFiles({ root: context.root, rules }) : undefined;
+  const ofFiles = files?.problems ?? [];
+  const coverage = files?.coverage && (await proveCoverage(context, files.coverage));
   const found = [...ofFiles, ...(coverage?.problems ?? [])];
   const results = context.has('static') ? [] : await dataChecks(context, checks);
   const file = context.value('junit');
@@ -97,11 +100,6 @@ async function runCommand(context: Context): Promise<number> {
   }
   for (const result of results) showResult(result);
   return failed > 0 ? 1 : 0;
-}
-
-async function staticProblems(context: Context): Promise<Problem[]> {
-  const rules = await import('../../checks/static/index.ts');
-  return rules.staticProblems(context.root);
 }
 
 /** Runs data checks in a transaction that is read only and always rolled back. */

@@ -8,13 +8,10 @@ import { login, openLink, pointLink } from '../engine/link.ts';
 import { note } from '../terminal/terminal.ts';
 
 /**
- * The coverage proof from the files and, without --static, against both databases. Before the first `up` there is
+ * The coverage proof of the files and, without --static, against both databases. Before the first `up` there is
  * no link and no view to compare with: a note says so.
  */
-export async function proveCoverage(context: Context): Promise<Coverage> {
-  // loaded on demand: it brings the parser
-  const { readCoverage } = await import('../../checks/coverage/index.ts');
-  const coverage = await readCoverage(context.root);
+export async function proveCoverage(context: Context, coverage: Coverage): Promise<Coverage> {
   if (context.has('static')) return coverage;
   const { liveProblems } = await import('../../checks/coverage/live.ts');
   const { source } = await context.config();
