@@ -170,12 +170,13 @@ async function emptyTarget(target: Sql): Promise<void> {
       for name in
         select format('%I.%I', schemaname, tablename) from pg_tables
         where schemaname in ('public', 'ids', 'migration')
-          and tablename !~ '^(installed|settings|schema_change.*)$'
+          and tablename !~ '^(installed|settings|entities|source_tables|schema_change.*)$'
       loop
         execute format('delete from %s', name);
       end loop;
-      -- the entities have to be entered again
-      update migration.installed set prepared = null;
+      update migration.entities set status = 'new', file_hash = null, map_size = 0, maps_seen = '{}',
+        completed_run = null, removed = 0, horizon = null;
+      update migration.source_tables set identity = null;
     end $$`;
 }
 
