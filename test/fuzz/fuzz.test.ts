@@ -1,5 +1,8 @@
 // deadline 14400
-/* Ten rounds; `npm run test:fuzz -- --seed n --rounds n` for more. A failure prints what it needs. */
+/*
+ * Ten rounds, the same in every CI run: a failure there is of the change that is tested. More, and other
+ * ones: `npm run test:fuzz -- --seed n --rounds n`. A failure prints what it needs.
+ */
 import { suite } from 'uvu';
 import { note } from '../runner.ts';
 import { type Operation, operationsOf, say } from './operations.ts';
@@ -7,7 +10,7 @@ import { Broken, play } from './play.ts';
 import { shrink } from './shrink.ts';
 import { endWorld, makeWorld, type World } from './world.ts';
 
-const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
+const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
 const ROUNDS = Number(process.env['FUZZ_ROUNDS'] ?? 10);
 /** How long a failure may be looked for in shorter lists. */
 const SECONDS = Number(process.env['FUZZ_SHRINK_SECONDS'] ?? 180);
