@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 
-import { checkFiles } from '../../checks/child.ts';
+import type { FromFiles } from '../../checks/child.ts';
 import { definedEntities } from '../engine/catalog.ts';
 import { type Problem } from '../engine/text.ts';
 import { type CheckResult, readChecks, runChecks } from '../engine/checks.ts';
@@ -45,11 +45,10 @@ async function runCommand(context: Context): Promise<number> {
     throw new UsageError(`there is no check ${unknown.join(', ')}; there are ${all}`);
   }
   const rules = names.length === 0;
-  const files =
-    rules || names.includes(COVERAGE) ? await checkFiles({ root: context.root, rules }) : undefined;
-  const ofFiles = files?.problems ?? [];
+  const files = rules || names.includes(COVERAGE) ? await ofFiles(context, rules) : undefined;
+  const broken = files?.problems ?? [];
   const coverage = files?.coverage && (await proveCoverage(context, files.coverage));
-  const found = [...ofFiles, ...(coverage?.problems ?? [])];
+  const found = [...broken, ...(coverage?.problems ?? [])];
   const results = context.has('static') ? [] : await dataChecks(context, checks);
   const file = context.value('junit');
   if (file !== undefined) writeFileSync(file, junit(found, results));
@@ -85,7 +84,7 @@ async function runCommand(context: Context): Promise<number> {
   );
   if (names.length === 0) {
     say(
-      `static checks: ${ofFiles.length === 0 ? words.good('nothing found') : `${ofFiles.length} found`}`,
+      `static checks: ${broken.length === 0 ? words.good('nothing found') : `${broken.length} found`}`,
     );
   }
   if (coverage !== undefined) {
@@ -100,6 +99,12 @@ async function runCommand(context: Context): Promise<number> {
   }
   for (const result of results) showResult(result);
   return failed > 0 ? 1 : 0;
+}
+
+/** Loaded on demand: a project may have no checks. */
+async function ofFiles(context: Context, rules: boolean): Promise<FromFiles> {
+  const { checkFiles } = await import('../../checks/child.ts');
+  return checkFiles({ root: context.root, rules });
 }
 
 /** Runs data checks in a transaction that is read only and always rolled back. */

@@ -158,6 +158,24 @@ test('also when everything is compared, and each range is a chunk', async (conte
   await asFresh(context);
 });
 
+test('rows of a link table swap across chunks: what the application has in them stays', async (context) => {
+  const { source, target } = context;
+  await target`update migration.source_tables set width = 10 where source_table = 'pair'`;
+  await up(context);
+  await target`
+    update public.pairs set private = 'swapped' where id in (
+      select id from ids.pairs where legacy_id in (5, 15))`;
+  await source.unsafe(`
+    create table was as select * from pair where id in (5, 15);
+    update pair set one_id = w.one_id, other_id = w.other_id from was as w
+    where (pair.id, w.id) in ((5, 15), (15, 5));
+    drop table was`);
+  await up(context, { full: true, pieceRows: 1 });
+  await asFresh(context);
+  const kept = await target`select from public.pairs where private = 'swapped'`;
+  assert.is(kept.length, 2);
+});
+
 test('a unique value moves to a row that is read before the one that had it', async (context) => {
   const { source } = context;
   await source.unsafe(`
@@ -279,7 +297,7 @@ test('policy and images hold for rows that are removed', async (context) => {
   assert.equal([...conflicts], [{ key: 11, kind: 'changed', resolution: 'target' }]);
   const images = await target`
     select legacy_id::integer as key, image ->> 'private' as private from migration.before_images
-    where entity = 'pairs' and legacy_id > 10 order by 1`;
+    where entity = 'pairs' and legacy_id in (11, 12, 13) order by 1`;
   assert.equal([...images], [{ key: 12, private: 'theirs' }]);
   // nothing more to say about it
   await up(context, { policy: 'target' });

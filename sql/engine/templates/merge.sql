@@ -510,6 +510,13 @@ begin
   ) as o
   where o.legacy_key = g.legacy_key;
   update pg_temp.gone as g set kept = false where not g.touched;
+  -- refused for what another row holds: it may be swapping, and is what it is until it is tried again
+  update pg_temp.gone as g set kept = true, touched = false
+  from pg_temp.refused as f
+  where f.legacy_key = g.legacy_key and f.code in ('23505', '23P01') and not exists (
+    select from migration.rejects as j
+    where j.entity = '{{entity}}' and j.legacy_id = g.legacy_key and j.resolved_run is null
+      and j.kind = 'error' and j.last_run = this_run);
   insert into migration.conflicts (entity, legacy_id, id, kind, resolution, run)
   select '{{entity}}', n.legacy_key, n.id, 'changed',
     case when n.kept then 'target' else 'source' end, this_run
