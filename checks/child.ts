@@ -16,30 +16,18 @@ export interface FromFiles {
 
 /**
  * Checks files in a process of its own: the grammar would add 35 MB to the runner for the rest of the
- * command. Throws what the file system says.
+ * command. Throws where a file cannot be read.
  */
 export async function checkFiles(asked: Asked): Promise<FromFiles> {
-  const answer = await askChild<FromFiles | { message: string }>(
-    import.meta.url,
-    asked,
-    'the files were not checked',
-  );
-  if ('message' in answer) throw new Error(`the files were not checked: ${answer.message}`);
-  return answer;
+  return askChild<FromFiles>(import.meta.url, asked, 'the files were not checked');
 }
 
-answerParent(import.meta.url, async (message): Promise<FromFiles | { message: string }> => {
+answerParent(import.meta.url, async (message): Promise<FromFiles> => {
   const { root, rules } = message as Asked;
-  try {
-    const [{ staticProblems }, { readCoverage }] = await Promise.all([
-      import('./static/index.ts'),
-      import('./coverage/index.ts'),
-    ]);
-    return {
-      problems: rules ? await staticProblems(root) : [],
-      coverage: await readCoverage(root),
-    };
-  } catch (error) {
-    return { message: error instanceof Error ? error.message : String(error) };
-  }
+  const { staticProblems } = await import('./static/index.ts');
+  const { readCoverage } = await import('./coverage/index.ts');
+  return {
+    problems: rules ? await staticProblems(root) : [],
+    coverage: await readCoverage(root),
+  };
 });

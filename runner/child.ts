@@ -3,9 +3,12 @@ import { fileURLToPath } from 'node:url';
 
 /* A piece of work in a process of its own: one message there, one back. */
 
+/** What the work came to, or why it failed. */
+type Said<Answer> = { answer: Answer } | { failed: string };
+
 /**
- * Starts the module again as a child, sends it a message and returns its answer. `what`: a sentence
- * for a child that ends without one. Throws what `fork` throws.
+ * Starts the module again as a child, sends it a message and returns its answer. Throws `what`, a
+ * sentence, with the reason: what the work threw, or how the child ended without an answer.
  */
 export async function askChild<Answer>(
   module: string,
@@ -17,27 +20,32 @@ export async function askChild<Answer>(
     execArgv: process.execArgv,
     serialization: 'advanced',
   });
-  const answer = await new Promise<Answer>((resolve, reject) => {
-    child.once('message', (said) => {
-      resolve(said as Answer);
+  const said = await new Promise<Said<Answer>>((resolve, reject) => {
+    child.once('message', (reply) => {
+      resolve(reply as Said<Answer>);
     });
     child.once('error', reject);
     child.once('exit', (code) => {
-      reject(new Error(`${what} (exit ${code})`));
+      resolve({ failed: `exit ${code}` });
     });
     child.send(message);
   });
   child.disconnect();
-  return answer;
+  if ('failed' in said) throw new Error(`${what}: ${said.failed}`);
+  return said.answer;
 }
 
-/** Answers the parent where the module runs as its child; `work` answers errors itself. */
+/** Answers the parent where the module runs as its child. */
 export function answerParent(module: string, work: (message: unknown) => Promise<object>): void {
   if (process.send === undefined || process.argv[1] !== fileURLToPath(module)) return;
   process.once('message', (message) => {
     work(message)
+      .then(
+        (answer): Said<object> => ({ answer }),
+        (error: unknown) => ({ failed: error instanceof Error ? error.message : String(error) }),
+      )
       // a parent that was killed is not there to take it
-      .then((answer) => process.send?.(answer, undefined, undefined, () => {}))
+      .then((said) => process.send?.(said, undefined, undefined, () => {}))
       .catch(() => {});
   });
 }

@@ -19,7 +19,7 @@ export async function applyInChild(
   const answer = await askChild<Answer>(
     import.meta.url,
     options,
-    'the schema changes ended without an answer',
+    'the schema changes were not applied',
   );
   if ('message' in answer) {
     if (answer.code === 'busy') throw new RunnerBusy(answer.message);

@@ -389,8 +389,6 @@ test('a table that stays locked: tried again, then a clear error; a second runne
   assert.is(left, 0);
 });
 
-test.skip('source 12, target 16 and 18: no binaries of these releases are installed');
-
 test.run();
 
 /** Full disk: the tablespace of one table is a file system of one megabyte. Needs mount. */

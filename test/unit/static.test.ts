@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { checkFiles } from '../../checks/child.ts';
 import { staticProblems } from '../../checks/static/index.ts';
 
 // One folder = one case, named after the rule it breaks: a small project and the file `expect` with the lines
@@ -38,6 +39,14 @@ test('every case says what it expects', () => {
     cases.filter((name) => !existsSync(join(fixtures, name, 'expect'))),
     [],
   );
+});
+
+test('a child that cannot do its work says why', async () => {
+  const error = await checkFiles({ root: join(root, 'nowhere'), rules: true }).then(
+    () => undefined,
+    (reason: Error) => reason,
+  );
+  assert.match(error?.message ?? '', /^the files were not checked: ENOENT.*nowhere/);
 });
 
 test.run();
