@@ -38,7 +38,7 @@ export async function askChild<Answer>(
 /** Answers the parent where the module runs as its child. */
 export function answerParent(module: string, work: (message: unknown) => Promise<object>): void {
   if (process.send === undefined || process.argv[1] !== fileURLToPath(module)) return;
-  process.once('message', (message) => {
+  process.on('message', (message) => {
     work(message)
       .then(
         (answer): Said<object> => ({ answer }),

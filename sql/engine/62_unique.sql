@@ -195,6 +195,8 @@ begin
         updated := migration.write_anew(target);
       end if;
       perform set_config('search_path', migration.application_path(), true);
+      -- first: a row may let go of several values, and is ours when it lets go of the second
+      insert into migration.writes (run) values (migration.current_run());
       for part in
         select f.entity, f.assignment, array_agg(f.id) as ids
         from pg_temp.freed as f where f.assignment is not null group by f.entity, f.assignment
@@ -202,7 +204,6 @@ begin
         execute format('select merge.%I($1, $2)', part.entity || '_release')
         using part.ids, part.assignment;
       end loop;
-      insert into migration.writes (run) values (migration.current_run());
       for part in
         select f.legacy_key from pg_temp.refused as f
         join pg_temp.staged as b on b.legacy_key = f.legacy_key where b.to_write order by 1

@@ -34,7 +34,8 @@ test.before(async (context) => {
     from generate_series(1, 40) as g;
     grant select on person to legacy_reader`);
   await context.target.unsafe(`
-    create table public.people (id uuid primary key, login text not null unique, note text);
+    create table public.people (
+      id uuid primary key, login text not null unique, note text, private text);
     alter table public.people owner to postgres`);
   await up(context);
   // several ranges, each a chunk of its own
@@ -104,6 +105,23 @@ test('an edited row that is refused is saved when it is written, not by every ru
   await up(context);
   await asFresh(context);
   assert.equal(await saved(target, 9), ['changed theirs', 'source']);
+});
+
+test('an edit that no view knows is still one after the row gave its value up', async (context) => {
+  const { source, target } = context;
+  const touched = async () => {
+    const [step] = await target`
+      select (migration.inspect_entity('people') ->> 'touched')::integer as rows`;
+    return step?.['rows'] as number;
+  };
+  const before = await touched();
+  await edit(target, 37, `private = 'theirs'`);
+  await source.unsafe(`
+    delete from person where id = 37;
+    update person set login = 'login 37' where id = 33`);
+  await up(context);
+  assert.is(await touched(), before + 1);
+  assert.equal(await saved(target, 37), ['released note 37']);
 });
 
 test.run();

@@ -254,16 +254,26 @@ end
 $$;
 
 -- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too,
--- and a row that comes back with what it said before is written again.
+-- what the application has written stays the application's, and a row that comes back with what it said
+-- before is written again.
 create or replace function merge.system_profile_release(rows uuid[], assignment text) returns void
 language plpgsql as $$
 #variable_conflict use_variable
 declare
-  untouched uuid[] := array(
+  restored_age integer := migration.restored_age();
+  statement    text := concat('update "public"."profiles" as t set ', assignment, ' where t.id = any ($1)');
+  untouched    uuid[] := array(
     select m.id from ids."system_profile" as m join "public"."profiles" as t on t.id = m.id
     where m.id = any (rows) and hash_record_extended(row(t."legacy_user_id", t."profile_type"::text collate "C", t."first_name", t."last_name", t."email", t."metadata"::text collate "C"), 0) = m.written_hash);
+  own          uuid[] := array(
+    select t.id from "public"."profiles" as t where t.id = any (rows) and (exists (select from migration.writes as w where w.xmin = t.xmin) or coalesce(age(t.xmin) > restored_age, false)));
 begin
-  execute concat('update "public"."profiles" as t set ', assignment, ' where t.id = any ($1)') using rows;
+  execute statement using own;
+  begin
+    -- a subtransaction of its own: it gets no mark
+    execute statement using array(select r from unnest(rows) as r where r <> all (own));
+  exception when sqlstate 'MIG04' then raise;
+  end;
   update ids."system_profile" as m set row_hash = hash_record_extended(row(t."legacy_user_id", t."profile_type"::text collate "C", t."first_name", t."last_name", t."email", t."metadata"::text collate "C"), 0),
     written_hash = case when m.id = any (untouched) then hash_record_extended(row(t."legacy_user_id", t."profile_type"::text collate "C", t."first_name", t."last_name", t."email", t."metadata"::text collate "C"), 0) else m.written_hash end
   from "public"."profiles" as t where t.id = m.id and m.id = any (rows);

@@ -365,16 +365,26 @@ end
 $$;
 
 -- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too,
--- and a row that comes back with what it said before is written again.
+-- what the application has written stays the application's, and a row that comes back with what it said
+-- before is written again.
 create or replace function merge.purchases_release(rows uuid[], assignment text) returns void
 language plpgsql as $$
 #variable_conflict use_variable
 declare
-  untouched uuid[] := array(
+  restored_age integer := migration.restored_age();
+  statement    text := concat('update "public"."purchases" as t set ', assignment, ' where t.id = any ($1)');
+  untouched    uuid[] := array(
     select m.id from ids."purchases" as m join "public"."purchases" as t on t.id = m.id
     where m.id = any (rows) and hash_record_extended(row(t."legacy_purchase_id", t."product_id", t."quantity", t."unit_price"::text collate "C", t."total_amount"::text collate "C", t."used_quantity", t."description", t."purchased_at"::text collate "C", t."metadata"::text collate "C"), 0) = m.written_hash);
+  own          uuid[] := array(
+    select t.id from "public"."purchases" as t where t.id = any (rows) and (exists (select from migration.writes as w where w.xmin = t.xmin) or coalesce(age(t.xmin) > restored_age, false)));
 begin
-  execute concat('update "public"."purchases" as t set ', assignment, ' where t.id = any ($1)') using rows;
+  execute statement using own;
+  begin
+    -- a subtransaction of its own: it gets no mark
+    execute statement using array(select r from unnest(rows) as r where r <> all (own));
+  exception when sqlstate 'MIG04' then raise;
+  end;
   update ids."purchases" as m set row_hash = hash_record_extended(row(t."legacy_purchase_id", t."product_id", t."quantity", t."unit_price"::text collate "C", t."total_amount"::text collate "C", t."used_quantity", t."description", t."purchased_at"::text collate "C", t."metadata"::text collate "C"), 0),
     written_hash = case when m.id = any (untouched) then hash_record_extended(row(t."legacy_purchase_id", t."product_id", t."quantity", t."unit_price"::text collate "C", t."total_amount"::text collate "C", t."used_quantity", t."description", t."purchased_at"::text collate "C", t."metadata"::text collate "C"), 0) else m.written_hash end
   from "public"."purchases" as t where t.id = m.id and m.id = any (rows);

@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
@@ -42,11 +43,17 @@ test('every case says what it expects', () => {
 });
 
 test('a child that cannot do its work says why', async () => {
-  const error = await checkFiles({ root: join(root, 'nowhere'), rules: true }).then(
-    () => undefined,
-    (reason: Error) => reason,
-  );
-  assert.match(error?.message ?? '', /^the files were not checked: ENOENT.*nowhere/);
+  const project = mkdtempSync(join(tmpdir(), 'static-'));
+  try {
+    writeFileSync(join(project, 'sql'), 'a file where a folder belongs');
+    const error = await checkFiles({ root: project, rules: true }).then(
+      () => undefined,
+      (reason: Error) => reason,
+    );
+    assert.match(error?.message ?? '', /^the files were not checked: ENOTDIR.*sql/);
+  } finally {
+    rmSync(project, { recursive: true });
+  }
 });
 
 test.run();

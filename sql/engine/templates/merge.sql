@@ -413,16 +413,26 @@ end
 $$;
 
 -- Rows let go of a value that others need: `assignment` says how. What was ours is ours afterwards, too,
--- and a row that comes back with what it said before is written again.
+-- what the application has written stays the application's, and a row that comes back with what it said
+-- before is written again.
 create or replace function merge.{{entity}}_release(rows uuid[], assignment text) returns void
 language plpgsql as $$
 #variable_conflict use_variable
 declare
-  untouched uuid[] := array(
+  restored_age integer := migration.restored_age();
+  statement    text := concat('update {{target}} as t set ', assignment, ' where t.id = any ($1)');
+  untouched    uuid[] := array(
     select m.id from {{ids}} as m join {{target}} as t on t.id = m.id
     where m.id = any (rows) and {{hash of t}} = m.written_hash);
+  own          uuid[] := array(
+    select t.id from {{target}} as t where t.id = any (rows) and ({{ours t}}));
 begin
-  execute concat('update {{target}} as t set ', assignment, ' where t.id = any ($1)') using rows;
+  execute statement using own;
+  begin
+    -- a subtransaction of its own: it gets no mark
+    execute statement using array(select r from unnest(rows) as r where r <> all (own));
+  exception when sqlstate 'MIG04' then raise;
+  end;
   update {{ids}} as m set row_hash = {{hash of t}},
     written_hash = case when m.id = any (untouched) then {{hash of t}} else m.written_hash end
   from {{target}} as t where t.id = m.id and m.id = any (rows);
