@@ -15,7 +15,7 @@ import { uninstall } from './commands/uninstall.ts';
 import { up } from './commands/up.ts';
 import { verify } from './commands/verify.ts';
 import { type Command, contextOf, helpOf } from './commands/command.ts';
-import { exitCodeOf, explanationOf } from './commands/outcome.ts';
+import { endOf, exitCodeOf, explanationOf } from './commands/outcome.ts';
 import type { Interrupt } from './engine/run.ts';
 import { complain, note, say } from './terminal/terminal.ts';
 
@@ -81,7 +81,8 @@ async function main([name, ...argv]: string[]): Promise<number> {
     } finally {
       await context.end();
     }
-  } catch (error) {
+  } catch (reason) {
+    const error = endOf(reason, interrupt.requested);
     complain(explanationOf(error, command.usage));
     return exitCodeOf(error);
   }

@@ -38,7 +38,7 @@ export interface Context {
   /** Configuration; starts the embedded pair first with --embedded. */
   config(): Promise<Config>;
   catalog(): Catalog;
-  /** A connection to the target that is closed when the command ends. */
+  /** A connection to the target: an interrupt stops its statement, the end of the command closes it. */
   session(name: string): Promise<Session>;
   /** Called when the command has ended, last first. */
   onEnd(action: () => Promise<void>): void;
@@ -122,6 +122,11 @@ export function contextOf(
       const { target } = await context.config();
       const session = await connect(target, name);
       actions.push(() => session.close());
+      const { cancel } = interrupt;
+      interrupt.cancel = () => {
+        cancel();
+        session.cancel();
+      };
       return session;
     },
     onEnd: (action: () => Promise<void>) => {

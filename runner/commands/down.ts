@@ -50,9 +50,6 @@ async function runCommand(context: Context): Promise<number> {
   const keeper = await keepLock(config.target, () => {});
   context.onEnd(() => keeper.release());
   const session = await context.session('runner');
-  context.interrupt.cancel = () => {
-    session.cancel();
-  };
   if ((await installed(session, catalog)) === undefined) {
     say('nothing is migrated: there is nothing to take back');
     return 0;

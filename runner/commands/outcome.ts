@@ -17,6 +17,12 @@ const CODES = [
 /** The same of what the engine raises: another run has the lease, another session the link. */
 const STATES: Record<string, number> = { MIG02: 3, MIG03: 3 };
 
+/** What a command ended with: where the user stopped it, the statement that was cancelled says no more. */
+export function endOf(error: unknown, interrupted: boolean): unknown {
+  const isCancelled = interrupted && failureOf(error)?.code === '57014';
+  return isCancelled ? new Interrupted('interrupted', { cause: error }) : error;
+}
+
 /** The exit code of a command that ends with an error; what an error was caused by counts too. */
 export function exitCodeOf(error: unknown): number {
   const known = CODES.find(([kind]) => error instanceof kind);

@@ -1,9 +1,10 @@
 import type { Problem } from '../engine/text.ts';
+import { beside } from './beside.ts';
 import { type Command, type Context, UsageError } from './command.ts';
-import { throughLink, transaction } from '../database.ts';
+import { type Session, throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
-import { prepareReading } from '../engine/prepare.ts';
+import { joinReading, prepareReading } from '../engine/prepare.ts';
 import { Interrupted } from '../engine/run.ts';
 import { note, oneLine, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
 import {
@@ -34,9 +35,6 @@ async function runCommand(context: Context): Promise<number> {
   if (unknown.length > 0) throw new UsageError(`there is no entity ${unknown.join(', ')}`);
   const { source } = await context.config();
   const session = await context.session('runner verify');
-  context.interrupt.cancel = () => {
-    session.cancel();
-  };
   if ((await installed(session, catalog)) === undefined) {
     note('nothing is migrated yet');
     return 1;
@@ -45,14 +43,25 @@ async function runCommand(context: Context): Promise<number> {
   let wrong: Problem[] = [];
   let found: EntityFindings[] = [];
   const body = async () => {
-    await install(session, catalog, (make) => make());
-    wrong = await prepareReading(session, { catalog, source });
+    const renewed = await install(session, catalog, (make) => make());
+    const { problems: unfit, built } = await prepareReading(session, { catalog, source });
+    wrong = unfit;
     if (wrong.length > 0) return;
+    const join = async (second: Session) => {
+      await login(second, source);
+      return joinReading(second, { catalog, source });
+    };
     found = await verifyAll(session, catalog, {
       names,
       showData: context.has('show-data'),
       checkpoint: () => {
         if (context.interrupt.requested) throw new Interrupted('interrupted');
+      },
+      // it does not see what this transaction has made
+      beside: async (help) =>
+        renewed || built ? undefined : beside(context, 'runner verify 2', join, help),
+      cancel: () => {
+        context.interrupt.cancel();
       },
     });
   };

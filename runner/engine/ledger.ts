@@ -44,17 +44,17 @@ export class OtherEdition extends Error {
 
 /**
  * Creates, upgrades or renews schema migration when the files of sql/engine, or the project's own
- * settings, changed. Throws OtherEdition.
+ * settings, changed; returns whether they had. Throws OtherEdition.
  */
 export async function install(
   session: Session,
   catalog: Catalog,
   inOwn: (body: () => Promise<void>) => Promise<void> = (body) => transaction(session, body),
   known?: Installed,
-): Promise<void> {
+): Promise<boolean> {
   const hash = setupHash(catalog);
   const found = known ?? (await installed(session, catalog));
-  if (found?.hash === hash) return;
+  if (found?.hash === hash) return false;
   await inOwn(async () => {
     await session.query(
       [
@@ -65,6 +65,7 @@ export async function install(
     );
     await session.query('select migration.enter_settings($1::text::jsonb)', [ownOf(catalog)]);
   });
+  return true;
 }
 
 /** What brings the ledger that was found to this edition. */

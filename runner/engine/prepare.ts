@@ -93,17 +93,32 @@ export async function prepare(
 
 /**
  * Opens the link and has views and functions as the files say, for a command that only reads: in
- * the transaction of the caller, who rolls it back. Returns what does not fit.
+ * the transaction of the caller, who rolls it back. Returns what does not fit, and whether anything had to
+ * be built, which other sessions do not see.
  */
 export async function prepareReading(
   session: Session,
   { catalog, source }: { catalog: Catalog; source: Endpoint },
-): Promise<Problem[]> {
+): Promise<{ problems: Problem[]; built: boolean }> {
   const basis = basisOf(catalog);
   await awaitTurn(session);
-  if (await openPrepared(session, source, basis)) return catalog.problems;
+  if (await openPrepared(session, source, basis)) {
+    return { problems: catalog.problems, built: false };
+  }
   await buildLink(session, source, basis.tables, catalog.settings.secrets);
-  return build(session, catalog);
+  return { problems: await build(session, catalog), built: true };
+}
+
+/**
+ * Opens the link as the second session that reads through it, in the transaction of the caller. False
+ * where views or functions are not as the files say.
+ */
+export async function joinReading(
+  session: Session,
+  { catalog, source }: { catalog: Catalog; source: Endpoint },
+): Promise<boolean> {
+  await session.query(`select pg_catalog.set_config('migration.reader', 'second', true)`);
+  return openPrepared(session, source, basisOf(catalog));
 }
 
 /** Enters the entities, creates their views, compares them with both sides, renders their functions. */

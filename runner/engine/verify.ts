@@ -1,6 +1,6 @@
 import { openSecret } from './archive.ts';
 import type { ArchiveTable, Catalog } from './catalog.ts';
-import type { Session } from '../database.ts';
+import { failureOf, type Session } from '../database.ts';
 import { HASH_METHOD } from './render.ts';
 import { quoted } from '../quote.ts';
 
@@ -56,6 +56,18 @@ interface Found {
   keys: number[];
 }
 
+/** How to verify. */
+export interface Verifying {
+  names: string[];
+  showData: boolean;
+  /** Called between pieces; throws when the command is to stop. */
+  checkpoint: () => void;
+  /** Calls `help` with a second session whose link is open, if there is one; ends when that does. */
+  beside: (help: (session: Session) => Promise<void>) => Promise<void>;
+  /** Stops the statements that run, in all sessions. */
+  cancel: () => void;
+}
+
 /** Rows listed per entity: more than anybody reads, and few enough to hold. */
 const LISTED = 200;
 
@@ -63,12 +75,12 @@ const LISTED = 200;
  * Compares every row of the views with the target and the id maps, and the archive tables with their
  * sources, a piece at a time: row hashes in the database first, columns only of rows that differ.
  * Of the entities named, of all that have rows where none is. The link is open; the transaction
- * writes nothing from here on. `checkpoint` is called between pieces.
+ * writes nothing from here on.
  */
 export async function verifyAll(
   session: Session,
   catalog: Catalog,
-  options: { names: string[]; showData: boolean; checkpoint: () => void },
+  options: Verifying,
 ): Promise<EntityFindings[]> {
   await refuseOtherHashes(session);
   const pieces = await session.query<Piece>('select * from migration.verify_pieces($1)', [
@@ -78,39 +90,82 @@ export async function verifyAll(
   const changed = await session.query<{ entity: string }>(
     'select entity from migration.changed_files()',
   );
-  await session.query('set transaction read only');
-  const all = new Map<string, EntityFindings>();
-  for (const { entity, archive, first_key: first, end_key: end } of pieces) {
+  // an archive table whose file is gone has nothing to be compared with
+  const known = pieces.filter(({ entity, archive }) => !archive || sources.has(entity));
+  const all = new Map(
+    known.map(({ entity }) => {
+      const fileChanged = changed.some((each) => each.entity === entity);
+      return [entity, nothingFound(entity, fileChanged)];
+    }),
+  );
+  const compare = async (reader: Session, piece: Piece): Promise<void> => {
     options.checkpoint();
-    const from = sources.get(entity);
-    if (archive && from === undefined) continue;
-    const rows =
-      from === undefined
-        ? await session.query<Found>('select * from migration.verify_piece($1, $2, $3)', [
-            entity,
-            first,
-            end,
-          ])
-        : await session.query<Found>('select * from migration.verify_archive($1, $2)', [
-            entity,
-            from,
-          ]);
-    const found = all.get(entity) ?? {
-      entity,
-      fileChanged: changed.some((each) => each.entity === entity),
-      compared: 0,
-      counts: {},
-      rows: [],
-      knownCounts: {},
-      known: [],
-    };
-    all.set(entity, found);
-    enter(found, rows);
-  }
+    const rows = await comparePiece(reader, piece, sources.get(piece.entity));
+    const found = all.get(piece.entity);
+    if (found !== undefined) enter(found, rows);
+  };
+  await session.query('set transaction read only');
+  // what opens the secrets of the archive is seen by this session only
+  for (const piece of known.filter(({ archive }) => archive)) await compare(session, piece);
+  await inTwo(
+    session,
+    known.filter(({ archive }) => !archive),
+    compare,
+    options,
+  );
   for (const found of all.values()) {
     if (!sources.has(found.entity)) await nameColumns(session, found, options.showData);
   }
   return [...all.values()];
+}
+
+function nothingFound(entity: string, fileChanged: boolean): EntityFindings {
+  const none = { compared: 0, counts: {}, rows: [], knownCounts: {}, known: [] };
+  return { entity, fileChanged, ...none };
+}
+
+async function comparePiece(
+  reader: Session,
+  { entity, first_key: first, end_key: end }: Piece,
+  from: string | undefined,
+): Promise<Found[]> {
+  return from === undefined
+    ? reader.query('select * from migration.verify_piece($1, $2, $3)', [entity, first, end])
+    : reader.query('select * from migration.verify_archive($1, $2)', [entity, from]);
+}
+
+/** Compares pieces in this session and in a second one, if there is one. */
+async function inTwo(
+  session: Session,
+  pieces: Piece[],
+  compare: (reader: Session, piece: Piece) => Promise<void>,
+  { beside, cancel }: Verifying,
+): Promise<void> {
+  let failure: unknown;
+  const drain = async (reader: Session): Promise<void> => {
+    while (failure === undefined) {
+      const piece = pieces.shift();
+      if (piece === undefined) return;
+      try {
+        await compare(reader, piece);
+      } catch (error) {
+        // the source may allow one session and refuse the other
+        if (reader !== session && failureOf(error)?.code === '08001') {
+          pieces.unshift(piece);
+          return;
+        }
+        failure ??= error;
+        cancel();
+      }
+    }
+  };
+  // its connections first, in case the source has few of them
+  const [first] = pieces.splice(0, 1);
+  if (first !== undefined) await compare(session, first);
+  const ends = await Promise.allSettled([drain(session), beside(drain)]);
+  await drain(session);
+  for (const end of ends) if (end.status === 'rejected') failure ??= end.reason;
+  if (failure !== undefined) throw failure;
 }
 
 /** Total number of differences. */

@@ -1,11 +1,23 @@
 -- The link: how the target reaches the source. It holds no secret while no transaction reads.
 
--- Takes the lock of the link for this transaction: one session reads through it at a time. Waits up
--- to lock_timeout. (The first number is that of the locks of the runner: questions/runner_lock.sql.)
+-- Two transactions may read through the link at a time: one by the user mapping of the role, the other
+-- (setting migration.reader: second) by that of PUBLIC. Neither mapping is ever seen by anybody else.
+create or replace function migration.is_second_reader() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(current_setting('migration.reader', true), '') = 'second'
+$$;
+
+create or replace function migration.mapped_role() returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select case when migration.is_second_reader() then 'public' else current_user::text end
+$$;
+
+-- Takes the lock of the link for this transaction; of several first readers, one at a time. Waits up to
+-- lock_timeout. (The first number is that of the locks of the runner: questions/runner_lock.sql.)
 create or replace function migration.take_link() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform pg_advisory_xact_lock(20250401, 2);
+  perform pg_advisory_xact_lock(20250401, case when migration.is_second_reader() then 3 else 2 end);
 exception when lock_not_available then
   raise exception 'the link is in use by another session'
     using errcode = 'MIG03', hint = 'wait for the other runner to finish';
@@ -26,7 +38,8 @@ begin
   select s.user_name, s.secret into strict login from pg_temp.link_login as s;
   begin
     execute format(
-      'create user mapping for current_user server legacy_source options (user %L, password %L)',
+      'create user mapping for %s server legacy_source options (user %L, password %L)',
+      case when migration.is_second_reader() then 'public' else 'current_user' end,
       login.user_name, login.secret);
   exception
     when query_canceled then
@@ -41,7 +54,7 @@ create or replace function migration.is_link_open() returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (
     select from pg_user_mappings as m
-    where m.srvname = 'legacy_source' and m.usename = current_user)
+    where m.srvname = 'legacy_source' and m.usename = migration.mapped_role())
 $$;
 
 -- Opens the link where this transaction has not done so yet; waits for it up to lock_timeout.
@@ -59,7 +72,9 @@ begin
   if coalesce('versions' = any (extensions.dblink_get_connections()), false) then
     perform extensions.dblink_disconnect('versions');
   end if;
-  drop user mapping if exists for current_user server legacy_source;
+  if migration.is_second_reader() then drop user mapping if exists for public server legacy_source;
+  else drop user mapping if exists for current_user server legacy_source;
+  end if;
 end
 $$;
 

@@ -504,29 +504,24 @@ begin
     select e.entity, e.target from migration.entities as e
     where migration.is_looked_at(e) and e.phase <> 'archive' order by e.entity
   loop
+    -- each counted by itself: then the planner may use several workers
     return query execute format($q$
-      with faulty as materialized (
-        select m.legacy_id, t.id is null as is_dead
-        from ids.%1$I as m
-        left join %2$s as t on t.id = m.id
-        where t.id is null
-          or not m.adopted and m.id <> extensions.uuid_generate_v5(
-            '6ba7b810-9dad-11d1-80b4-00c04fd430c8', concat(%1$L, ':', m.legacy_id))
-      )
-      select
-        %1$L::text,
-        case
-          when f.is_dead then 'the target has no such row'
-          else 'not the id that follows from the key'
-        end,
-        count(*), min(f.legacy_id)
-      from faulty as f
-      where not f.is_dead or not exists (
-        select from migration.conflicts as c
-        where c.entity = %1$L and c.legacy_id = f.legacy_id and c.kind = 'deleted'
-          and c.resolution = 'target')
-      group by f.is_dead
+      select %1$L::text, 'the target has no such row', count(*), min(m.legacy_id)
+      from ids.%1$I as m
+      where not exists (select from %2$s as t where t.id = m.id)
+        and not exists (
+          select from migration.conflicts as c
+          where c.entity = %1$L and c.legacy_id = m.legacy_id and c.kind = 'deleted'
+            and c.resolution = 'target')
+      having count(*) > 0
     $q$, known.entity, known.target);
+    return query execute format($q$
+      select %1$L::text, 'not the id that follows from the key', count(*), min(m.legacy_id)
+      from ids.%1$I as m
+      where not m.adopted and m.id <> extensions.uuid_generate_v5(
+        '6ba7b810-9dad-11d1-80b4-00c04fd430c8', concat(%1$L, ':', m.legacy_id))
+      having count(*) > 0
+    $q$, known.entity);
     for sibling in
       select e.entity from migration.entities as e
       where e.target = known.target and e.status = 'complete' and e.entity <> known.entity

@@ -15,13 +15,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- What to compare, in order: of each entity (with `names` of these only, otherwise of all that have
--- rows) pieces of about 100,000 rows that together hold every key, new ones at the ends included.
+-- rows) pieces of about a million rows that together hold every key, new ones at the ends included: each
+-- piece reads the look-ups again.
 create or replace function migration.verify_pieces(names text[])
 returns table (entity text, archive boolean, first_key bigint, end_key bigint)
 language sql stable set search_path = pg_catalog, pg_temp as $$
   with placed as (
     select e.phase, e.position, e.entity, r.range * e.width as first_key,
-      div(sum(r.source_rows) over (partition by e.entity order by r.range) - r.source_rows, 100000)
+      div(sum(r.source_rows) over (partition by e.entity order by r.range) - r.source_rows, 1000000)
         as piece
     from migration.entities as e
     left join migration.ranges as r on r.entity = e.entity and e.width > 0

@@ -21,6 +21,7 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_nestloop = off
 set enable_mergejoin = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_variable
 declare
