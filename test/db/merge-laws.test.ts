@@ -176,6 +176,26 @@ test('rows of a link table swap across chunks: what the application has in them 
   assert.is(kept.length, 2);
 });
 
+test('a row of a link table that waits for another in vain is gone like any refused row', async (context) => {
+  const { source, target } = context;
+  await target`
+    insert into public.pairs (id, one_id, other_id)
+    select gen_random_uuid(), a.id, b.id from ids.people as a, ids.people as b
+    where (a.legacy_id, b.legacy_id) = (30, 31)`;
+  await source`update pair set one_id = 30, other_id = 31 where id = 16`;
+  await up(context);
+  assert.equal(await rejects(context), ['pairs 16 23505']);
+  const stored = async () => [
+    ...(await target`select id from ids.pairs where legacy_id = 16`),
+    ...(await target`select legacy_id from migration.gone where entity = 'pairs'`),
+  ];
+  assert.equal(await stored(), []);
+  await target`
+    delete from public.pairs as t using ids.people as a where a.id = t.one_id and a.legacy_id = 30`;
+  await up(context);
+  await asFresh(context);
+});
+
 test('a unique value moves to a row that is read before the one that had it', async (context) => {
   const { source } = context;
   await source.unsafe(`
