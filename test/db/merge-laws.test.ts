@@ -289,6 +289,30 @@ test('a refused row of a ring takes the others not with it', async (context) => 
   assert.is(row?.['parent'], 23);
 });
 
+test('a row that is refused for what it refers to has no id, and nothing refers to it', async (context) => {
+  const { source, target } = context;
+  const boxes = async () => {
+    const rows = await target<{ line: string }[]>`
+      select concat_ws(' ', m.legacy_id, t.name) as line
+      from ids.boxes as m left join public.boxes as t on t.id = m.id
+      where m.legacy_id > 30 order by 1`;
+    return rows.map(({ line }) => line);
+  };
+  await target.unsafe(`
+    create table public.names as select distinct name from public.boxes;
+    alter table public.names add primary key (name);
+    alter table public.names owner to postgres;
+    alter table public.boxes add constraint known foreign key (name) references public.names`);
+  await source`insert into box values (31, null, 'unknown')`;
+  await up(context);
+  assert.equal(await rejects(context), ['boxes 31 23503']);
+  assert.equal(await boxes(), []);
+  await target.unsafe(`alter table public.boxes drop constraint known; drop table public.names`);
+  await up(context);
+  assert.equal(await rejects(context), []);
+  assert.equal(await boxes(), ['31 unknown']);
+});
+
 test('an edit in a column no view supplies is saved before our write hides it', async (context) => {
   const { source, target } = context;
   await edit(target, 9, `private = 'theirs'`);
