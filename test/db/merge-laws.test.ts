@@ -176,6 +176,26 @@ test('rows of a link table swap across chunks: what the application has in them 
   assert.is(kept.length, 2);
 });
 
+test('a row of a link table that waits for another in vain is gone like any refused row', async (context) => {
+  const { source, target } = context;
+  await target`
+    insert into public.pairs (id, one_id, other_id)
+    select gen_random_uuid(), a.id, b.id from ids.people as a, ids.people as b
+    where (a.legacy_id, b.legacy_id) = (30, 31)`;
+  await source`update pair set one_id = 30, other_id = 31 where id = 16`;
+  await up(context);
+  assert.equal(await rejects(context), ['pairs 16 23505']);
+  const stored = async () => [
+    ...(await target`select id from ids.pairs where legacy_id = 16`),
+    ...(await target`select legacy_id from migration.gone where entity = 'pairs'`),
+  ];
+  assert.equal(await stored(), []);
+  await target`
+    delete from public.pairs as t using ids.people as a where a.id = t.one_id and a.legacy_id = 30`;
+  await up(context);
+  await asFresh(context);
+});
+
 test('a unique value moves to a row that is read before the one that had it', async (context) => {
   const { source } = context;
   await source.unsafe(`
@@ -267,6 +287,30 @@ test('a refused row of a ring takes the others not with it', async (context) => 
     join public.boxes as t on t.id = m.id join ids.boxes as o on o.id = t.parent_id
     where m.legacy_id = 21`;
   assert.is(row?.['parent'], 23);
+});
+
+test('a row that is refused for what it refers to has no id, and nothing refers to it', async (context) => {
+  const { source, target } = context;
+  const boxes = async () => {
+    const rows = await target<{ line: string }[]>`
+      select concat_ws(' ', m.legacy_id, t.name) as line
+      from ids.boxes as m left join public.boxes as t on t.id = m.id
+      where m.legacy_id > 30 order by 1`;
+    return rows.map(({ line }) => line);
+  };
+  await target.unsafe(`
+    create table public.names as select distinct name from public.boxes;
+    alter table public.names add primary key (name);
+    alter table public.names owner to postgres;
+    alter table public.boxes add constraint known foreign key (name) references public.names`);
+  await source`insert into box values (31, null, 'unknown')`;
+  await up(context);
+  assert.equal(await rejects(context), ['boxes 31 23503']);
+  assert.equal(await boxes(), []);
+  await target.unsafe(`alter table public.boxes drop constraint known; drop table public.names`);
+  await up(context);
+  assert.equal(await rejects(context), []);
+  assert.equal(await boxes(), ['31 unknown']);
 });
 
 test('an edit in a column no view supplies is saved before our write hides it', async (context) => {

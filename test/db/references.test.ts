@@ -233,6 +233,42 @@ test('a trigger at INSERT fires: the ordinary way', async (context) => {
   await target`drop function public.noting() cascade`;
 });
 
+for (const [what, change, undo] of [
+  [
+    'a rule',
+    'create rule quiet as on insert to public.children do also nothing',
+    'drop rule quiet on public.children',
+  ],
+  [
+    'MATCH FULL',
+    `alter table public.children add constraint full_key
+      foreign key (region, city) references public.cities match full`,
+    'alter table public.children drop constraint full_key',
+  ],
+  [
+    'a default in a column that refers and that no view supplies',
+    `alter table public.children add column home_id uuid references public.parents
+      default md5('parent1')::uuid`,
+    'alter table public.children drop column home_id',
+  ],
+  [
+    'a table with children of its own',
+    `create table public.more () inherits (public.children);
+      alter table public.more owner to postgres`,
+    'drop table public.more; analyze public.children',
+  ],
+] as const) {
+  test(`${what}: the ordinary way`, async (context) => {
+    const { target, source } = context;
+    await source`update child set region = city`;
+    await target.unsafe(change);
+    await up(context);
+    await target.unsafe(undo);
+    assert.equal(await bySet(context), { children: false, nodes: true });
+    await allThere(context);
+  });
+}
+
 test('without the right to set the parameter: the ordinary way', async (context) => {
   const { pair, project, target, source } = context;
   await target`revoke set on parameter session_replication_role from postgres`;

@@ -1,11 +1,12 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkFiles } from '../../checks/child.ts';
 import { staticProblems } from '../../checks/static/index.ts';
+import { askChild } from '../../runner/child.ts';
 
 // One folder = one case, named after the rule it breaks: a small project and the file `expect` with the lines
 // `file:line:column rule` of everything that must be found, and nothing else.
@@ -53,6 +54,21 @@ test('a child that cannot do its work says why', async () => {
     assert.match(error?.message ?? '', /^the files were not checked: ENOTDIR.*sql/);
   } finally {
     rmSync(project, { recursive: true });
+  }
+});
+
+test('a child that ends without an answer has given none', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'static-'));
+  try {
+    const module = join(folder, 'child.mjs');
+    writeFileSync(module, `process.on('message', () => process.exit(7));`);
+    const error = await askChild(pathToFileURL(module).href, {}, 'it was not done').then(
+      () => undefined,
+      (reason: Error) => reason,
+    );
+    assert.is(error?.message, 'it was not done: exit 7');
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });
 
