@@ -1,4 +1,4 @@
-/* The runner as a user meets it: a process of its own; and ways to compare what it left behind. */
+/* The runner as a user meets it, by its command line; and ways to compare what it left behind. */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import {
   cpSync,
