@@ -1,7 +1,7 @@
 /* `up` in this process: as the runner does it, without the second a new process takes. */
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import { type Phase, readCatalog } from '../runner/engine/catalog.ts';
+import { type Entity, type Phase, readCatalog } from '../runner/engine/catalog.ts';
 import { type Config, parseUrl } from '../runner/config.ts';
 import { runUp, type UpOptions } from '../runner/engine/run.ts';
 import { testPair, type TestPair } from './pair.ts';
@@ -26,6 +26,8 @@ export type MigrateOptions = Partial<
   phases?: number;
   /** The names of the phases to run, whatever `phases` says. */
   only?: string[];
+  /** Source tables: of the phases what reads one of them, in part (below). */
+  around?: string[];
   archive?: boolean;
   /** Share of rows that rules may reject where the file says nothing, default 2 %. */
   tolerance?: number;
@@ -35,10 +37,14 @@ export type MigrateOptions = Partial<
 export async function migrate(urls: Databases, options: MigrateOptions = {}): Promise<number> {
   const root = options.root ?? ROOT;
   const catalog = readCatalog(root);
-  const { only } = options;
-  const phases: Phase[] = catalog.phases
+  const { only, around } = options;
+  const whole: Phase[] = catalog.phases
     .slice(0, only === undefined ? (options.phases ?? 3) : undefined)
     .filter(({ name }) => only?.includes(name) ?? true);
+  const readers = whole
+    .flatMap(({ entities }) => entities)
+    .filter(({ reads }) => reads.some((table) => around?.includes(table)));
+  const phases = around === undefined ? whole : inPart(whole, readers);
   return runUp({
     full: false,
     policy: 'source',
@@ -56,6 +62,28 @@ export async function migrate(urls: Databases, options: MigrateOptions = {}): Pr
     applySchema: () => Promise.resolve([]),
     interrupt: { requested: false, cancel: () => {} },
   });
+}
+
+/**
+ * The phases with these entities and what they stand on: whose id maps they read, whose rows are in
+ * their tables, and so on. The others cannot change their rows. The data checks of a phase refuse one that
+ * is not whole: under the names these have they look at nothing.
+ */
+export function inPart(phases: Phase[], entities: Entity[]): Phase[] {
+  const all = phases.flatMap((phase) => phase.entities);
+  const needed = new Set(entities);
+  for (const { idMaps, target } of needed) {
+    for (const other of all) {
+      const shares = other.target.table === target.table && other.target.schema === target.schema;
+      if (shares || idMaps.includes(other.name)) needed.add(other);
+    }
+  }
+  return phases
+    .map((phase) => ({
+      name: `${phase.name}, in part`,
+      entities: phase.entities.filter((each) => needed.has(each)),
+    }))
+    .filter((phase) => phase.entities.length > 0);
 }
 
 /** The configuration of a pair; 2 % of rejects are allowed where the file says nothing. */

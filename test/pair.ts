@@ -1,7 +1,7 @@
 /* Real databases for tests: copies of templates, in embedded servers shared by a whole run. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   connected,
@@ -41,7 +41,11 @@ export type Majors = { sourceMajor?: Major; targetMajor?: Major };
 /** A test file's process asks run.ts for a pair. The answer has the same id. */
 export type PairRequest = { kind: 'pair'; id: string; majors: Majors };
 
-const ROOT = fileURLToPath(new URL('../.embedded/', import.meta.url));
+const DISK = fileURLToPath(new URL('../.embedded/', import.meta.url));
+/** Files in memory: an eighth of what the tests take goes into making and removing files on a disk. */
+const MEMORY = `/dev/shm/legacy-to-supabase-${process.getuid?.() ?? 0}`;
+/** What a whole run may come to, and as much again. */
+const ROOM = 6 * 2 ** 30;
 const UNDER_RUN = process.argv[1] === fileURLToPath(new URL('run-file.ts', import.meta.url));
 
 let own: ReturnType<typeof openPairs> | undefined;
@@ -71,11 +75,11 @@ export async function testPair(options: TestPairOptions): Promise<TestPair> {
 
 /**
  * Pairs of servers for as long as this process needs them, each started when it is first asked
- * for, in `.embedded/test-<pid>`. `close` stops them and removes their data, and such data of
- * processes that were killed.
+ * for, in `test-<pid>` below `.embedded`, or in memory where there is room. `close` stops them and
+ * removes their data, and such data of processes that were killed.
  */
 export function openPairs(): { get(majors: Majors): Promise<Urls>; close(): Promise<void> } {
-  const root = join(ROOT, `test-${process.pid}`);
+  const root = join(place(), `test-${process.pid}`);
   const pairs = new Map<string, Promise<Pair>>();
   return {
     async get(majors) {
@@ -176,10 +180,22 @@ function within(url: string, database: string): string {
   return changed.href;
 }
 
+function place(): string {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(MEMORY));
+    if (bavail * bsize >= ROOM) return MEMORY;
+  } catch {
+    // not every system has it
+  }
+  return DISK;
+}
+
 function removeAbandoned(): void {
-  for (const name of existsSync(ROOT) ? readdirSync(ROOT) : []) {
-    const pid = /^test-(\d+)$/.exec(name)?.[1];
-    if (pid && !isAlive(Number(pid))) removeRoot(join(ROOT, name));
+  for (const folder of [DISK, MEMORY]) {
+    for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+      const pid = /^test-(\d+)$/.exec(name)?.[1];
+      if (pid && !isAlive(Number(pid))) removeRoot(join(folder, name));
+    }
   }
 }
 

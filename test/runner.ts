@@ -1,5 +1,5 @@
-/* The runner as a user meets it: a process of its own; and ways to compare what it left behind. */
-import { type ChildProcess, spawn } from 'node:child_process';
+/* The runner as a user meets it, by its command line; and ways to compare what it left behind. */
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -10,6 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,6 +24,7 @@ import { applySchemaChanges } from '../runner/schema/changes.ts';
 import type { Summary } from '../runner/engine/summary.ts';
 import type { Urls } from './pair.ts';
 import type { Note } from './run-file.ts';
+import type { Answered, Asked } from './runner-child.ts';
 
 /** What a runner that has ended leaves: exit code (null after a signal) and output. */
 export type Ended = { code: number | null; stdout: string; stderr: string };
@@ -46,7 +48,10 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/,
 /** Where a runner takes its databases from. */
 export type Databases = Pick<Urls, 'sourceUrl' | 'targetUrl'>;
 
-/** Starts `runner <args>` on these databases; `null` = none configured. No terminal; `input` piped. */
+/**
+ * Starts `runner <args>` on these databases, as a process of its own; `null` = none configured. No
+ * terminal; `input` piped.
+ */
 export function startRunner(
   urls: Databases | null,
   args: string[],
@@ -62,12 +67,7 @@ export function startRunner(
     {
       cwd: root,
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        SOURCE_DATABASE_URL: urls?.sourceUrl ?? '',
-        TARGET_DATABASE_URL: urls?.targetUrl ?? '',
-        ...env,
-      },
+      env: { ...environment(urls), ...env },
     },
   );
   const output = { stdout: '', stderr: '' };
@@ -81,9 +81,72 @@ export function startRunner(
   return { child, ended };
 }
 
-/** Runs `runner <args>` to its end. */
+function environment(urls: Databases | null): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    SOURCE_DATABASE_URL: urls?.sourceUrl ?? '',
+    TARGET_DATABASE_URL: urls?.targetUrl ?? '',
+  };
+}
+
+/** Processes that have carried out a command and wait for the next one. */
+const idle: ChildProcess[] = [];
+
+/**
+ * Runs `runner <args>` to its end; in a process that has loaded the runner before, where nothing about the
+ * process itself is given or asked for.
+ */
 export function runner(...parameters: Parameters<typeof startRunner>): Promise<Ended> {
-  return startRunner(...parameters).ended;
+  const [urls, args, { root = ROOT, env, input } = {}] = parameters;
+  if (env !== undefined || input !== undefined) return startRunner(...parameters).ended;
+  return loadedRunner(urls, args, root);
+}
+
+/**
+ * Runs `runner <args>` from the first line of its index.ts to its exit code. The second a process takes to
+ * load the runner is taken once: see runner-child.ts.
+ */
+export async function loadedRunner(
+  urls: Databases | null,
+  args: string[],
+  root = ROOT,
+): Promise<Ended> {
+  const child = idle.pop() ?? forkRunner();
+  child.ref();
+  child.channel?.ref();
+  const output: string[] = [];
+  const hear = (chunk: Buffer): void => void output.push(chunk.toString());
+  child.stderr?.on('data', hear);
+  const ended = new Promise<Answered | { code: number | null }>((done) => {
+    child.once('message', (answered: Answered) => done(answered));
+    child.once('close', (code) => done({ code }));
+  });
+  const index = join(root, 'runner/index.ts');
+  child.send({ index, cwd: root, args, env: environment(urls) } satisfies Asked);
+  const end = await ended;
+  child.removeAllListeners('message');
+  child.removeAllListeners('close');
+  child.stderr?.off('data', hear);
+  if (!('spoiled' in end)) return { code: end.code, stdout: '', stderr: output.join('') };
+  const { spoiled, ...said } = end;
+  if (spoiled) {
+    child.kill('SIGKILL');
+    return said;
+  }
+  child.unref();
+  child.channel?.unref();
+  idle.push(child);
+  return said;
+}
+
+function forkRunner(): ChildProcess {
+  const child = fork(fileURLToPath(new URL('runner-child.ts', import.meta.url)), [], {
+    cwd: ROOT,
+    execArgv: ['--import', import.meta.resolve('tsx')],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  (child.stderr as Socket | null)?.unref();
+  return child;
 }
 
 /** Runs `runner <args>`, which must end with exit 0. */

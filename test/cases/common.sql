@@ -43,6 +43,12 @@ alter table dispatch_patient
   alter column schemes set default '',
   alter column suffix set default '';
 
+-- Cases hold longer texts than these columns. Here, since another type in one case would have all views
+-- made anew, in that case and in the next.
+alter table dispatch_patient alter column suffix type varchar(20);
+alter table dispatch_instruction alter column suffix type varchar(20);
+alter table dispatch_action alter column action type varchar(60);
+
 alter table dispatch_role
   alter column abbrev set default '';
 

@@ -20,9 +20,9 @@
  * numeric is a string ("10.50" is not "10.5"; numbers inside jsonb are compared by value), and a uuid
  * is "patients:17", the row that key 17 of entity patients became.
  *
- * Beyond what is expected the harness asserts: the balance; the raw source row of every reject;
- * that rows which were there before are untouched in the columns the view does not supply, and
- * altogether where they were not adopted.
+ * Beyond what is expected the harness asserts: the balance; the raw source row of every reject; that
+ * rows which were there before are untouched in the columns the view does not supply, and altogether
+ * where they were not adopted; that no data check finds anything.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -30,12 +30,20 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
 import type { Context, uvu } from 'uvu';
-import { type Entity, type Phase, readCatalog } from '../../runner/engine/catalog.ts';
+import {
+  definedEntities,
+  type Entity,
+  type Phase,
+  readCatalog,
+} from '../../runner/engine/catalog.ts';
+import { readChecks, runChecks } from '../../runner/engine/checks.ts';
 import { connectionOf } from '../../runner/commands/schema.ts';
 import { type Config, parseUrl } from '../../runner/config.ts';
+import { type Session, transaction } from '../../runner/database.ts';
 import { grantReader } from '../../runner/embedded/pair.ts';
 import { PreflightFailed, runUp } from '../../runner/engine/run.ts';
 import { applySchemaChanges } from '../../runner/schema/changes.ts';
+import { inPart } from '../migrate.ts';
 import { testPair, type Urls } from '../pair.ts';
 
 type Text = Record<string, string>;
@@ -51,6 +59,7 @@ const PARTS = ['rows', 'each', 'rejected', 'filtered', 'missing'];
 const OWN_COLUMNS = ['legacy_key', 'filter', 'missing', 'reject'];
 
 const catalog = readCatalog(ROOT);
+const CHECKS = readChecks(ROOT, 'checks').filter(({ severity }) => severity === 'error');
 
 let pair: Promise<Urls> | undefined;
 
@@ -111,9 +120,13 @@ export async function runCase(folder: string, planted: Planted = {}): Promise<st
     const targetFile = join(CASES, folder, 'target.sql');
     if (existsSync(targetFile)) await target.file(targetFile);
     const before = await tableOf(target, entity);
-    await up(caseUrls, phasesTo(entity));
+    const alarms: string[] = [];
+    await up(caseUrls, phasesTo(entity), async (session) => {
+      alarms.push(...(await alarmsOf(session)));
+    });
     await planted.meddle?.(target);
     return [
+      ...alarms,
       ...(await differences(target, entity, expected)),
       ...(await imbalances(source, target, entity)),
       ...(await disturbed(target, entity, before)),
@@ -190,13 +203,29 @@ async function besides(url: string, work: (sql: Sql) => Promise<unknown>): Promi
   }
 }
 
-/** The phases before that of the entity, and its own. */
+/** The phases before that of the entity, and its own, with what it stands on. */
 function phasesTo(entity: Entity): Phase[] {
   const last = catalog.phases.findIndex(({ name }) => name === entity.phase);
-  return catalog.phases.slice(0, last + 1);
+  return inPart(catalog.phases.slice(0, last + 1), [entity]);
 }
 
-async function up(urls: Urls, phases: Phase[]): Promise<void> {
+/** What the data checks find in the entities that were migrated. */
+async function alarmsOf(session: Session): Promise<string[]> {
+  const results = await transaction(
+    session,
+    () => runChecks(session, CHECKS, definedEntities(catalog)),
+    { commit: false },
+  );
+  return results
+    .filter(({ findings, problem }) => findings > 0 || problem !== undefined)
+    .map(({ check, sample, problem }) => `${check.file}  ${problem?.message ?? sample.join('; ')}`);
+}
+
+async function up(
+  urls: Urls,
+  phases: Phase[],
+  conclude: (session: Session) => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
   const config = configOf(urls);
   try {
     await runUp({
@@ -212,6 +241,7 @@ async function up(urls: Urls, phases: Phase[]): Promise<void> {
       applySchema: () => Promise.resolve([]),
       report: () => {},
       remark: () => {},
+      conclude,
       interrupt: { requested: false, cancel: () => {} },
     });
   } catch (error) {

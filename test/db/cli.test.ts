@@ -6,10 +6,12 @@ import {
   changeSchema,
   dumpCatalog,
   lastLine,
+  loadedRunner,
   open,
   runner,
   sameDump,
   scratch,
+  startRunner,
   succeed,
 } from '../runner.ts';
 
@@ -51,6 +53,30 @@ test('--help of every command: exit 0, one screen, without any configuration', a
     assert.match(stdout, `usage: runner ${COMMANDS[i]}`);
     for (const option of ['--json', '--embedded', '--help']) assert.match(stdout, option);
     fitsScreen(stdout);
+  }
+});
+
+test('most tests run their commands in one process: each says and ends as in its own', async ({
+  pair,
+}) => {
+  const commands: [typeof pair | null, string[]][] = [
+    [null, []],
+    [null, ['--help']],
+    [null, ['migrate']],
+    [null, ['up', '--fast']],
+    [null, ['status']],
+    [pair, ['status', '--json']],
+    [pair, ['verify']],
+    [{ ...pair, targetUrl: pair.targetUrl.replace(/:\d+\//, ':1/') }, ['up']],
+    [pair, ['plan']],
+  ];
+  const rather = (text: string) => text.replace(/\d+(\.\d+)? ?(ms|s)\b/g, 'n s');
+  for (const [urls, args] of commands) {
+    const own = await startRunner(urls, args).ended;
+    const loaded = await loadedRunner(urls, args);
+    assert.is(loaded.code, own.code, args.join(' '));
+    assert.is(rather(loaded.stdout), rather(own.stdout), args.join(' '));
+    assert.is(rather(loaded.stderr), rather(own.stderr), args.join(' '));
   }
 });
 

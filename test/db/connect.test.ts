@@ -10,7 +10,7 @@ import { connect, CouldNotConnect, type Session } from '../../runner/database.ts
 import { removeServer, startServer } from '../../runner/embedded/server.ts';
 import { startProxy } from '../faults/proxy.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { type Databases, open, ROOT, runner, startRunner } from '../runner.ts';
+import { type Databases, type Ended, open, ROOT, startRunner } from '../runner.ts';
 
 /* Connections that cannot be made: what is said, what to do, what is true now. */
 
@@ -26,6 +26,11 @@ const OUTSIDERS = `
   create role connect_no_slot login password 'hunter2' connection limit 0;
   create role connect_not_here login password 'hunter2'`;
 const ROLES = ['connect_no_login', 'connect_no_slot', 'connect_not_here'];
+
+/** In a process of its own: its last words and its exit code are what this is about. */
+function runner(...parameters: Parameters<typeof startRunner>): Promise<Ended> {
+  return startRunner(...parameters).ended;
+}
 
 const test = suite<Context>('connect');
 

@@ -3,7 +3,7 @@ import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { testPair, type TestPair } from '../pair.ts';
-import { open, runner, succeed } from '../runner.ts';
+import { type Ended, open, startRunner, succeed } from '../runner.ts';
 
 /* Exit 3, another runner is at work: by what the engine raises, whatever words are in the message. */
 
@@ -11,6 +11,11 @@ interface Context {
   pair: TestPair;
   target: Sql;
   admin: Sql;
+}
+
+/** In a process of its own: its exit code is what this is about. */
+function runner(...parameters: Parameters<typeof startRunner>): Promise<Ended> {
+  return startRunner(...parameters).ended;
 }
 
 const test = suite<Context>('exit 3');

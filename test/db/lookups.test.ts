@@ -26,7 +26,17 @@ interface Context {
 }
 
 const test = suite<Context>('lookups');
-const PHASES = { phases: 5 };
+/** What reads the tables that change here. */
+const PHASES = {
+  phases: 5,
+  around: [
+    'dispatch_file',
+    'dispatch_instruction',
+    'dispatch_patient',
+    'dispatch_plan',
+    'dispatch_task',
+  ],
+};
 
 test.before(async (context) => {
   Object.assign(context, await preparePair({ name: 'lookups', source: 'sample' }));

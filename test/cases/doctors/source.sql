@@ -33,8 +33,6 @@ insert into dispatch_office_doctors (office_id, user_id) values
   (2, 999);
 
 -- a suffix longer than assumed
-alter table dispatch_patient alter column suffix type varchar(20);
-
 insert into dispatch_patient (id, user_id, doctor_id, suffix) values
   (101, 10, 3, ''),
   (102, 998, 3, ''),

@@ -8,9 +8,7 @@ insert into dispatch_patient (id, user_id, doctor_id, office_id, suffix) values
   -- rejected: the account is gone
   (104, 99, 40, 3, 'EF56');
 
--- the length is assumed
-alter table dispatch_instruction alter column suffix type varchar(20);
-
+-- the length of the suffix is assumed
 insert into dispatch_instruction
   (id, patient_id, course_id, "order", suffix, status, submitted_at, updated_at, deleted, notes,
    complaint, objective, conditions, exports, model, scanner, scanner_notes, cbct,

@@ -51,8 +51,7 @@ insert into auth_user (id, username) values
 -- one row per user is assumed: should it not hold, the lowest id counts
 alter table dispatch_patient drop constraint dispatch_patient_user_id_key;
 alter table dispatch_usersetting drop constraint dispatch_usersetting_user_id_key;
--- so is the length of this
-alter table dispatch_patient alter column suffix type varchar(20);
+-- so is the length of the suffix
 
 insert into dispatch_patient
   (id, user_id, doctor_id, birthdate, sex, archived, suspended, suffix)

@@ -15,5 +15,4 @@ insert into auth_user_groups (user_id, group_id) values
   (99, 11);
 
 -- a suffix longer than assumed
-alter table dispatch_patient alter column suffix type varchar(20);
 insert into dispatch_patient (id, user_id, suffix) values (101, 6, 'ABCDEFGHIJK');

@@ -1,8 +1,6 @@
 insert into auth_user (id) values (40);
 
--- the length is assumed
-alter table dispatch_action alter column action type varchar(60);
-
+-- the length of the action is assumed
 insert into dispatch_action
   (id, action, date, user_id, item_type_id, item_id, owner_type_id, owner_id, data)
 values
