@@ -9,6 +9,19 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select from pg_constraint as o where o.oid = parent_constraint and o.conrelid = referring)
 $$;
 
+-- A type as it is printed; of a domain the type below it, so that rows may be held that it does not allow.
+create or replace function migration.plain_type(type oid, modifier integer) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  with recursive below as (
+    select type as type, modifier as modifier
+    union all
+    select t.typbasetype, t.typtypmod from below as b
+    join pg_type as t on t.oid = b.type and t.typtype = 'd'
+  )
+  select format_type(b.type, b.modifier) from below as b
+  join pg_type as t on t.oid = b.type and t.typtype <> 'd'
+$$;
+
 -- Columns of tables and views. `native`: the hash of the type tells every two values apart; numeric
 -- and jsonb lose the sign, bigint and timestamps their halves, citext the case ...
 create or replace function migration.columns_of(schemas text[])
@@ -20,14 +33,15 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     n.nspname,
     c.relname,
     a.attname,
-    format_type(a.atttypid, a.atttypmod),
+    migration.plain_type(a.atttypid, a.atttypmod),
     a.atttypid = any ('{boolean,int2,int4,date,uuid,text,varchar,bytea}'::regtype[])
       and coalesce(l.collisdeterministic, true),
-    a.attnotnull,
-    a.atthasdef or a.attidentity <> '' or a.attgenerated <> ''
+    a.attnotnull or d.typnotnull,
+    a.atthasdef or a.attidentity <> '' or a.attgenerated <> '' or d.typdefault is not null
   from pg_namespace as n
   join pg_class as c on c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v')
   join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  join pg_type as d on d.oid = a.atttypid
   left join pg_collation as l on l.oid = a.attcollation
   where n.nspname = any (schemas)
   order by n.nspname, c.relname, a.attnum

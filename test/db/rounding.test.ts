@@ -49,7 +49,15 @@ const COLUMNS: [
   ['clock', 'time', 'time(0)', '12:00:00', '12:00:00.4', '22008'],
   ['code', 'varchar(400)', 'varchar(5)', 'abcde', 'abcdef', '22001'],
   ['mail', 'text', 'public.mail', 'a@b', 'none', '23514'],
+  ['tag', `text default 'some'`, 'public.tag', 'some', '', '23502'],
+  ['cents', 'numeric', 'public.cents', '0.25', '0.125', '22003'],
 ];
+
+/** What the view makes of a column, where it is more than the column. */
+const CASTS: Record<string, string> = {
+  mail: 's.mail::public.mail',
+  tag: `nullif(s.tag, '')::public.tag`,
+};
 
 test.before(async (context) => {
   Object.assign(context, await preparePair({ name: 'rounding', source: 'empty' }), {
@@ -64,6 +72,9 @@ test.before(async (context) => {
   await target.unsafe(`
     set role postgres;
     create domain public.mail as text check (value like '%@%');
+    create domain public.tag as text not null;
+    create domain public.money as numeric(6,2);
+    create domain public.cents as public.money check (value >= 0);
     create table public.amounts (id uuid primary key, legacy_id integer, note text, ${types(2)});
     reset role`);
 });
@@ -206,7 +217,7 @@ function projectOf(more?: string): Scratch {
   return tinyProject({
     'sql/1-one/10_amounts.sql': entityFile(
       'amounts',
-      all.map((name) => `s.${name}${name === 'mail' ? '::public.mail' : ''} as ${name}`),
+      all.map((name) => `${CASTS[name] ?? `s.${name}`} as ${name}`),
     ),
     ...(more === undefined ? {} : { 'sql/1-one/20_others.sql': more }),
     'sql/archive/kept.sql': `-- For the test.
