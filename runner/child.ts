@@ -25,8 +25,8 @@ export async function askChild<Answer>(
       resolve(reply as Said<Answer>);
     });
     child.once('error', reject);
-    child.once('exit', (code) => {
-      resolve({ failed: `exit ${code}` });
+    child.once('exit', (code, signal) => {
+      resolve({ failed: signal ?? `exit ${code}` });
     });
     child.send(message);
   });

@@ -3,23 +3,23 @@ import { CouldNotConnect, mayRetry, type Session, transaction } from '../databas
 
 /**
  * Runs `body` in a second session, in a transaction of its own that is rolled back, while the command
- * goes on in its first; unless JOBS is 1. Nothing happens where there is none to have: no connection is
- * left, or `join` says no, or would have to wait for more than a second.
+ * goes on in its first; unless JOBS is 1, or no connection is left.
  */
 export async function beside(
   context: Context,
   name: string,
-  join: (session: Session) => Promise<boolean>,
   body: (session: Session) => Promise<void>,
 ): Promise<void> {
   const { jobs } = await context.config();
   if (jobs < 2) return;
   const session = await context.session(name).catch(noneToHave);
   if (session === undefined) return;
-  const work = async () => {
-    if ((await join(session).catch(noneToHave)) === true) await body(session);
-  };
-  await transaction(session, work, { commit: false, lockTimeout: '1s' });
+  await transaction(session, () => body(session), { commit: false, lockTimeout: '1s' });
+}
+
+/** True if `join` says so; false also where the source refuses it, or it would have to wait. */
+export async function joined(join: () => Promise<boolean>): Promise<boolean> {
+  return (await join().catch(noneToHave)) ?? false;
 }
 
 function noneToHave(error: unknown): undefined {

@@ -3,13 +3,13 @@ import { writeFileSync } from 'node:fs';
 import type { FromFiles } from '../../checks/child.ts';
 import { definedEntities } from '../engine/catalog.ts';
 import { type Problem } from '../engine/text.ts';
-import { type Check, type CheckResult, readChecks, runChecks } from '../engine/checks.ts';
-import { beside } from './beside.ts';
+import { type CheckResult, readChecks, runChecksInTwo } from '../engine/checks.ts';
+import { beside, joined } from './beside.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { drawLineage, proveCoverage } from './coverage.ts';
-import { type Session, throughLink, transaction } from '../database.ts';
+import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
-import { login, pointLink } from '../engine/link.ts';
+import { openLink, login, loginBeside, pointLink } from '../engine/link.ts';
 import { note, problems, say, sayJson, words } from '../terminal/terminal.ts';
 
 /** Reserved among the names of checks: it is no query but a proof over the files and both databases. */
@@ -125,9 +125,22 @@ async function dataChecks(
   const body = async () => {
     const renewed = await install(session, catalog, (make) => make());
     await pointLink(session, source);
-    const results = renewed
-      ? await runChecks(session, checks, defined)
-      : await checkInTwo(context, session, checks, defined);
+    const results = await runChecksInTwo(session, checks, defined, {
+      beside: async (help) => {
+        // it does not see what this transaction has made
+        if (!renewed) await beside(context, 'runner check 2', help);
+      },
+      enter: (second) =>
+        joined(async () => {
+          await loginBeside(second, source);
+          await pointLink(second, source);
+          await openLink(second);
+          return true;
+        }),
+      cancel: () => {
+        context.interrupt.cancel();
+      },
+    });
     const open = await session.query<{ entity: string }>(
       'select entity from migration.incomplete_entities()',
     );
@@ -139,29 +152,6 @@ async function dataChecks(
   return throughLink(source, () =>
     transaction(session, body, { commit: false, lockTimeout: '1s' }),
   );
-}
-
-/** Checks that do not read the source in a second session, if there is one to have. */
-async function checkInTwo(
-  context: Context,
-  session: Session,
-  checks: Check[],
-  defined: Record<string, string>,
-): Promise<CheckResult[]> {
-  const own = checks.filter(({ needsLink }) => needsLink);
-  const others = checks.filter(({ needsLink }) => !needsLink);
-  let found: CheckResult[] | undefined;
-  const help = async (second: Session) => {
-    found = await runChecks(second, others, defined);
-  };
-  const [results, ended] = await Promise.allSettled([
-    runChecks(session, own, defined),
-    beside(context, 'runner check 2', () => Promise.resolve(true), help),
-  ]);
-  if (results.status === 'rejected') throw results.reason;
-  if (ended.status === 'rejected') throw ended.reason;
-  found ??= await runChecks(session, others, defined);
-  return [...found, ...results.value];
 }
 
 function showResult({

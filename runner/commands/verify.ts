@@ -1,7 +1,7 @@
 import type { Problem } from '../engine/text.ts';
-import { beside } from './beside.ts';
+import { beside, joined } from './beside.ts';
 import { type Command, type Context, UsageError } from './command.ts';
-import { type Session, throughLink, transaction } from '../database.ts';
+import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
 import { joinReading, prepareReading } from '../engine/prepare.ts';
@@ -47,10 +47,6 @@ async function runCommand(context: Context): Promise<number> {
     const { problems: unfit, built } = await prepareReading(session, { catalog, source });
     wrong = unfit;
     if (wrong.length > 0) return;
-    const join = async (second: Session) => {
-      await login(second, source);
-      return joinReading(second, { catalog, source });
-    };
     found = await verifyAll(session, catalog, {
       names,
       showData: context.has('show-data'),
@@ -58,8 +54,12 @@ async function runCommand(context: Context): Promise<number> {
         if (context.interrupt.requested) throw new Interrupted('interrupted');
       },
       // it does not see what this transaction has made
-      beside: async (help) =>
-        renewed || built ? undefined : beside(context, 'runner verify 2', join, help),
+      beside: async (help) => {
+        if (renewed || built) return;
+        await beside(context, 'runner verify 2', async (second) => {
+          if (await joined(() => joinReading(second, { catalog, source }))) await help(second);
+        });
+      },
       cancel: () => {
         context.interrupt.cancel();
       },

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { type Problem, positionAt } from './text.ts';
 import { saidOf } from '../conditions.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
+import { closeLink, openLink } from './link.ts';
 import { literal } from '../quote.ts';
+import { type Helped, inTwo } from './two.ts';
 
 /** A query that returns offending rows; none = pass. */
 export interface Check {
@@ -76,15 +78,11 @@ export async function runChecks(
   defined: Record<string, string> | undefined,
   phase = '',
   most = LISTED,
+  settled: string[] | null = null,
 ): Promise<CheckResult[]> {
-  const texts = checks.map(({ name, text, needsLink }) => ({
-    name,
-    text,
-    through_link: needsLink,
-  }));
   const rows = await session.query<Ran>(
-    'select * from migration.run_checks($1::text::jsonb, $2, $3::text::jsonb, $4)',
-    [JSON.stringify(texts), phase, defined === undefined ? null : JSON.stringify(defined), most],
+    'select * from migration.run_checks($1::text::jsonb, $2, $3::text::jsonb, $4, $5)',
+    [textsOf(checks), phase, defined === undefined ? null : JSON.stringify(defined), most, settled],
   );
   const results: CheckResult[] = [];
   for (const row of rows) {
@@ -96,6 +94,70 @@ export async function runChecks(
     results.push({ check, findings, sample, acknowledged, remarks, problem, unreadable });
   }
   return results;
+}
+
+/** Checks as the engine takes them. */
+function textsOf(checks: Check[]): string {
+  return JSON.stringify(
+    checks.map(({ name, text, needsLink }) => ({ name, text, through_link: needsLink })),
+  );
+}
+
+/**
+ * The same in two sessions: what does not read the source is for the second, and then comparisons of
+ * single entities, as long as there are any. `enter` opens its link; false where it cannot.
+ */
+export async function runChecksInTwo(
+  session: Session,
+  checks: Check[],
+  defined: Record<string, string>,
+  { beside, cancel, enter }: Helped & { enter: (second: Session) => Promise<boolean> },
+): Promise<CheckResult[]> {
+  const through = checks.filter(({ needsLink }) => needsLink);
+  const others = checks.filter(({ needsLink }) => !needsLink);
+  let found: CheckResult[] | undefined;
+  const settled: string[] = [];
+  await inTwo(
+    session,
+    await readComparisons(session, through, defined),
+    async (reader, { entity, comparisons }) => {
+      const [row] = await reader.query<{ keys: string[] }>(
+        'select migration.settled_comparisons($1, $2::text::jsonb) as keys',
+        [entity, JSON.stringify(comparisons)],
+      );
+      settled.push(...(row?.keys ?? []));
+    },
+    {
+      cancel,
+      beside: (help) =>
+        beside(async (second) => {
+          // before its link is open: one of these looks for what opens it
+          found = await runChecks(second, others, defined);
+          if (await enter(second)) await help(second);
+        }),
+    },
+  );
+  const results = await runChecks(session, through, defined, '', LISTED, settled);
+  await closeLink(session);
+  found ??= await runChecks(session, others, defined);
+  return [...found, ...results];
+}
+
+/** What the checks compare, by entity; opens the link where there is anything. */
+async function readComparisons(
+  session: Session,
+  checks: Check[],
+  defined: Record<string, string>,
+): Promise<{ entity: string; comparisons: object }[]> {
+  if (checks.length === 0) return [];
+  await session.query('select migration.look_at($1, $2::text::jsonb)', [
+    '',
+    JSON.stringify(defined),
+  ]);
+  await openLink(session);
+  return session.query('select * from migration.entity_comparisons($1::text::jsonb)', [
+    textsOf(checks),
+  ]);
 }
 
 /** A row of `migration.run_checks`. */

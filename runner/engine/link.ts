@@ -33,6 +33,12 @@ export async function login(session: Session, source: Endpoint): Promise<void> {
   await session.copyIn('pg_temp.link_login', [[source.user, source.password.reveal()]]);
 }
 
+/** `login` of a session that reads beside another one; until its transaction ends. */
+export async function loginBeside(session: Session, source: Endpoint): Promise<void> {
+  await login(session, source);
+  await session.query(`select pg_catalog.set_config('migration.reader', 'second', true)`);
+}
+
 /**
  * Makes server, foreign tables and version tables anew, in the transaction of the caller; leaves
  * the link open. Views of schema transform fall with the server and are made again by the caller.

@@ -5,7 +5,7 @@ import type { Endpoint } from '../config.ts';
 import type { Session } from '../database.ts';
 import { type Diagnosis, examineSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
-import { awaitTurn, buildLink, openPrepared } from './link.ts';
+import { awaitTurn, buildLink, loginBeside, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
 import { readerHash, readInChild } from './reader-child.ts';
 import type { Reading } from './reader.ts';
@@ -117,7 +117,7 @@ export async function joinReading(
   session: Session,
   { catalog, source }: { catalog: Catalog; source: Endpoint },
 ): Promise<boolean> {
-  await session.query(`select pg_catalog.set_config('migration.reader', 'second', true)`);
+  await loginBeside(session, source);
   return openPrepared(session, source, basisOf(catalog));
 }
 

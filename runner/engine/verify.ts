@@ -1,8 +1,9 @@
 import { openSecret } from './archive.ts';
 import type { ArchiveTable, Catalog } from './catalog.ts';
-import { failureOf, type Session } from '../database.ts';
+import type { Session } from '../database.ts';
 import { HASH_METHOD } from './render.ts';
 import { quoted } from '../quote.ts';
+import { type Helped, inTwo } from './two.ts';
 
 /**
  * What is wrong with a row: `missing` from the target, `surplus` (mapped, but no row to store any
@@ -57,15 +58,11 @@ interface Found {
 }
 
 /** How to verify. */
-export interface Verifying {
+export interface Verifying extends Helped {
   names: string[];
   showData: boolean;
   /** Called between pieces; throws when the command is to stop. */
   checkpoint: () => void;
-  /** Calls `help` with a second session whose link is open, if there is one; ends when that does. */
-  beside: (help: (session: Session) => Promise<void>) => Promise<void>;
-  /** Stops the statements that run, in all sessions. */
-  cancel: () => void;
 }
 
 /** Rows listed per entity: more than anybody reads, and few enough to hold. */
@@ -105,14 +102,12 @@ export async function verifyAll(
     if (found !== undefined) enter(found, rows);
   };
   await session.query('set transaction read only');
-  // what opens the secrets of the archive is seen by this session only
-  for (const piece of known.filter(({ archive }) => archive)) await compare(session, piece);
-  await inTwo(
-    session,
-    known.filter(({ archive }) => !archive),
-    compare,
-    options,
-  );
+  const archived = known.filter(({ archive }) => archive);
+  const others = known.filter(({ archive }) => !archive);
+  // what opens the secrets of the archive is seen by this session only; and one piece before a second
+  // session may take the last connection that the source allows
+  for (const piece of [...archived, ...others.splice(0, 1)]) await compare(session, piece);
+  await inTwo(session, others, compare, options);
   for (const found of all.values()) {
     if (!sources.has(found.entity)) await nameColumns(session, found, options.showData);
   }
@@ -132,40 +127,6 @@ async function comparePiece(
   return from === undefined
     ? reader.query('select * from migration.verify_piece($1, $2, $3)', [entity, first, end])
     : reader.query('select * from migration.verify_archive($1, $2)', [entity, from]);
-}
-
-/** Compares pieces in this session and in a second one, if there is one. */
-async function inTwo(
-  session: Session,
-  pieces: Piece[],
-  compare: (reader: Session, piece: Piece) => Promise<void>,
-  { beside, cancel }: Verifying,
-): Promise<void> {
-  let failure: unknown;
-  const drain = async (reader: Session): Promise<void> => {
-    while (failure === undefined) {
-      const piece = pieces.shift();
-      if (piece === undefined) return;
-      try {
-        await compare(reader, piece);
-      } catch (error) {
-        // the source may allow one session and refuse the other
-        if (reader !== session && failureOf(error)?.code === '08001') {
-          pieces.unshift(piece);
-          return;
-        }
-        failure ??= error;
-        cancel();
-      }
-    }
-  };
-  // its connections first, in case the source has few of them
-  const [first] = pieces.splice(0, 1);
-  if (first !== undefined) await compare(session, first);
-  const ends = await Promise.allSettled([drain(session), beside(drain)]);
-  await drain(session);
-  for (const end of ends) if (end.status === 'rejected') failure ??= end.reason;
-  if (failure !== undefined) throw failure;
 }
 
 /** Total number of differences. */

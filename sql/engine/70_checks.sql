@@ -108,7 +108,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- The comparisons of an entity, whichever check asks for them, are answered by one reading of its
--- source rows: migration.compare_once has the checks ask first (setting migration.asked; they get no
+-- source rows: migration.entity_comparisons has the checks ask first (setting migration.asked; they get no
 -- rows), reads every entity once, and notes which comparisons found every row equal (setting
 -- migration.equal). The others read again, and say what differs.
 create or replace function migration.is_settled(kind text, entity text, compared text[])
@@ -195,27 +195,28 @@ begin
 end
 $$;
 
--- Finds out which comparisons that these checks ask for are settled. What cannot be read is not.
-create or replace function migration.compare_once(checks jsonb) returns void
+-- The same by entity, those with the most rows first; one comparison alone is left to its check.
+create or replace function migration.entity_comparisons(checks jsonb)
+returns table (entity text, comparisons jsonb)
+language sql set search_path = pg_catalog, pg_temp as $$
+  select c.value ->> 'entity', jsonb_agg(c.value)
+  from jsonb_array_elements(migration.asked_comparisons(checks)) as c (value)
+  left join (
+    select r.entity, sum(r.source_rows) as rows from migration.ranges as r group by r.entity
+  ) as r on r.entity = c.value ->> 'entity'
+  group by 1 having count(*) > 1
+  order by max(r.rows) desc nulls last, 1
+$$;
+
+-- Keys of the comparisons of an entity that are settled. What cannot be read is not.
+create or replace function migration.settled_comparisons(entity text, comparisons jsonb)
+returns text[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
-declare
-  part  record;
-  equal text[] := '{}';
 begin
-  for part in
-    select c.value ->> 'entity' as entity, jsonb_agg(c.value) as comparisons
-    from jsonb_array_elements(migration.asked_comparisons(checks)) as c (value)
-    group by 1 having count(*) > 1 order by 1
-  loop
-    begin
-      equal := equal || migration.equal_comparisons(part.entity, part.comparisons);
-    exception
-      when sqlclient_unable_to_establish_sqlconnection then raise;
-      when others then null;
-    end;
-  end loop;
-  perform set_config('migration.equal', array_to_string(equal, ','), true);
+  return migration.equal_comparisons(entity, comparisons);
+exception
+  when sqlclient_unable_to_establish_sqlconnection then raise;
+  when others then return '{}';
 end
 $$;
 
@@ -230,8 +231,7 @@ declare
   keys     bigint[];
   is_right boolean := true;
 begin
-  perform set_config('migration.phase', phase, true);
-  perform set_config('migration.entities', defined::text, true);
+  perform migration.look_at(phase, defined);
   perform migration.await_link();
   for part in
     select c.value ->> 'entity' as entity, jsonb_agg(c.value) as comparisons, count(*) as number

@@ -1,5 +1,14 @@
 -- The checks are run here: texts of checks/, each a query that returns the rows that offend.
 
+-- What the checks of this transaction look at: a phase or everything, of the entities of the files.
+create or replace function migration.look_at(phase text, defined jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('migration.phase', phase, true);
+  perform set_config('migration.entities', coalesce(defined::text, ''), true);
+end
+$$;
+
 -- Runs checks, [{name, text, through_link}], one after the other and read only, first those that do
 -- not read the source: one of them looks for logins of the source that are left behind. Opens the link
 -- where one reads the source, and closes what it opened. With a phase they look at its entities only
@@ -7,9 +16,10 @@
 -- a source that is out of reach: that says nothing of the data.
 -- sample: the first offending rows, `most` of them, as column=value. Checks select keys and counts,
 -- no data. What a person has accepted (migration.acknowledged) is no finding: remarks has the first
--- of these, with the reason.
+-- of these, with the reason. settled: what migration.settled_comparisons said, where it has been asked.
 create or replace function migration.run_checks(
-  checks jsonb, phase text default '', defined jsonb default null, most integer default 5)
+  checks jsonb, phase text default '', defined jsonb default null, most integer default 5,
+  settled text[] default null)
 returns table (
   name text, findings bigint, sample text[], acknowledged bigint, remarks text[],
   code text, message text, hint text)
@@ -18,10 +28,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   each     record;
   was_open boolean := migration.is_link_open();
-  compared boolean := false;
 begin
-  perform set_config('migration.phase', phase, true);
-  perform set_config('migration.entities', coalesce(defined::text, ''), true);
+  perform migration.look_at(phase, defined);
   for each in
     select c.value ->> 'name' as name, c.value ->> 'text' as text,
       (c.value -> 'through_link')::boolean as through_link
@@ -29,10 +37,12 @@ begin
     order by 3, c.position
   loop
     if each.through_link then perform migration.await_link(); end if;
-    if each.through_link and not compared then
-      compared := true;
-      perform migration.compare_once(checks);
+    if each.through_link and settled is null then
+      settled := array(
+        select key from migration.entity_comparisons(checks) as c
+        cross join lateral unnest(migration.settled_comparisons(c.entity, c.comparisons)) as key);
     end if;
+    perform set_config('migration.equal', array_to_string(settled, ','), true);
     return query select each.name, r.* from migration.run_check(each.name, each.text, most) as r;
   end loop;
   perform set_config('migration.equal', '', true);

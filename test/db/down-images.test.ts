@@ -251,6 +251,32 @@ test('what the application did in columns that we do not write stays in its rows
   assert.equal((await rows(target)).at(-1), before.at(-1));
 });
 
+test('after a restore of the target only what was edited since is changed', async ({
+  pair,
+  source,
+  target,
+  project,
+}) => {
+  await fill(source, target, [1, 2, 3]);
+  const before = await rows(target);
+  await migrate(pair, { root: project.root });
+  // every row is new, and of one transaction
+  await target.begin(async (sql) => {
+    await sql`set local session_replication_role = replica`;
+    await sql`update public.things set name = name`;
+    await sql`update ids.things set id = id`;
+    await sql`update migration.writes set run = run`;
+    await sql`update migration.lease set run = run`;
+  });
+  await migrate(pair, { root: project.root });
+  await target`update public.things set note = 'theirs' where legacy_id = 2`;
+  const refused = await runner(pair, ['down', '1-one', '--yes', '--json'], { root: project.root });
+  const { verdict, entities } = lastLine<Report>(refused);
+  assert.equal([verdict, entities[0]?.restored, entities[0]?.touched], ['stopped', 3, 1]);
+  await down(pair, project, '--force');
+  assert.equal((await rows(target)).at(-1), before.at(-1));
+});
+
 test.run();
 
 async function down(

@@ -294,12 +294,17 @@ async function deletedMeanwhile(context: Context, end: () => Promise<unknown>): 
   await other`begin`;
   await other`delete from public.parents where id = md5('parent3')::uuid`;
   const run = up(context);
-  await waitFor(
-    'the run waits for the application',
-    () => target<{ pid: number }[]>`
-    select pid from pg_stat_activity
-    where application_name = 'runner' and cardinality(pg_blocking_pids(pid)) > 0`,
-  );
+  try {
+    await waitFor(
+      'the run waits for the application',
+      () => target<{ pid: number }[]>`
+      select pid from pg_stat_activity
+      where application_name = 'runner' and cardinality(pg_blocking_pids(pid)) > 0`,
+    );
+  } catch (error) {
+    await other`rollback`;
+    throw error;
+  }
   await end();
   await run;
 }
