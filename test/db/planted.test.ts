@@ -209,9 +209,10 @@ test('a plain `up` goes on where these phases stopped', async ({ pair, target })
   for (const { phase } of PLANTED) assert.is(await statusOf(target, phase), 'complete', phase);
 });
 
-for (const { phase, table, by, change, found } of [
+for (const { phase, table, by, grow, change, found } of [
   {
     phase: '3-operations',
+    grow: '',
     table: 'public.tasks',
     by: `new.description := concat(new.description, 'x');`,
     change: `update dispatch_task set text = 'changed' where id = (select min(id) from dispatch_task)`,
@@ -221,12 +222,18 @@ for (const { phase, table, by, change, found } of [
     phase: '4-financial',
     table: 'public.payments',
     by: 'new.amount := new.amount + 0.01;',
+    // so many that one of them is little
+    grow: `insert into dispatch_payment
+      select (jsonb_populate_record(p, jsonb_build_object('id', p.id + g * 100000))).*
+      from dispatch_payment as p cross join generate_series(1, 20) as g`,
     change: `update dispatch_payment set paid = not paid where id = (
       select min(id) from dispatch_payment)`,
     found: ['money'],
   },
 ]) {
   test(`${phase}: found in the one row that a run brings`, async ({ pair, source, target }) => {
+    await source.unsafe(grow);
+    await migrate(pair, { phases: 7 });
     await source.unsafe(change);
     await spoil(target, { table, by }, 'update');
     const error = await errorOf(migrate(pair, { phases: 7 }));
