@@ -67,7 +67,9 @@ const parent = (maps: Maps, name: string, key: unknown): string | null =>
   maps[name]?.get(Number(key)) ?? null;
 const json = (value: unknown): unknown => {
   try {
-    return typeof value === 'string' && value.trim() !== '' ? JSON.parse(value) : null;
+    if (typeof value !== 'string' || value.trim() === '') return null;
+    // jsonb cannot hold it
+    return value.includes('\\u0000') ? { raw: value } : JSON.parse(value);
   } catch {
     return { raw: value };
   }
