@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Place } from './place.ts';
+import { countRows, type Place } from './place.ts';
 
 /** Whether the program is there. */
 export function hasPgcopydb(): boolean {
@@ -22,7 +22,9 @@ export async function runPgcopydb(place: Place, tables: string[], jobs: string):
       ...['--dir', join(directory, 'work'), '--table-jobs', jobs, '--index-jobs', jobs],
       ...['--source', place.sourceAdminUrl, '--target', place.targetAdminUrl],
     ]);
-    return (performance.now() - began) / 1000;
+    const seconds = (performance.now() - began) / 1000;
+    await assertSame(place, tables);
+    return seconds;
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -37,4 +39,12 @@ async function clone(args: string[]): Promise<void> {
     child.once('close', resolve);
   });
   if (code !== 0) throw new Error(`pgcopydb: exit ${code}: ${stderr.slice(-2000)}`);
+}
+
+async function assertSame(place: Place, tables: string[]): Promise<void> {
+  const names = tables.map((table) => `public.${table}`);
+  const there = await countRows(place.sourceAdminUrl, names);
+  const here = await countRows(place.targetAdminUrl, names);
+  const differing = names.filter((name) => there.get(name) !== here.get(name));
+  if (differing.length > 0) throw new Error(`pgcopydb left rows out of ${differing.join(', ')}`);
 }

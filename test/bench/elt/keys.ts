@@ -3,33 +3,41 @@ import { doAll, type Taken } from './steps.ts';
 
 /** Foreign keys, unique constraints and indexes that were dropped: what makes them again. */
 export interface Dropped {
-  indexes: { table: string; name: string; make: string }[];
+  indexes: Index[];
   foreignKeys: { table: string; name: string; make: string }[];
 }
+
+/** `unique`: its columns, where it is a plain unique key. */
+type Index = { table: string; name: string; make: string; unique: string | null };
 
 /** Drops foreign keys and indexes of these tables, all but the primary keys. */
 export async function dropKeys(sql: Sql, tables: string[]): Promise<Dropped> {
   const foreignKeys = await sql<{ table: string; name: string; make: string }[]>`
-    select conrelid::regclass::text as table, conname as name, format('alter table %s add constraint %I %s not valid',
-      conrelid::regclass, conname, pg_get_constraintdef(oid)) as make
+    select conrelid::regclass::text as table, conname as name,
+      format('alter table %s add constraint %I %s not valid',
+        conrelid::regclass, conname, pg_get_constraintdef(oid)) as make
     from pg_constraint where contype = 'f' and conrelid in (
       select to_regclass(name) from unnest(${tables}::text[]) as name)`;
-  const indexes = await sql<{ table: string; name: string; make: string; con: boolean }[]>`
+  const indexes = await sql<(Index & { drop: string })[]>`
     select i.indrelid::regclass::text as table, i.indexrelid::regclass::text as name,
-      c.oid is not null as con,
       case when c.oid is null then pg_get_indexdef(i.indexrelid)
-        else format('alter table %s add constraint %I %s', i.indrelid::regclass, conname,
-          pg_get_constraintdef(c.oid)) end as make
-    from pg_index as i left join pg_constraint as c on c.conindid = i.indexrelid and c.contype in ('u', 'x')
+        else format('alter table %s add constraint %I %s', i.indrelid::regclass, c.conname,
+          pg_get_constraintdef(c.oid)) end as make,
+      case when c.oid is null then format('drop index %s', i.indexrelid::regclass)
+        else format('alter table %s drop constraint %I', i.indrelid::regclass, c.conname)
+        end as drop,
+      case when c.contype = 'u' then (
+        select string_agg(quote_ident(a.attname), ', ') from pg_attribute as a
+        where a.attrelid = c.conrelid and a.attnum = any (c.conkey)) end as unique
+    from pg_index as i
+    left join pg_constraint as c on c.conindid = i.indexrelid and c.contype in ('u', 'x')
     where not i.indisprimary and i.indrelid in (
       select to_regclass(name) from unnest(${tables}::text[]) as name)`;
   await sql.begin(async (own) => {
     for (const { table, name } of foreignKeys) {
       await own.unsafe(`alter table ${table} drop constraint "${name}"`);
     }
-    for (const { table, name, con } of indexes) {
-      await own.unsafe(con ? `alter table ${table} drop constraint ${name}` : `drop index ${name}`);
-    }
+    for (const { drop } of indexes) await own.unsafe(drop);
   });
   return { foreignKeys, indexes };
 }
@@ -46,7 +54,7 @@ export async function rebuildKeys(
     name: `indexes of ${table}`,
     after: [],
     run: async ({ sql }: { sql: Sql }) => {
-      for (const each of indexes) if (each.table === table) await sql.unsafe(each.make);
+      for (const each of indexes) if (each.table === table) await makeIndex(sql, each);
       await sql.unsafe(`analyze ${table}`);
     },
   });
@@ -72,4 +80,25 @@ export async function rebuildKeys(
     declare,
     ...tables(foreignKeys).map(prove),
   ]);
+}
+
+/** Where the data has rows that a unique key refuses, once more without them. */
+async function makeIndex(sql: Sql, { table, make, unique }: Index): Promise<void> {
+  try {
+    await sql.unsafe(make);
+  } catch (error) {
+    if (!isDuplicate(error) || unique === null) throw error;
+    await sql.unsafe(`
+      delete from ${table} where ctid in (
+        select again.ctid from (
+          select ctid, row_number() over (partition by ${unique}) as n from ${table}
+          where num_nulls(${unique}) = 0
+        ) as again where n > 1)`);
+    await sql.unsafe(make);
+  }
+}
+
+/** Whether a unique key refused a row. */
+export function isDuplicate(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '23505';
 }

@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres';
 import { session, type Place } from '../place.ts';
-import { dropKeys, rebuildKeys } from './keys.ts';
+import { dropKeys, isDuplicate, rebuildKeys } from './keys.ts';
 import { insertOf, mapOf, readPlan, type Load, type Plan } from './plan.ts';
 import { openRelay, type Relay } from './relay.ts';
 import { doAll, type Step, type Taken } from './steps.ts';
@@ -133,8 +133,4 @@ async function insert(sql: Sql, load: Load): Promise<void> {
     if (!isDuplicate(error)) throw error;
     await run('on conflict do nothing');
   }
-}
-
-function isDuplicate(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '23505';
 }
