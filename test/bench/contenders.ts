@@ -17,6 +17,8 @@ export interface Found {
   rows: Map<string, number> | undefined;
   /** Tables in which an ELT has another number of rows. */
   differing: string[];
+  /** Contenders that did not come to an end. */
+  failed: string[];
 }
 
 /** How all of them are run. */
@@ -47,14 +49,11 @@ export const CONTENDERS: Contender[] = [
     name: 'toolkit',
     wishes: { ownSource: true },
     async run(place, { jobs, extent }, found) {
-      const first = await firstRun(place, jobs);
+      record(found, await firstRun(place, jobs));
       const isFirst = found.rows === undefined;
       found.rows = await countRows(place.targetAdminUrl, targetsOf(readPlan()));
       if (isFirst) await printPhases(place);
-      for (const each of [first, ...(await laterRuns(place, jobs, extent))]) {
-        found.runs.push(each);
-        add(found, each.key, each.seconds);
-      }
+      await laterRuns(place, jobs, extent, (run) => record(found, run));
     },
   },
   { name: 'eltKeys', wishes: {}, changedSchema: true, run: (...given) => elt(false, ...given) },
@@ -64,10 +63,7 @@ export const CONTENDERS: Contender[] = [
     wishes: {},
     changedSchema: true,
     async run(place, { jobs }, found) {
-      const { rows, rowsPerSecond } = await runRows500(place, Number(jobs));
-      const all = sum([
-        ...(found.rows ?? (await countRows(place.targetAdminUrl, targetsOf(readPlan())))).values(),
-      ]);
+      const { rows, rowsPerSecond, all } = await runRows500(place, Number(jobs));
       const seconds = all / rowsPerSecond;
       console.log(
         `  row batches of 500: ${rows} rows of five tables at ${Math.round(rowsPerSecond)} rows/s; ` +
@@ -99,7 +95,7 @@ export const CONTENDERS: Contender[] = [
       far.port = String(proxy.port);
       try {
         const first = await firstRun({ ...place, targetUrl: far.href }, jobs);
-        add(found, 'delay50', first.seconds);
+        record(found, { ...first, key: 'delay50', what: 'first run, 50 ms away' });
       } finally {
         await proxy.stop();
       }
@@ -153,6 +149,11 @@ async function compareRows(place: Place, found: Found, name: string): Promise<vo
   if (differing.length === 0) {
     console.log(`  rows: as many in each of ${counts.size} tables as the toolkit, within 0.5 %`);
   }
+}
+
+function record(found: Found, run: Measured): void {
+  found.runs.push(run);
+  add(found, run.key, run.seconds);
 }
 
 function add(found: Found, key: string, seconds: number): void {

@@ -35,6 +35,7 @@ const { values } = parseArgs({
 const alone = values.first || values.proofs;
 const contenders = chosen(values.only ?? (alone ? 'toolkit' : CONTENDERS.map(nameOf).join(',')));
 const rounds = Number(values.runs ?? (alone ? '1' : '3'));
+if (!(rounds >= 1)) throw new Error(`--runs ${values.runs}: a number from 1`);
 const settings: Settings = {
   jobs: values.jobs,
   extent: { increments: !alone, proofs: !values.first },
@@ -61,7 +62,7 @@ try {
 }
 
 async function bench(servers: Pair): Promise<void> {
-  const found: Found = { seconds: new Map(), runs: [], rows: undefined, differing: [] };
+  const found: Found = { seconds: new Map(), runs: [], rows: undefined, differing: [], failed: [] };
   for (let round = 1; round <= rounds; round++) {
     for (const contender of contenders) {
       console.log(`round ${round} of ${rounds}: ${contender.name}`);
@@ -70,10 +71,10 @@ async function bench(servers: Pair): Promise<void> {
   }
   console.log(`\nsource ${values.source}, target ${values.target}, scale ${values.scale}`);
   printReport(found);
-  if (found.differing.length > 0) {
+  if (found.differing.length > 0)
     console.log(`not comparable, other numbers of rows: ${found.differing.join(', ')}`);
-    process.exitCode = 1;
-  }
+  if (found.failed.length > 0) console.log(`failed: ${found.failed.join(', ')}`);
+  if (found.differing.length + found.failed.length > 0) process.exitCode = 1;
   if (values.json) console.log(JSON.stringify(reportOf(found)));
 }
 
@@ -83,6 +84,10 @@ async function takeTurn(servers: Pair, contender: Contender, found: Found): Prom
     // tables and columns of the schema changes are not what is compared
     if (contender.changedSchema) await changeSchema(place);
     await contender.run(place, settings, found);
+  } catch (error) {
+    // the others go on, and what was measured is not lost
+    console.log(`  FAILED: ${error instanceof Error ? error.message : String(error)}`);
+    found.failed.push(contender.name);
   } finally {
     await place.drop();
   }

@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres';
-import { runElt } from './elt/run.ts';
-import { session, type Place } from './place.ts';
+import { readPlan } from './elt/plan.ts';
+import { runElt, targetsOf } from './elt/run.ts';
+import { countRows, session, type Place } from './place.ts';
 
 /** Id maps in memory: legacy id to UUID, per entity. */
 type Maps = Record<string, Map<number, string>>;
@@ -24,6 +25,8 @@ export interface Rows500 {
   /** Rows stored, those left out not counted. */
   rows: number;
   rowsPerSecond: number;
+  /** Rows of all target tables: what the script would have to store. */
+  all: number;
 }
 
 /**
@@ -32,6 +35,8 @@ export interface Rows500 {
  */
 export async function runRows500(place: Place, jobs: number): Promise<Rows500> {
   await runElt(place, { jobs, dropKeys: false, left: [] });
+  const counts = await countRows(place.targetAdminUrl, targetsOf(readPlan()));
+  const all = [...counts.values()].reduce((total, each) => total + each, 0);
   const source = session(place.sourceUrl);
   const target = session(place.targetUrl);
   for (const { target: table } of SCRIPTS) await target.unsafe(`truncate ${table} cascade`);
@@ -46,7 +51,7 @@ export async function runRows500(place: Place, jobs: number): Promise<Rows500> {
   for (const script of SCRIPTS) rows += await load(source, target, script, maps);
   const seconds = (performance.now() - began) / 1000;
   await Promise.all([source.end(), target.end()]);
-  return { rows, rowsPerSecond: rows / seconds };
+  return { rows, rowsPerSecond: rows / seconds, all };
 }
 
 async function load(source: Sql, target: Sql, script: Script, maps: Maps): Promise<number> {
@@ -70,8 +75,8 @@ const parent = (maps: Maps, name: string, key: unknown): string | null =>
 const json = (value: unknown): unknown => {
   try {
     if (typeof value !== 'string' || value.trim() === '') return null;
-    // jsonb cannot hold it
-    return value.includes('\\u0000') ? { raw: value } : JSON.parse(value);
+    // jsonb holds neither the character 0 nor half of a pair
+    return /\\u(0000|d[89a-f])/i.test(value) ? { raw: value } : JSON.parse(value);
   } catch {
     return { raw: value };
   }

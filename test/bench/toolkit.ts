@@ -44,32 +44,35 @@ export function firstRun(place: Place, jobs: string): Promise<Measured> {
 }
 
 /** The runs after the first one, in the same databases; changes the source. */
-export async function laterRuns(place: Place, jobs: string, extent: Extent): Promise<Measured[]> {
-  const rows: Measured[] = [];
+export async function laterRuns(
+  place: Place,
+  jobs: string,
+  extent: Extent,
+  record: (run: Measured) => void,
+): Promise<void> {
   const up = ['up', '--jobs', jobs];
   const source = session(place.sourceAdminUrl);
   if (extent.increments) {
     await source.unsafe('vacuum analyze');
-    rows.push(await measured(place, 'nothing', 'nothing changed', up));
+    record(await measured(place, 'nothing', 'nothing changed', up));
     for (const table of CHANGED) {
       await source.unsafe(`update ${table} set id = id where id % 100 = 7`);
     }
-    rows.push(await measured(place, 'random1', '1 % changed at random', up));
+    record(await measured(place, 'random1', '1 % changed at random', up));
     // a jaw that no order names would be a reject
     for (const table of CHANGED) if (table !== 'dispatch_jaw') await append(source, table);
-    rows.push(await measured(place, 'appended1', '1 % appended', up));
-    rows.push(await measured(place, 'full', 'compare whole (--full)', [...up, '--full']));
+    record(await measured(place, 'appended1', '1 % appended', up));
+    record(await measured(place, 'full', 'compare whole (--full)', [...up, '--full']));
   }
   await source.end();
   if (extent.proofs) {
-    rows.push(await measured(place, 'verify', 'verify', ['verify']));
-    rows.push(await measured(place, 'check', 'check', ['check']));
+    record(await measured(place, 'verify', 'verify', ['verify']));
+    record(await measured(place, 'check', 'check', ['check']));
   }
   if (extent.increments) {
     const down = ['down', '1-foundation', '--cascade', '--yes'];
-    rows.push(await measured(place, 'down', 'down of everything', down));
+    record(await measured(place, 'down', 'down of everything', down));
   }
-  return rows;
 }
 
 /** Seconds per phase, the slowest entities, and what lies where, of the first run. */
