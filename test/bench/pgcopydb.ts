@@ -31,7 +31,8 @@ export async function runPgcopydb(place: Place, tables: string[], jobs: string):
 }
 
 async function clone(args: string[]): Promise<void> {
-  const child = spawn('pgcopydb', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  // when it fails it ends its whole process group: that must not be ours
+  const child = spawn('pgcopydb', args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   let stderr = '';
   child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
   const code = await new Promise<number | null>((resolve, reject) => {
