@@ -367,6 +367,23 @@ test('changes of the application do not explain that a check cannot be run', asy
   assert.match(error.message, 'checks/texts.sql: there is no entity taks');
 });
 
+test('a comparison that cannot be made has not found the rows of a small run right', async ({
+  pair,
+  source,
+}) => {
+  const copy = scratch();
+  copy.edit('checks/texts.sql', (text) =>
+    text.replace(`['s.text', 't.description']`, `['(s.text)::date::text', 't.description']`),
+  );
+  await source`update dispatch_task set text = 'no date' where id = (
+    select max(id) from dispatch_task where text <> 'no date')`;
+  const error = await errorOf(migrate(pair, { root: copy.root, phases: 7 }));
+  copy.remove();
+  assert.ok(error instanceof PhaseFailed, error.message);
+  assert.match(error.message, 'checks/texts.sql: ');
+  await migrate(pair, { phases: 7 });
+});
+
 test('every check that can stop `up` has something planted for it', () => {
   const planted = [...PLANTED.flatMap(({ found }) => found), ...PLANTED_LATE.map((p) => p.check)];
   const stopping = CHECKS.filter(({ severity }) => severity === 'error').map(({ name }) => name);
