@@ -258,6 +258,16 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
   };
 }
 
+/** True if there is a table, view or function of this name, `schema.name` as SQL writes it. */
+export async function isThere(session: Session, name: string): Promise<boolean> {
+  const [row] = await session.query<{ there: boolean }>(
+    `select coalesce(pg_catalog.to_regclass($1)::oid, pg_catalog.to_regproc($1)::oid) is not null
+       as there`,
+    [name],
+  );
+  return row?.there ?? false;
+}
+
 /** One transaction: settings first, then `body`; any error rolls it back and is thrown on. */
 export async function transaction<T>(
   session: Session,

@@ -1,5 +1,5 @@
 import { type Catalog, type Entity } from './catalog.ts';
-import { ConnectionLost, failureOf, savepoint, type Session } from '../database.ts';
+import { ConnectionLost, failureOf, isThere, savepoint, type Session } from '../database.ts';
 import {
   at,
   type CatalogColumn,
@@ -185,11 +185,7 @@ async function createView(session: Session, entity: Entity): Promise<Problem | u
       // before it runs: a lone `commit` would end the transaction, with the login in it
       if (!isTheView(entity.name, blanked(entity.text))) throw new NotTheView();
       await session.single(entity.text);
-      const [made] = await session.query<{ there: boolean }>(
-        'select pg_catalog.to_regclass($1) is not null as there',
-        [`transform.${quoted(entity.name)}`],
-      );
-      if (made?.there !== true) throw new NotTheView();
+      if (!(await isThere(session, `transform.${quoted(entity.name)}`))) throw new NotTheView();
     });
     return undefined;
   } catch (error) {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { hashOf } from '../engine/text.ts';
-import type { Session } from '../database.ts';
+import { isThere, type Session } from '../database.ts';
 import { question } from '../engine/question.ts';
 import { REMOVAL_COLUMNS } from '../engine/settings.ts';
 
@@ -45,9 +45,6 @@ export async function previewChanges(session: Session, root: string): Promise<vo
 
 /** Names and hashes of the files that are made, by name; undefined where none ever was. */
 async function appliedChanges(session: Session, folder: string) {
-  const [there] = await session.query<{ there: boolean }>(
-    `select pg_catalog.to_regclass('migration.schema_change_hashes') is not null as there`,
-  );
-  if (there?.there !== true) return undefined;
+  if (!(await isThere(session, 'migration.schema_change_hashes'))) return undefined;
   return session.query<{ name: string; hash: string }>(question('schema_changes'), [folder]);
 }

@@ -1,5 +1,5 @@
 import type { Catalog } from '../engine/catalog.ts';
-import type { Session } from '../database.ts';
+import { isThere, type Session } from '../database.ts';
 
 /** The removal has four phases, one file each. */
 export const LAST_PHASE = 4;
@@ -57,10 +57,7 @@ export interface Removal {
  * undefined before the first `up` of a runner that knows the removal.
  */
 export async function readRemoval(session: Session): Promise<Removal | undefined> {
-  const [there] = await session.query<{ there: boolean }>(
-    `select pg_catalog.to_regprocedure('migration.removal_state()') is not null as there`,
-  );
-  if (there?.there !== true) return undefined;
+  if (!(await isThere(session, 'migration.removal_state'))) return undefined;
   const [row] = await session.query<{ state: Removal }>(
     'select migration.removal_state() as state',
   );
