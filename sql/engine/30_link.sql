@@ -7,9 +7,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(current_setting('migration.reader', true), '') = 'second'
 $$;
 
+-- Whose user mapping this transaction comes through: as SQL writes it.
 create or replace function migration.mapped_role() returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select case when migration.is_second_reader() then 'public' else current_user::text end
+  select case when migration.is_second_reader() then 'public' else 'current_user' end
 $$;
 
 -- Takes the lock of the link for this transaction; of several first readers, one at a time. Waits up to
@@ -39,8 +40,7 @@ begin
   begin
     execute format(
       'create user mapping for %s server legacy_source options (user %L, password %L)',
-      case when migration.is_second_reader() then 'public' else 'current_user' end,
-      login.user_name, login.secret);
+      migration.mapped_role(), login.user_name, login.secret);
   exception
     when query_canceled then
       raise exception 'cancelled while opening the link' using errcode = 'query_canceled';
@@ -54,7 +54,7 @@ create or replace function migration.is_link_open() returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (
     select from pg_user_mappings as m
-    where m.srvname = 'legacy_source' and m.usename = migration.mapped_role())
+    where m.srvname = 'legacy_source' and m.usename = replace(migration.mapped_role(), 'current_user', current_user))
 $$;
 
 -- Opens the link where this transaction has not done so yet; waits for it up to lock_timeout.
@@ -72,9 +72,7 @@ begin
   if coalesce('versions' = any (extensions.dblink_get_connections()), false) then
     perform extensions.dblink_disconnect('versions');
   end if;
-  if migration.is_second_reader() then drop user mapping if exists for public server legacy_source;
-  else drop user mapping if exists for current_user server legacy_source;
-  end if;
+  execute format('drop user mapping if exists for %s server legacy_source', migration.mapped_role());
 end
 $$;
 

@@ -195,7 +195,7 @@ begin
 end
 $$;
 
--- The same by entity, those with the most rows first; one comparison alone is left to its check.
+-- The same by entity, those with the most rows first.
 create or replace function migration.entity_comparisons(checks jsonb)
 returns table (entity text, comparisons jsonb)
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -204,7 +204,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
   left join (
     select r.entity, sum(r.source_rows) as rows from migration.ranges as r group by r.entity
   ) as r on r.entity = c.value ->> 'entity'
-  group by 1 having count(*) > 1
+  group by 1
   order by max(r.rows) desc nulls last, 1
 $$;
 
@@ -233,16 +233,13 @@ declare
 begin
   perform migration.look_at(phase, defined);
   perform migration.await_link();
-  for part in
-    select c.value ->> 'entity' as entity, jsonb_agg(c.value) as comparisons, count(*) as number
-    from jsonb_array_elements(migration.asked_comparisons(checks)) as c (value) group by 1 order by 1
-  loop
+  for part in select * from migration.entity_comparisons(checks) loop
     begin
       continue when not migration.is_checked(part.entity);
       execute format('select array(select m.legacy_id from ids.%I as m where m.run = $1)', part.entity)
       into keys using migration.current_run();
       continue when keys = '{}';
-      is_right := part.number
+      is_right := jsonb_array_length(part.comparisons)
         = cardinality(migration.equal_comparisons(part.entity, part.comparisons, keys));
     exception
       when sqlclient_unable_to_establish_sqlconnection or query_canceled then raise;

@@ -72,11 +72,8 @@ export function insertOf(load: Load, columns: string[], onConflict: string): str
   if (load.archive) {
     return `insert into ${load.target} (${list}) select ${list} from elt_staging.${load.reads[0]}`;
   }
-  const kept = ['filter', 'reject'].filter((name) => columns.includes(name));
-  const where = kept.map((name) => `${name} is null`).join(' and ');
   return `insert into ${load.target} (id, ${list})
-    select ${idOf(load)}, ${list} from elt.${load.name}
-    ${where === '' ? '' : `where ${where}`} ${onConflict}`;
+    select ${idOf(load)}, ${list} from ${storedRows(load, columns)} ${onConflict}`;
 }
 
 /** The statement that fills the id map; of the driving table where rows refer to each other. */
@@ -85,10 +82,15 @@ export function mapOf(load: Load, columns: string[]): string {
     return `insert into elt_ids.${load.name}
       select id, ${idOf(load, 'id')} from elt_staging.${load.source}`;
   }
-  const kept = ['filter', 'reject'].filter((name) => columns.includes(name));
-  const where = kept.map((name) => `${name} is null`).join(' and ');
-  return `insert into elt_ids.${load.name} select legacy_key, ${idOf(load)} from elt.${load.name}
-    ${where === '' ? '' : `where ${where}`}`;
+  return `insert into elt_ids.${load.name}
+    select legacy_key, ${idOf(load)} from ${storedRows(load, columns)}`;
+}
+
+/** The view of a load without the rows that are not to be stored. */
+function storedRows({ name }: Load, columns: string[]): string {
+  const marks = ['filter', 'reject'].filter((mark) => columns.includes(mark));
+  const where = marks.map((mark) => `${mark} is null`).join(' and ');
+  return `elt.${name} ${where === '' ? '' : `where ${where}`}`;
 }
 
 /** Columns of a view that say something about its row. */
