@@ -112,6 +112,7 @@ export async function runChecksInTwo(
   checks: Check[],
   defined: Record<string, string>,
   { beside, cancel, enter }: Helped & { enter: (second: Session) => Promise<boolean> },
+  phase = '',
 ): Promise<CheckResult[]> {
   const through = checks.filter(({ needsLink }) => needsLink);
   const others = checks.filter(({ needsLink }) => !needsLink);
@@ -119,7 +120,7 @@ export async function runChecksInTwo(
   const settled: string[] = [];
   await inTwo(
     session,
-    await readComparisons(session, through, defined),
+    await readComparisons(session, through, defined, phase),
     async (reader, { entity, comparisons }) => {
       const [row] = await reader.query<{ keys: string[] }>(
         'select migration.settled_comparisons($1, $2::text::jsonb) as keys',
@@ -132,14 +133,16 @@ export async function runChecksInTwo(
       beside: (help) =>
         beside(async (second) => {
           // before its link is open: one of these looks for what opens it
-          found = await runChecks(second, others, defined);
-          if (await enter(second)) await help(second);
+          found = await runChecks(second, others, defined, phase);
+          if (!(await enter(second))) return;
+          await lookAt(second, defined, phase);
+          await help(second);
         }),
     },
   );
-  const results = await runChecks(session, through, defined, '', LISTED, settled);
+  const results = await runChecks(session, through, defined, phase, LISTED, settled);
   await closeLink(session);
-  found ??= await runChecks(session, others, defined);
+  found ??= await runChecks(session, others, defined, phase);
   return [...found, ...results];
 }
 
@@ -148,15 +151,25 @@ async function readComparisons(
   session: Session,
   checks: Check[],
   defined: Record<string, string>,
+  phase: string,
 ): Promise<{ entity: string; comparisons: object }[]> {
   if (checks.length === 0) return [];
-  await session.query('select migration.look_at($1, $2::text::jsonb)', [
-    '',
-    JSON.stringify(defined),
-  ]);
+  await lookAt(session, defined, phase);
   await openLink(session);
   return session.query('select * from migration.entity_comparisons($1::text::jsonb)', [
     textsOf(checks),
+  ]);
+}
+
+/** What is asked from here on is about the entities of these files, of a phase where one is named. */
+async function lookAt(
+  session: Session,
+  defined: Record<string, string>,
+  phase: string,
+): Promise<void> {
+  await session.query('select migration.look_at($1, $2::text::jsonb)', [
+    phase,
+    JSON.stringify(defined),
   ]);
 }
 

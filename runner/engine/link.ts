@@ -36,6 +36,11 @@ export async function login(session: Session, source: Endpoint): Promise<void> {
 /** `login` of a session that reads beside another one; until its transaction ends. */
 export async function loginBeside(session: Session, source: Endpoint): Promise<void> {
   await login(session, source);
+  await readBeside(session);
+}
+
+/** This transaction, of a session that has its login, reads beside another one. */
+export async function readBeside(session: Session): Promise<void> {
   await session.query(`select pg_catalog.set_config('migration.reader', 'second', true)`);
 }
 

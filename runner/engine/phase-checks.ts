@@ -1,6 +1,7 @@
-import { type Check, type CheckResult, runChecks } from './checks.ts';
-import type { Session } from '../database.ts';
+import { type Check, type CheckResult, runChecks, runChecksInTwo } from './checks.ts';
+import { mayRetry, type Session, transaction } from '../database.ts';
 import type { Counts } from './ledger.ts';
+import { openLink, readBeside } from './link.ts';
 import { literal } from '../quote.ts';
 
 /* When the data checks of a phase run inside `up`, and what their findings mean. */
@@ -20,6 +21,8 @@ export interface Checking {
   /** The phase of every entity and archive table. */
   defined: Record<string, string>;
   remark: (line: string) => void;
+  /** Stops the statements that run, in all sessions. */
+  cancel: () => void;
 }
 
 /** What data checks look at: a phase, or the archive. */
@@ -34,7 +37,8 @@ export interface Checked {
  * compared with their source; only if that finds anything all checks run, which would cost more than
  * the run (`runner check` runs them at any time). Where the application changed rows since, findings that this
  * may explain are remarks: only `verify` can tell its rows from ours. Throws LawBroken otherwise.
- * The phase is complete in the caller's transaction, and its link closed.
+ * All entities of the phase are written, and the link of the caller's transaction is closed. `second`: a
+ * session that may look at the same time, where what was written is committed.
  */
 export async function checkPhase(
   context: Checking,
@@ -42,12 +46,16 @@ export async function checkPhase(
   phase: Checked,
   done: { counts?: Counts }[],
   unproven: boolean,
+  second?: Session,
 ): Promise<void> {
   const total = (key: 'source' | 'read') =>
     done.reduce((sum, { counts }) => sum + (counts?.[key] ?? 0), 0);
   const much = total('read') > 0 && total('read') >= CHECKED_SHARE * total('source');
   if (!much && !unproven && (await isWrittenRight(context, session, phase))) return;
-  const results = await runChecks(session, context.checks, context.defined, phase.name);
+  const results =
+    second === undefined
+      ? await runChecks(session, context.checks, context.defined, phase.name)
+      : await checkInTwo(context, session, second, phase.name);
   const found = results.filter(({ findings }) => findings > 0);
   if (found.length === 0) return;
   // rows nobody can read are rejects already; the checks that meet them say nothing of the others
@@ -69,6 +77,41 @@ export async function checkPhase(
     `the application changed ${touched} rows of ${phase.name} since they were written; ` +
       `\`runner verify\` lists them:\n${bad.map(lineOf).join('\n')}`,
   );
+}
+
+/** The phase is checked in two sessions, of which each has what it looks at as written. */
+function checkInTwo(
+  { checks, defined, cancel }: Checking,
+  session: Session,
+  second: Session,
+  phase: string,
+): Promise<CheckResult[]> {
+  const helped = {
+    cancel,
+    beside: (help: (reader: Session) => Promise<void>) =>
+      transaction(second, () => help(second), {
+        commit: false,
+        lockTimeout: '1s',
+        first: [ending(phase)],
+      }),
+    enter: async () => {
+      await readBeside(second);
+      return openLink(second).then(
+        () => true,
+        // another command reads this way
+        (error: unknown) => {
+          if (!mayRetry(error)) throw error;
+          return false;
+        },
+      );
+    },
+  };
+  return runChecksInTwo(session, checks, defined, helped, phase);
+}
+
+/** To this transaction the entities of a phase are complete: all are written, the checks have to pass. */
+export function ending(phase: string): string {
+  return `select pg_catalog.set_config('migration.ending', ${literal(phase)}, true)`;
 }
 
 /** Rows that this run wrote pass the comparisons of the checks; opens the link and closes it. */

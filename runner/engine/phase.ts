@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Catalog, Entity, Phase } from './catalog.ts';
-import { type Checked, type Checking, checkPhase, isUnproven, LawBroken } from './phase-checks.ts';
+import { type Checked, type Checking, checkPhase, ending, isUnproven, LawBroken } from './phase-checks.ts';
 import { batch, failureOf, mayRetry, type Session, transaction } from '../database.ts';
 import { type Counts, holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
@@ -226,10 +226,11 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
   begin();
   await transaction(session, async () => {
     await holdLease(session, context.run);
+    await session.query(ending(phase.name));
+    await checkPhase(context, session, phase, done, unproven, context.sessions[1]);
     await session.query('select migration.complete_entities($1)', [
       phase.entities.map(({ name }) => name),
     ]);
-    await checkPhase(context, session, phase, done, unproven);
   });
 }
 

@@ -208,6 +208,9 @@ async function prepareAndRun(
       remark: options.remark,
       report: options.report,
       checkpoint,
+      cancel: () => {
+        for (const each of sessions) each.cancel();
+      },
     };
     await hireWorkers(options, context);
     for (const phase of options.phases) await runPhase(context, phase);

@@ -26,7 +26,15 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select nullif(current_setting('migration.entities', true), '')::jsonb
 $$;
 
--- The checks look at an entity when it is complete, readable through the link where it has a
+-- Whether all of an entity is written: also of the phase in the setting migration.ending, whose entities
+-- are, and which is complete when its data checks have passed.
+create or replace function migration.is_written(known migration.entities) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select known.status = 'complete'
+    or known.status = 'partial' and known.phase = coalesce(current_setting('migration.ending', true), '')
+$$;
+
+-- The checks look at an entity when it is written, readable through the link where it has a
 -- source, and of the phase in the setting migration.phase, should a phase be named there: then an
 -- entity of it that cannot be looked at is an error, since a check that sees nothing would pass.
 -- What the ledger remembers of files that are no more is looked at where that is possible.
@@ -35,7 +43,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   of_phase text := nullif(current_setting('migration.phase', true), '');
   fault    text := case
-    when known.status <> 'complete' then format('it is %s', known.status)
+    when not migration.is_written(known) then format('it is %s', known.status)
     when known.source is not null and (
       to_regclass(format('legacy.%I', known.source)) is null
       or to_regclass(format('legacy_versions.%I', known.source)) is null)
@@ -516,12 +524,12 @@ begin
       select %1$L::text, 'not the id that follows from the key', count(*), min(m.legacy_id)
       from ids.%1$I as m
       where not m.adopted and m.id <> extensions.uuid_generate_v5(
-        '6ba7b810-9dad-11d1-80b4-00c04fd430c8', concat(%1$L, ':', m.legacy_id))
+        '6ba7b810-9dad-11d1-80b4-00c04fd430c8', %1$L || ':' || m.legacy_id::text)
       having count(*) > 0
     $q$, known.entity);
     for sibling in
       select e.entity from migration.entities as e
-      where e.target = known.target and e.status = 'complete' and e.entity <> known.entity
+      where e.target = known.target and migration.is_written(e) and e.entity <> known.entity
         and (e.entity > known.entity or not migration.is_looked_at(e))
     loop
       return query execute format($q$
@@ -718,6 +726,6 @@ declare
 begin
   return true = any (looked_at) and (
     select count(*) = cardinality($1) and count(distinct e.completed_run) = 1
-    from migration.entities as e where e.entity = any ($1) and e.status = 'complete');
+    from migration.entities as e where e.entity = any ($1) and migration.is_written(e));
 end
 $$;
