@@ -1,13 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Catalog, Entity, Phase } from './catalog.ts';
-import { type Checked, type Checking, checkPhase, ending, isUnproven, LawBroken } from './phase-checks.ts';
+import {
+  type Checked,
+  type Checking,
+  checkPhase,
+  ending,
+  isUnproven,
+  LawBroken,
+} from './phase-checks.ts';
 import { batch, failureOf, mayRetry, type Session, transaction } from '../database.ts';
 import { type Counts, holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
 import type { EntityPlan } from './prepare.ts';
 import { isSelfMapped } from './render.ts';
 import { literal } from '../quote.ts';
+import { type Task, workThrough } from './pool.ts';
 import { pauseAfter } from '../transactions.ts';
 
 /** What a run decided before its first phase. */
@@ -209,19 +217,13 @@ async function runWhole(
   return done;
 }
 
-/** Every entity chunk by chunk; the checks look at what is complete, and it is only if they pass. */
+/** Every entity chunk by chunk; the checks look at what is written, and it is complete if they pass. */
 async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Promise<void> {
   const [session] = context.sessions;
   const unproven = await isUnproven(session, phase.name);
-  const done: Progress[] = [];
-  for (const entity of phase.entities) {
-    if (!hasWork(context, entity)) continue;
-    begin(entity.name);
-    done.push(await runByChunk(context, entity, unproven, false));
-  }
+  const done = await mergeByChunks(context, phase.entities, { unproven, retrying: false, begin });
   for (const entity of await refusedEntities(session, phase)) {
-    begin(entity.name);
-    done.push(await runByChunk(context, entity, unproven, true));
+    done.push(...(await mergeByChunks(context, [entity], { unproven, retrying: true, begin })));
   }
   begin();
   await transaction(session, async () => {
@@ -234,54 +236,94 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
   });
 }
 
-/** Chunk by chunk: a transaction that reads, a transaction that writes. */
-async function runByChunk(
+/**
+ * Chunk by chunk: a transaction that reads, a transaction that writes. Sessions work side by side, at
+ * chunks of one entity and at entities that do not wait for each other.
+ */
+async function mergeByChunks(
   context: RunContext,
-  entity: Entity,
-  unproven: boolean,
-  retrying: boolean,
-): Promise<Progress> {
-  const [session] = context.sessions;
+  entities: readonly Entity[],
+  { unproven, retrying, begin }: { unproven: boolean; retrying: boolean; begin: Begin },
+): Promise<Progress[]> {
   const lease = `select migration.hold_lease(${context.run})`;
-  const work = await again(context, () =>
-    startEntity(context, entity, retrying, (calls) => batch(session, [lease, ...calls])),
-  );
-  const queue = [...work.chunks];
+  const done: Progress[] = [];
+  const open = new Set(entities);
+  const waiting = new Set(entities);
+  // one session at a time holds the link: reads queue, writes overlap
   const turn = queueing();
-  let failed = false;
-  const help = async (worker: Session): Promise<void> => {
-    for (;;) {
-      const chunk = failed ? undefined : queue.shift();
-      if (chunk === undefined) return;
+
+  const task = (entity: Entity, run: (session: Session) => Promise<Task[]>): Task => ({
+    rank: entities.indexOf(entity),
+    run: async (session) => {
       context.checkpoint();
       try {
-        await again(context, async () => {
-          const read = ['select migration.await_link()', ...reading(entity, chunk)];
-          const write = writing(entity, chunk);
-          if (isSelfMapped(entity)) return batch(worker, [lease, ...read, ...write, CLOSE]);
-          // one session at a time holds the link: reads queue, writes overlap
-          await turn(() => batch(worker, [...read, CLOSE], { lockTimeout: '60s' }));
-          return batch(worker, [lease, ...write]);
-        });
-        advance(context, work, chunk);
+        return await again(context, () => run(session));
       } catch (error) {
-        failed = true;
+        // others are at work, too: this is the one to blame
+        begin(entity.name);
         throw error;
       }
+    },
+  });
+  /** What can begin now; an entity without work is done with. */
+  const next = (): Task[] =>
+    [...waiting].flatMap((entity) => {
+      const before = [...open].filter(
+        (other) => entities.indexOf(other) < entities.indexOf(entity),
+      );
+      if (before.some((other) => waitsFor(entity, other))) return [];
+      waiting.delete(entity);
+      if (retrying || hasWork(context, entity)) return [start(entity)];
+      open.delete(entity);
+      return [];
+    });
+  const start = (entity: Entity): Task =>
+    task(entity, async (session) => {
+      const work = await startEntity(context, entity, retrying, (calls) =>
+        batch(session, [lease, ...calls]),
+      );
+      if (work.chunks.length === 0) return [end(work)];
+      let left = work.chunks.length;
+      return work.chunks.map((chunk) => {
+        return task(entity, async (worker) => {
+          await mergeChunk(worker, entity, chunk);
+          advance(context, work, chunk);
+          left -= 1;
+          return left === 0 ? [end(work)] : [];
+        });
+      });
+    });
+  const mergeChunk = async (worker: Session, entity: Entity, chunk: Chunk): Promise<void> => {
+    const read = ['select migration.await_link()', ...reading(entity, chunk)];
+    const write = writing(entity, chunk);
+    if (isSelfMapped(entity)) {
+      await turn(() => batch(worker, [lease, ...read, ...write, CLOSE]));
+      return;
     }
+    await turn(() => batch(worker, [...read, CLOSE], { lockTimeout: '60s' }));
+    await batch(worker, [lease, ...write]);
   };
-  const ends = await Promise.allSettled(context.sessions.map(help));
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  const end = (work: Work): Task =>
+    task(work.entity, async (session) => {
+      // the data checks of the phase are still to come, and a crash before them must be seen
+      const complete = !unproven && work.chunks.length === 0;
+      const progress = await endEntity(context, work, complete, retrying, (calls) =>
+        turn(() => batch(session, [lease, 'select migration.await_link()', ...calls, CLOSE])),
+      );
+      context.report(progress);
+      done.push(progress);
+      open.delete(work.entity);
+      return next();
+    });
 
-  // the data checks of the phase are still to come, and a crash before them must be seen
-  const complete = !unproven && work.chunks.length === 0;
-  const progress = await again(context, () =>
-    endEntity(context, work, complete, retrying, (calls) =>
-      batch(session, [lease, 'select migration.await_link()', ...calls, CLOSE]),
-    ),
-  );
-  context.report(progress);
-  return progress;
+  await workThrough(context.sessions, next());
+  return done;
+}
+
+/** For the ids it makes, or for what it does in the same table; `other` is the earlier one. */
+function waitsFor({ idMaps, target }: Entity, other: Entity): boolean {
+  const { schema, table } = other.target;
+  return idMaps.includes(other.name) || (target.schema === schema && target.table === table);
 }
 
 const CLOSE = 'select migration.close_link()';
