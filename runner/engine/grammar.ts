@@ -142,7 +142,7 @@ export function rowClauses(select: SelectStmt): [string[], unknown][] {
     [['having'], select.havingClause],
     [['order'], select.sortClause],
     [['limit', 'fetch'], select.limitCount],
-    [['offset'], select.limitOffset],
+    [['offset'], isZero(select.limitOffset) ? undefined : select.limitOffset],
     [['for'], select.lockingClause],
     // DISTINCT stands before the select list and, unless it is DISTINCT ON, has no place of its own.
     [['distinct'], select.distinctClause === undefined ? undefined : select.targetList],
@@ -161,4 +161,14 @@ function isKind(key: string): boolean {
 
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
+}
+
+/** `offset 0` leaves no row out: it keeps the planner from computing an expression where it is used, twice. */
+function isZero(node: Node | undefined): boolean {
+  return (
+    node !== undefined &&
+    'A_Const' in node &&
+    node.A_Const.ival?.ival === undefined &&
+    node.A_Const.ival !== undefined
+  );
 }

@@ -23,4 +23,5 @@ select
 from legacy.dispatch_course as c
 cross join lateral (
   select migration.try_jsonb(c.customization) as customization
+  offset 0
 ) as parsed;

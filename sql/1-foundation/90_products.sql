@@ -44,4 +44,5 @@ select
 from legacy.dispatch_product as p
 cross join lateral (
   select migration.try_jsonb(p.customization) as customization
+  offset 0
 ) as parsed;

@@ -86,4 +86,5 @@ left join ids.doctors             as doctor  on doctor.legacy_id  = p.doctor_id
 left join ids.offices             as office  on office.legacy_id  = p.office_id
 cross join lateral (
   select migration.try_jsonb(i.exports) as exports
+  offset 0
 ) as parsed;

@@ -56,4 +56,5 @@ from legacy.dispatch_file as f
 left join ids.orders as clinical_order on clinical_order.legacy_id = f.instruction_id
 cross join lateral (
   select migration.try_jsonb(f.parameters) as parameters
+  offset 0
 ) as parsed;

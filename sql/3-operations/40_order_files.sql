@@ -51,4 +51,5 @@ left join ids.orders as clinical_order on clinical_order.legacy_id = f.instructi
 left join ids.files  as file           on file.legacy_id           = f.id
 cross join lateral (
   select migration.try_jsonb(f.parameters) as parameters
+  offset 0
 ) as parsed;

@@ -75,4 +75,5 @@ left join ids.doctors                 as doctor  on doctor.legacy_id  = p.doctor
 left join ids.offices                 as office  on office.legacy_id  = p.office_id
 cross join lateral (
   select migration.try_jsonb(p.installments) as installments
+  offset 0
 ) as parsed;

@@ -61,4 +61,5 @@ left join ids.orders as clinical_order
 left join ids.profiles as recipient on recipient.legacy_id = n.recipient_id
 cross join lateral (
   select migration.try_jsonb(n.template_context) as context
+  offset 0
 ) as parsed;

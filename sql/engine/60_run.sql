@@ -161,6 +161,35 @@ begin
     ' where w.entity = %L', known.target, name)
   using chunks <> '[]' and migration.against_sets(known.target::regclass, array(
     select jsonb_object_keys(known.columns))) is null;
+  perform migration.index_ids(name, not migration.is_new(name));
+end
+$$;
+
+-- Nothing of the entity is in the ledger yet, and nothing in its target that could be recognised.
+create or replace function migration.is_new(name text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  any_ids boolean;
+begin
+  execute format('select exists (select from ids.%I)', name) into any_ids;
+  return not any_ids and not (select w.had_rows from migration.work as w where w.entity = name);
+end
+$$;
+
+-- The index of an id map by new id, which is random: entry by entry it takes ten times as long as made
+-- at once. So it comes last where all entries are to come, and each has the id that follows from its key.
+create or replace function migration.index_ids(name text, wanted boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  present text := (
+    select c.conname from pg_constraint as c
+    where c.conrelid = format('ids.%I', name)::regclass and c.contype = 'u');
+begin
+  if wanted and present is null then
+    execute format('alter table ids.%I add unique (id)', name);
+  elsif present is not null and not wanted then
+    execute format('alter table ids.%I drop constraint %I', name, present);
+  end if;
 end
 $$;
 
@@ -335,6 +364,7 @@ begin
   select e.* into strict known from migration.entities as e where e.entity = name;
   select w.* into strict work from migration.work as w where w.entity = name;
   has_read := exists (select from migration.chunks as c where c.entity = name);
+  perform migration.index_ids(name, true);
   perform migration.reach_lookups(name, work.seen, not has_read);
   if known.source is not null then
     if has_read then perform migration.settle_lookups(name); end if;

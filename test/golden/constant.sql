@@ -10,20 +10,21 @@
 --
 -- Between stage and apply stand the temporary tables of migration.begin_chunk and pg_temp.staged.
 
--- Where the ledger has the source rows of a key range, each in one place.
-create or replace function merge.system_profile_placed(first_key bigint, end_key bigint)
+-- Where the ledger has the source rows of a key range, or of some keys in it, each in one place.
+create or replace function merge.system_profile_placed(
+  first_key bigint, end_key bigint, keys bigint[] default null)
 returns table (place text, legacy_id bigint, version bigint)
 language sql stable as $$
   select 'merged', m.legacy_id, m.version from ids."system_profile" as m
-  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and not exists (
+  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and (keys is null or m.legacy_id = any (keys)) and not exists (
     select from migration.gone as g
     where g.entity = 'system_profile' and g.legacy_id = m.legacy_id)
   union all
   select 'rejected', j.legacy_id, j.version from migration.rejects as j
-  where j.entity = 'system_profile' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key)
+  where j.entity = 'system_profile' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key) and (keys is null or j.legacy_id = any (keys))
   union all
   select 'filtered', f.legacy_id, f.version from migration.filtered as f
-  where f.entity = 'system_profile' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key)
+  where f.entity = 'system_profile' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys))
 $$;
 
 -- Rows of a key range (NULL = no limit), or of some keys in it. Who knows the key is known.

@@ -10,20 +10,21 @@
 --
 -- Between stage and apply stand the temporary tables of migration.begin_chunk and pg_temp.staged.
 
--- Where the ledger has the source rows of a key range, each in one place.
-create or replace function merge.technicians_placed(first_key bigint, end_key bigint)
+-- Where the ledger has the source rows of a key range, or of some keys in it, each in one place.
+create or replace function merge.technicians_placed(
+  first_key bigint, end_key bigint, keys bigint[] default null)
 returns table (place text, legacy_id bigint, version bigint)
 language sql stable as $$
   select 'merged', m.legacy_id, m.version from ids."technicians" as m
-  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and not exists (
+  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and (keys is null or m.legacy_id = any (keys)) and not exists (
     select from migration.gone as g
     where g.entity = 'technicians' and g.legacy_id = m.legacy_id)
   union all
   select 'rejected', j.legacy_id, j.version from migration.rejects as j
-  where j.entity = 'technicians' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key)
+  where j.entity = 'technicians' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key) and (keys is null or j.legacy_id = any (keys))
   union all
   select 'filtered', f.legacy_id, f.version from migration.filtered as f
-  where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key)
+  where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys))
 $$;
 
 -- Rows of a key range (NULL = no limit), or of some keys in it. Who knows the key is known.
@@ -177,8 +178,9 @@ set enable_mergejoin = off
 as $$
 #variable_conflict use_variable
 declare
-  work migration.work;
-  part record;
+  work  migration.work;
+  part  record;
+  newer bigint[];
 begin
   select w.* into strict work from migration.work as w where w.entity = 'technicians';
   drop table if exists pg_temp.wanted, pg_temp.chunk_ranges, pg_temp.news;
@@ -190,10 +192,14 @@ begin
   insert into pg_temp.chunk_ranges (range) select unnest(ranges);
 
   for part in select * from migration.intervals(ranges, 10595) loop
+    newer := array(
+      select n.id from migration.newer as n
+      where n.source_table = 'auth_user' and n.id >= part.first_key and n.id < part.end_key);
     insert into pg_temp.news (legacy_key, version, is_known, known)
     select n.id, n.version, o.legacy_id is not null, o.version
     from migration.newer as n
-    left join merge.technicians_placed(part.first_key, part.end_key) as o on o.legacy_id = n.id
+    left join merge.technicians_placed(part.first_key, part.end_key, newer) as o
+      on o.legacy_id = n.id
     where n.source_table = 'auth_user' and n.id >= part.first_key and n.id < part.end_key;
 
     insert into pg_temp.wanted (legacy_key)
@@ -636,11 +642,17 @@ begin
   delete from migration.filtered as f
   where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys))
     and not exists (select from pg_temp.left_out as l where l.legacy_key = f.legacy_id);
-  insert into migration.filtered as f (entity, legacy_id, reason, version)
-  select 'technicians', l.legacy_key, l.reason, l.version from pg_temp.left_out as l order by 2
-  on conflict (entity, legacy_id) do update
-  set reason = excluded.reason, version = excluded.version
-  where (f.reason, f.version) is distinct from (excluded.reason, excluded.version);
+  update migration.filtered as f set reason = l.reason, version = l.version
+  from pg_temp.left_out as l
+  where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys)) and f.legacy_id = l.legacy_key
+    and (f.reason, f.version) is distinct from (l.reason, l.version);
+  -- not ON CONFLICT, which takes twice as long
+  insert into migration.filtered (entity, legacy_id, reason, version)
+  select 'technicians', l.legacy_key, l.reason, l.version from pg_temp.left_out as l
+  where not exists (
+    select from migration.filtered as f
+    where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys)) and f.legacy_id = l.legacy_key)
+  order by 2;
 
   -- 5. checkpoint: the sums over what the ledger holds now, which is what was read
   -- ranges of which nothing is left in the source

@@ -10,20 +10,21 @@
 --
 -- Between stage and apply stand the temporary tables of migration.begin_chunk and pg_temp.staged.
 
--- Where the ledger has the source rows of a key range, each in one place.
-create or replace function merge.purchases_placed(first_key bigint, end_key bigint)
+-- Where the ledger has the source rows of a key range, or of some keys in it, each in one place.
+create or replace function merge.purchases_placed(
+  first_key bigint, end_key bigint, keys bigint[] default null)
 returns table (place text, legacy_id bigint, version bigint)
 language sql stable as $$
   select 'merged', m.legacy_id, m.version from ids."purchases" as m
-  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and not exists (
+  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and (keys is null or m.legacy_id = any (keys)) and not exists (
     select from migration.gone as g
     where g.entity = 'purchases' and g.legacy_id = m.legacy_id)
   union all
   select 'rejected', j.legacy_id, j.version from migration.rejects as j
-  where j.entity = 'purchases' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key)
+  where j.entity = 'purchases' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key) and (keys is null or j.legacy_id = any (keys))
   union all
   select 'filtered', f.legacy_id, f.version from migration.filtered as f
-  where f.entity = 'purchases' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key)
+  where f.entity = 'purchases' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys))
 $$;
 
 -- Rows of a key range (NULL = no limit), or of some keys in it. Who knows the key is known.
@@ -166,8 +167,9 @@ set enable_mergejoin = off
 as $$
 #variable_conflict use_variable
 declare
-  work migration.work;
-  part record;
+  work  migration.work;
+  part  record;
+  newer bigint[];
 begin
   select w.* into strict work from migration.work as w where w.entity = 'purchases';
   drop table if exists pg_temp.wanted, pg_temp.chunk_ranges, pg_temp.news;
@@ -179,10 +181,14 @@ begin
   insert into pg_temp.chunk_ranges (range) select unnest(ranges);
 
   for part in select * from migration.intervals(ranges, 10000) loop
+    newer := array(
+      select n.id from migration.newer as n
+      where n.source_table = 'dispatch_purchase' and n.id >= part.first_key and n.id < part.end_key);
     insert into pg_temp.news (legacy_key, version, is_known, known)
     select n.id, n.version, o.legacy_id is not null, o.version
     from migration.newer as n
-    left join merge.purchases_placed(part.first_key, part.end_key) as o on o.legacy_id = n.id
+    left join merge.purchases_placed(part.first_key, part.end_key, newer) as o
+      on o.legacy_id = n.id
     where n.source_table = 'dispatch_purchase' and n.id >= part.first_key and n.id < part.end_key;
 
     insert into pg_temp.wanted (legacy_key)
