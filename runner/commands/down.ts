@@ -8,9 +8,6 @@ import { complain, note, say, sayJson, table } from '../terminal/terminal.ts';
 import { phasesOnTop, StillReferenced, undo, undoArchive, type UndoStep } from '../engine/down.ts';
 
 export const down: Command = {
-  name: 'down',
-  summary: 'takes a phase back: our rows go, rows of the application are as they were',
-  usage: 'down <phase>',
   options: {
     cascade: { text: 'take the later phases that stand on it down first' },
     'dry-run': { text: 'show what would be done, then roll it back' },

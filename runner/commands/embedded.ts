@@ -5,9 +5,6 @@ import { type Command, UsageError } from './command.ts';
 import { say } from '../terminal/terminal.ts';
 
 export const embedded: Command = {
-  name: 'embedded',
-  summary: 'starts the embedded pair, prints both URLs, stops on Ctrl-C',
-  usage: 'embedded',
   options: {
     scale: { text: 'size of the sample data when it is made: 0.01 (default), 1, full', value: 'n' },
     seed: { text: 'another seed gives other rows with the same defects', value: 'n' },

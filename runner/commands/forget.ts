@@ -8,9 +8,6 @@ import { type Stray, strayEntities } from '../engine/strays.ts';
 import { complain, say, sayJson } from '../terminal/terminal.ts';
 
 export const forget: Command = {
-  name: 'forget',
-  summary: 'the ledger lets go of an entity whose file is gone; its rows stay',
-  usage: 'forget <entity>',
   options: { yes: { text: 'do not ask; needed where there is no terminal' } },
   run: runCommand,
 };

@@ -11,9 +11,6 @@ import { pendingChanges, previewChanges } from '../schema/pending.ts';
 import { note, problems, say, sayJson, table } from '../terminal/terminal.ts';
 
 export const plan: Command = {
-  name: 'plan',
-  summary: 'what `up` would do: files new or changed, rows in the source, ranges to read',
-  usage: 'plan',
   options: {
     sql: { text: 'print the statements of one entity instead', value: 'entity' },
     full: { text: 'as `up --full`' },

@@ -4,9 +4,6 @@ import { say } from '../terminal/terminal.ts';
 import { migrate } from './up.ts';
 
 export const retry: Command = {
-  name: 'retry',
-  summary: 'reads rejected rows again, with whatever changed in their entities',
-  usage: 'retry [entity]',
   options: {},
   run: runCommand,
 };

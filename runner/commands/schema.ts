@@ -1,4 +1,5 @@
-import { type Command, type Context, showAfter, UsageError } from './command.ts';
+import { type Command, type Context, UsageError } from './command.ts';
+import { showAfter } from './context.ts';
 import type { Endpoint } from '../config.ts';
 import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, CouldNotConnect, type Session, tlsOf } from '../database.ts';
@@ -15,9 +16,6 @@ import { showCode, showFiles, showRemoval } from '../schema/report.ts';
 import { complain, note, problems, say, sayJson } from '../terminal/terminal.ts';
 
 export const schema: Command = {
-  name: 'schema',
-  summary: 'the schema changes: additive ones, and the column removal one phase at a time',
-  usage: 'schema up|down|status',
   options: {
     folder: { text: 'additive (default) or removal; status shows both', value: 'folder' },
     to: { text: 'go to this file (removal: phase); 0 = none applied', value: 'n' },

@@ -8,9 +8,6 @@ import { consult, installed, lendFunctions } from '../engine/ledger.ts';
 import { complain, say, sayJson } from '../terminal/terminal.ts';
 
 export const uninstall: Command = {
-  name: 'uninstall',
-  summary: 'writes the audit trail to a file, then removes link, views, id maps and ledger',
-  usage: 'uninstall',
   options: {
     audit: { text: 'file for the audit trail (default: audit.jsonl)', value: 'file' },
     yes: { text: 'do not ask; needed where there is no terminal' },

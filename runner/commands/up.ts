@@ -1,5 +1,6 @@
 import { type Phase, phaseOf } from '../engine/catalog.ts';
-import { type Command, type Context, showAfter, UsageError } from './command.ts';
+import { type Command, type Context, UsageError } from './command.ts';
+import { showAfter } from './context.ts';
 import type { ConflictPolicy } from '../engine/render.ts';
 import type { Session } from '../database.ts';
 import { exitCodeOf } from './outcome.ts';
@@ -13,9 +14,6 @@ import { connectionOf } from './schema.ts';
 import { showSummary } from './status.ts';
 
 export const up: Command = {
-  name: 'up',
-  summary: 'migrates: the first time, every time since, and what an interruption left',
-  usage: 'up [phase...]',
   options: {
     'dry-run': { text: 'do everything, then roll it back' },
     full: { text: 'compare every row, whatever the row versions say' },

@@ -17,9 +17,6 @@ import {
 } from '../engine/verify.ts';
 
 export const verify: Command = {
-  name: 'verify',
-  summary: 'every row of every view against the target; exit 1 on any difference',
-  usage: 'verify [entity...]',
   options: {
     'show-data': { text: 'print the values that differ, not only the names of the columns' },
   },

@@ -73,11 +73,13 @@ export class Interrupted extends Error {
 /** The views do not fit source and target, or a check before the first write found an error. */
 export class PreflightFailed extends Error {
   override readonly name = 'PreflightFailed';
-  constructor(readonly problems: Problem[]) {
+  readonly problems: Problem[];
+  constructor(problems: Problem[]) {
     super(
       `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'} found before the first ` +
         'write; no row was changed',
     );
+    this.problems = problems;
   }
 }
 
