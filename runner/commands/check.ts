@@ -28,7 +28,9 @@ async function runCommand(context: Context): Promise<number> {
   const names = context.positionals;
   if (context.has('mermaid')) {
     if (names[0] !== COVERAGE) throw new UsageError('--mermaid belongs to `check coverage`');
-    say(await drawLineage(context.root, names.slice(1)));
+    const mermaid = await drawLineage(context.root, names.slice(1));
+    if (context.has('json')) sayJson({ mermaid });
+    else say(mermaid);
     return 0;
   }
   const checks = readChecks(context.root, 'checks').filter(

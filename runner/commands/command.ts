@@ -42,9 +42,12 @@ export interface Context {
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly fix: string | undefined;
-  constructor(message: string, fix?: string) {
+  /** What --json says besides. */
+  readonly answer: object;
+  constructor(message: string, fix?: string, answer = {}) {
     super(message);
     this.fix = fix;
+    this.answer = answer;
   }
 }
 
@@ -52,9 +55,12 @@ export class UsageError extends Error {
 export class Refused extends Error {
   override readonly name = 'Refused';
   readonly fix: string;
-  constructor(message: string, fix = '') {
+  /** What --json says besides. */
+  readonly answer: object;
+  constructor(message: string, fix = '', answer = {}) {
     super(message);
     this.fix = fix;
+    this.answer = answer;
   }
 }
 

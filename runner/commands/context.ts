@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 
 import type { Context, Values } from './command.ts';
+import { errorLine } from './outcome.ts';
 import { type Config, readConfig } from '../config.ts';
 import { connect, ConnectionLost, CouldNotConnect } from '../database.ts';
 import { type Catalog, readCatalog } from '../engine/catalog.ts';
 import type { Interrupt } from '../engine/run.ts';
-import { complain } from '../terminal/terminal.ts';
+import { complain, sayJson } from '../terminal/terminal.ts';
 
 /** The surroundings of a command, opened on demand; `end` closes what was opened. */
 export function contextOf(
@@ -63,7 +64,11 @@ export function contextOf(
  * Shows what came of work that is committed; returns the exit code. A target that is gone by then
  * takes nothing back: `truth` says so.
  */
-export async function showAfter(truth: string, body: () => Promise<number>): Promise<number> {
+export async function showAfter(
+  context: Context,
+  truth: string,
+  body: () => Promise<number>,
+): Promise<number> {
   try {
     return await body();
   } catch (error) {
@@ -73,6 +78,7 @@ export async function showAfter(truth: string, body: () => Promise<number>): Pro
         ? new CouldNotConnect(error.side, error.refusal, truth)
         : new Error(`${error.message}; ${truth}`);
     complain(message);
+    if (context.has('json')) sayJson({ ...errorLine(error, ''), exit: 4, message, fix: '' });
     return 4;
   }
 }

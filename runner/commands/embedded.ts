@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { type Command, UsageError } from './command.ts';
-import { say } from '../terminal/terminal.ts';
+import { say, sayJson } from '../terminal/terminal.ts';
 
 export const embedded: Command = {
   options: {
@@ -25,11 +25,14 @@ export const embedded: Command = {
       ...(seed === undefined ? {} : { seed }),
     });
     context.onEnd(() => pair.stop());
-    say(`SOURCE_DATABASE_URL=${pair.sourceUrl}`);
-    say(`TARGET_DATABASE_URL=${pair.targetUrl}`);
-    say(
-      'in another terminal: `npx tsx runner up --embedded`, or psql with one of the URLs; Ctrl-C stops',
-    );
+    const urls = { SOURCE_DATABASE_URL: pair.sourceUrl, TARGET_DATABASE_URL: pair.targetUrl };
+    if (context.has('json')) sayJson(urls);
+    else {
+      for (const [name, url] of Object.entries(urls)) say(`${name}=${url}`);
+      say(
+        'in another terminal: `npx tsx runner up --embedded`, or psql with one of the URLs; Ctrl-C stops',
+      );
+    }
     while (!context.interrupt.requested) await sleep(200);
     return 0;
   },

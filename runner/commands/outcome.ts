@@ -2,7 +2,7 @@ import { Refused, UsageError } from './command.ts';
 import { ConfigError } from '../config.ts';
 import { ConnectionLost, CouldNotConnect, failureOf } from '../database.ts';
 import { RunnerBusy } from '../engine/lock.ts';
-import { Interrupted } from '../engine/run.ts';
+import { Interrupted, PreflightFailed } from '../engine/run.ts';
 
 /** What the process ends with; every other error is 1. */
 const CODES = [
@@ -45,10 +45,19 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof Error && error.cause !== undefined ? exitCodeOf(error.cause) : 1;
 }
 
-/** An error as one object; `usage` is that of the command that was called. */
+/** An error as one object, with what else is known; `usage` is that of the command that was called. */
 export function errorLine(error: unknown, usage: string): ErrorLine {
   const { message, fix } = told(error, usage);
-  return { type: 'error', exit: exitCodeOf(error), code: codeOf(error), message, fix };
+  const line = {
+    type: 'error',
+    exit: exitCodeOf(error),
+    code: codeOf(error),
+    message,
+    fix,
+  } as const;
+  if (error instanceof PreflightFailed) return Object.assign(line, { problems: error.problems });
+  if (!(error instanceof UsageError || error instanceof Refused)) return line;
+  return Object.assign(line, error.answer);
 }
 
 /** What happened, what is true now and what to do. */

@@ -80,9 +80,10 @@ async function runCommand(context: Context): Promise<number> {
       { commit: false },
     ),
   );
-  if (wanted !== undefined && sql !== undefined) {
-    say(sql);
-    return 0;
+  if (wanted !== undefined && (sql !== undefined || context.has('json'))) {
+    if (context.has('json')) sayJson({ entity: wanted, sql: sql ?? null, problems: found });
+    else say(sql);
+    return found.length > 0 ? 1 : 0;
   }
   show(context, lines, found, pending);
   return found.length > 0 ? 1 : 0;

@@ -51,7 +51,7 @@ export interface UpOptions {
   previewSchema?: (session: Session) => Promise<void>;
   report: (progress: Progress) => void;
   remark: (line: string) => void;
-  /** Called when the run is done, with the session that did it. */
+  /** Called when the run is done, with the session that did it; of a dry run, before it is undone. */
   conclude?: (session: Session, run: number) => Promise<void>;
   interrupt: Interrupt;
 }
@@ -169,6 +169,7 @@ async function runWith(
       await ledger.install(session, catalog, (make) => make());
       await options.previewSchema?.(session);
       run = await body();
+      await options.conclude?.(session, run);
     },
     { commit: false },
   );
