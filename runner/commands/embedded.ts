@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { type Command, UsageError } from './command.ts';
+import { embeddedPair } from './context.ts';
 import { say, sayJson } from '../terminal/terminal.ts';
 
 export const embedded: Command = {
@@ -11,7 +12,7 @@ export const embedded: Command = {
     fresh: { text: 'throw the data of the pair away first' },
   },
   run: async (context) => {
-    const { removePair, startPair } = await import('../embedded/pair.ts');
+    const { removePair, startPair } = await embeddedPair();
     const directory = join(context.root, '.embedded', 'pair');
     const scale = context.value('scale');
     if (scale !== undefined && scale !== 'full' && !(Number(scale) > 0)) {
