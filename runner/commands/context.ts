@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Context, UsageError, type Values } from './command.ts';
 import { errorLine } from './outcome.ts';
 import { type Config, readConfig } from '../config.ts';
+import type * as Embedded from '../embedded/pair.ts';
 import { connect, ConnectionLost, CouldNotConnect } from '../database.ts';
 import { type Catalog, readCatalog } from '../engine/catalog.ts';
 import type { Interrupt } from '../engine/run.ts';
@@ -63,7 +64,7 @@ export function contextOf(
  * The servers of --embedded, loaded on demand: nobody who has databases needs them. Throws
  * UsageError where their packages are not installed.
  */
-export async function embeddedPair(): Promise<typeof import('../embedded/pair.ts')> {
+export async function embeddedPair(): Promise<typeof Embedded> {
   const { hasBinaries } = await import('../embedded/binaries.ts');
   if (hasBinaries(17)) return import('../embedded/pair.ts');
   throw new UsageError(

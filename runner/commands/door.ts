@@ -74,13 +74,21 @@ export async function readCall(argv: readonly string[], root: string): Promise<C
   return {
     command,
     positionals: sub.args,
-    values: new Map(values.filter((pair): pair is [string, string | true] => Boolean(pair[1]))),
+    values: new Map(values.filter(isGiven)),
   };
 }
 
-/** The words of argv that are no options; the argument of one may be among them, behind the command. */
+/** An empty text is a value, too. */
+function isGiven(pair: readonly [string, unknown]): pair is [string, string | true] {
+  return pair[1] === true || typeof pair[1] === 'string';
+}
+
+/** The words of argv up to the command and behind it, where arguments of its options may be among them. */
 function words(argv: readonly string[]): string[] {
-  return argv.filter((each) => !each.startsWith('-'));
+  return argv.filter((each, i) => {
+    const before = COMMON[argv[i - 1]?.replace(/^--/, '') ?? ''];
+    return !each.startsWith('-') && before?.value === undefined;
+  });
 }
 
 /** argv as the library takes it: `help x` is `x --help`, and an unknown command is refused first. */

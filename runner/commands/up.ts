@@ -4,6 +4,7 @@ import { showAfter } from './context.ts';
 import type { ConflictPolicy } from '../engine/render.ts';
 import type { Session } from '../database.ts';
 import { errorLine, exitCodeOf } from './outcome.ts';
+import { consult } from '../engine/ledger.ts';
 import { PhaseFailed } from '../engine/phase.ts';
 import { PreflightFailed, runUp } from '../engine/run.ts';
 import { applyInChild } from '../schema/child.ts';
@@ -126,11 +127,17 @@ async function failed(context: Context, error: unknown): Promise<number> {
       'cause and run `up` again';
   complain(`${message}\n${fix}`);
   if (context.has('json')) {
-    const session = await context.session('runner status');
-    const summary = await readSummary(session, context.catalog());
-    sayJson({ ...errorLine(error, ''), message, fix, ...summaryJson(summary) });
+    // what failed is said, also where nothing else can be
+    const summary = await summaryNow(context).catch(() => undefined);
+    sayJson({ ...errorLine(error, ''), message, fix, ...(summary && summaryJson(summary)) });
   }
   return exitCodeOf(error);
+}
+
+/** What is there now; undefined before the first run. */
+async function summaryNow(context: Context): Promise<Summary | undefined> {
+  const session = await context.session('runner status');
+  return consult(session, context.catalog(), () => readSummary(session, context.catalog()));
 }
 
 function show(context: Context, summary: Summary, code: number): number {

@@ -187,6 +187,10 @@ test('before the first run', async (context) => {
 });
 
 test('runs, dry and not', async (context) => {
+  await context.source`update public.word set number = 'x' where id = 4`;
+  const spoiled = await bad(context, ['up', '--dry-run'], 1);
+  assert.match(String(spoiled['message']), /^phase 1-words failed: /);
+  await context.source`update public.word set number = '4' where id = 4`;
   const dry = await good(context, ['up', '--dry-run']);
   assert.is(dry['dryRun'], true);
   assert.is((dry['entities'] as Json[])[0]?.['inserted'], 8);

@@ -72,6 +72,11 @@ test('--version is that of package.json', async () => {
   }
 });
 
+test('options of every command may stand before it', async () => {
+  const { stdout } = await succeed(null, ['--json', 'help', 'status']);
+  assert.is((JSON.parse(stdout) as { name: string }).name, 'status');
+});
+
 test('no command: exit 2, the overview on standard error', async () => {
   const { stdout } = await succeed(null, ['--help']);
   const { code, stdout: out, stderr } = await runner(null, []);
@@ -97,11 +102,13 @@ const WRONG: [string[], RegExp][] = [
   [['up', '-f'], /^unknown option '-f'\n/],
   [['--xyzzy', 'up'], /^unknown option '--xyzzy'\n/],
   [['up', '--full=yes'], /^unknown option '--full=yes'\n/],
+  [['schema', 'up', '--folder', 'removal', '--accept-evidence', ''], /needs a reason/],
   [['up', '--jobs'], /^option '--jobs <n>' argument missing\nusage/],
   [
     ['status', '--env-file', '/nowhere/at all.env'],
     / the file \/nowhere\/at all\.env is not there/,
   ],
+  [['--env-file', '/nowhere/else', 'status'], / the file \/nowhere\/else is not there/],
   [['status', '--env-file', ROOT], / the file .* cannot be read/],
 ];
 
