@@ -36,18 +36,23 @@ export interface Config {
 /** Wrong or missing settings, all of them; the message names variables, never their values. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
-  constructor(readonly problems: string[]) {
+  readonly problems: string[];
+  constructor(problems: string[]) {
     super(`configuration:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    this.problems = problems;
   }
 }
 
 /**
- * Reads the environment and `<root>/.env` (the environment wins). `urls` replaces both databases:
- * the embedded pair needs no configuration. Throws ConfigError with everything that is wrong.
+ * Reads the environment and `file`, by default `<root>/.env` (the environment wins). `urls` replaces
+ * both databases: the embedded pair needs no configuration. Throws ConfigError with everything that
+ * is wrong.
  */
-export function readConfig(root: string, urls?: { source: string; target: string }): Config {
-  const file = join(root, '.env');
-  const settings = { ...(existsSync(file) ? parse(readFileSync(file)) : {}), ...process.env };
+export function readConfig(
+  root: string,
+  { file, urls }: { file?: string | undefined; urls?: { source: string; target: string } } = {},
+): Config {
+  const settings = { ...fromFile(root, file), ...process.env };
   const problems: string[] = [];
 
   const endpoint = (name: string, given: string | undefined): Endpoint | undefined => {
@@ -84,6 +89,17 @@ export function readConfig(root: string, urls?: { source: string; target: string
     throw new ConfigError(problems);
   }
   return Object.freeze({ source, target, jobs, rejectTolerance });
+}
+
+function fromFile(root: string, file: string | undefined): Record<string, string> {
+  const path = file ?? join(root, '.env');
+  if (file === undefined && !existsSync(path)) return {};
+  try {
+    return parse(readFileSync(path));
+  } catch {
+    const what = existsSync(path) ? 'cannot be read' : 'is not there';
+    throw new ConfigError([`the file ${path} ${what}`]);
+  }
 }
 
 /** What the terminal needs to know: colours wanted, running in CI. */

@@ -1,42 +1,11 @@
 import { fileURLToPath } from 'node:url';
 
-import { acknowledge } from './commands/acknowledge.ts';
-import { check } from './commands/check.ts';
-import { doctor } from './commands/doctor.ts';
-import { down } from './commands/down.ts';
-import { embedded } from './commands/embedded.ts';
-import { forget } from './commands/forget.ts';
-import { plan } from './commands/plan.ts';
-import { rejects } from './commands/rejects.ts';
-import { retry } from './commands/retry.ts';
-import { schema } from './commands/schema.ts';
-import { status } from './commands/status.ts';
-import { uninstall } from './commands/uninstall.ts';
-import { up } from './commands/up.ts';
-import { verify } from './commands/verify.ts';
-import { type Command, contextOf, helpOf } from './commands/command.ts';
-import { endOf, exitCodeOf, explanationOf } from './commands/outcome.ts';
 import type { Interrupt } from './engine/run.ts';
-import { complain, note, say } from './terminal/terminal.ts';
-
-const COMMANDS: Command[] = [
-  up,
-  down,
-  plan,
-  status,
-  check,
-  acknowledge,
-  verify,
-  rejects,
-  retry,
-  schema,
-  doctor,
-  embedded,
-  forget,
-  uninstall,
-];
+import { complain, note, say, sayJson } from './terminal/terminal.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+const argv = process.argv.slice(2);
+const json = argv.includes('--json');
 const interrupt: Interrupt = { requested: false, cancel: () => {} };
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -47,52 +16,47 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     interrupt.cancel();
   });
 }
-// `runner rejects | head` closes the pipe: nothing is wrong then.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 1);
-});
+for (const stream of [process.stdout, process.stderr]) {
+  // `runner up | head` closes the pipe: nothing is wrong, and no reason to stop
+  stream.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code !== 'EPIPE' && code !== 'ERR_STREAM_DESTROYED') process.exit(1);
+  });
+}
 // An error that no await sees comes from a lost connection: the outcome is not known here.
-process.on('uncaughtException', (error) => {
-  complain(`${error.message}\nthe outcome is not known here: run the same command again`);
+process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
+  const fix = 'the outcome is not known here: run the same command again';
+  complain(`${error.message}\n${fix}`);
+  if (json) {
+    sayJson({ type: 'error', exit: 4, code: error.code ?? null, message: error.message, fix });
+  }
   process.exit(4);
 });
 
-process.exit(await main(process.argv.slice(2)));
+process.exit(await main());
 
-async function main([name, ...argv]: string[]): Promise<number> {
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    overview();
-    return name === undefined ? 2 : 0;
-  }
-  const command = COMMANDS.find((other) => other.name === name);
-  if (command === undefined) {
-    complain(`there is no command ${name}`);
-    overview();
-    return 2;
-  }
+/** Loads what the command needs and nothing else: a help that takes two seconds is not asked for. */
+async function main(): Promise<number> {
+  const { readCall, usageOf } = await import('./commands/door.ts');
   try {
-    const context = contextOf(command, argv, root, interrupt);
-    if (context.help) {
-      say(helpOf(command));
+    const call = await readCall(argv, root);
+    if ('text' in call) {
+      if (json) sayJson(call.json);
+      else say(call.text);
       return 0;
     }
+    const { contextOf } = await import('./commands/context.ts');
+    const context = contextOf(call, root, interrupt);
     try {
-      return await command.run(context);
+      return await call.command.run(context);
     } finally {
       await context.end();
     }
   } catch (reason) {
+    const { endOf, errorLine, exitCodeOf, explanationOf } = await import('./commands/outcome.ts');
     const error = endOf(reason, interrupt.requested);
-    complain(explanationOf(error, command.usage));
+    const usage = usageOf(argv);
+    complain(explanationOf(error, usage));
+    if (json) sayJson(errorLine(error, usage));
     return exitCodeOf(error);
   }
-}
-
-function overview(): void {
-  say('runner: moves a legacy PostgreSQL database into its new schema, every row accounted for\n');
-  for (const { usage, summary } of COMMANDS) say(`  ${usage.padEnd(34)} ${summary}`);
-  say('\n`runner <command> --help` shows the options. `runner up --embedded` tries it out.');
-  say('exit codes: 0 done · 1 failed or found something · 2 usage · 3 another runner is at work ·');
-  say('            4 connection lost, run again · 5 could not connect, nothing was sent ·');
-  say('            130 interrupted, rolled back');
 }

@@ -59,17 +59,14 @@ export function startRunner(
     root = ROOT,
     env = {},
     input,
-  }: { root?: string; env?: Record<string, string>; input?: string } = {},
+    tsx = import.meta.resolve('tsx'),
+  }: { root?: string; env?: Record<string, string>; input?: string; tsx?: string } = {},
 ): Started {
-  const child = spawn(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(root, 'runner/index.ts'), ...args],
-    {
-      cwd: root,
-      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      env: { ...environment(urls), ...env },
-    },
-  );
+  const child = spawn(process.execPath, ['--import', tsx, join(root, 'runner/index.ts'), ...args], {
+    cwd: root,
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    env: { ...environment(urls), ...env },
+  });
   const output = { stdout: '', stderr: '' };
   child.stdin?.end(input);
   child.stdout?.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));

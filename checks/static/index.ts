@@ -25,6 +25,7 @@ import { outputColumns } from './output-columns.ts';
 import { parallelUnsafe } from './parallel-unsafe.ts';
 import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
+import { repeatable } from './repeatable.ts';
 import { reasonWords } from './reason-words.ts';
 import { schemaChange } from './schema-change.ts';
 import { removalColumns } from './removal-columns.ts';
@@ -42,7 +43,7 @@ const TEMPLATES = /^sql\/engine\/templates\//;
 const ENGINE = /^(sql\/engine|test\/golden)\/[^/]+\.sql$/;
 const ARCHIVE = /^sql\/archive\/([^/]+)\.sql$/;
 
-const EVERY_FILE: Rule<SqlFile>[] = [parses, transactionControl, parallelUnsafe];
+const EVERY_FILE: Rule<SqlFile>[] = [parses, transactionControl, parallelUnsafe, repeatable];
 const ENGINE_FILE: Rule<SqlFile>[] = [engineNames];
 const ENTITY_FILE: Rule<ViewFile>[] = [
   oneView,

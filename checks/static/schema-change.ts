@@ -19,7 +19,7 @@ const TWICE = new Set(['schema-syntax', 'schema-transaction']);
  */
 export async function schemaChange(root: string): Promise<Problem[]> {
   if (!existsSync(join(root, 'schema-changes'))) return [];
-  const files = [...(await readFolder(root, 'additive')), ...(await readFolder(root, 'removal'))];
+  const files = [...readFolder(root, 'additive'), ...readFolder(root, 'removal')];
   const problems: Problem[] = [];
   let columns: ProtectedColumn[] = [];
   try {

@@ -8,9 +8,6 @@ import { keepLock } from '../engine/lock.ts';
 import { say, sayJson } from '../terminal/terminal.ts';
 
 export const acknowledge: Command = {
-  name: 'acknowledge',
-  summary: 'accepts what a check finds now, with a reason; a new finding is a finding',
-  usage: 'acknowledge <check> --reason <text>',
   options: {
     reason: { text: 'why it is right as it is; kept in the ledger, shown by check', value: 'text' },
   },

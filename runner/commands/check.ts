@@ -16,9 +16,6 @@ import { note, problems, say, sayJson, words } from '../terminal/terminal.ts';
 const COVERAGE = 'coverage';
 
 export const check: Command = {
-  name: 'check',
-  summary: 'data checks and static checks; exit 1 when one finds something',
-  usage: 'check [name...] | check coverage --mermaid [entity...]',
   options: {
     static: { text: 'only the checks of the files: no database needed' },
     mermaid: { text: 'print the lineage of entities or phases as a flowchart: no database needed' },
@@ -31,7 +28,9 @@ async function runCommand(context: Context): Promise<number> {
   const names = context.positionals;
   if (context.has('mermaid')) {
     if (names[0] !== COVERAGE) throw new UsageError('--mermaid belongs to `check coverage`');
-    say(await drawLineage(context.root, names.slice(1)));
+    const mermaid = await drawLineage(context.root, names.slice(1));
+    if (context.has('json')) sayJson({ mermaid });
+    else say(mermaid);
     return 0;
   }
   const checks = readChecks(context.root, 'checks').filter(

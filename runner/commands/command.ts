@@ -1,20 +1,11 @@
-import { join } from 'node:path';
-import { parseArgs, type ParseArgsConfig } from 'node:util';
-
-import { type Catalog, readCatalog } from '../engine/catalog.ts';
-import { type Config, readConfig } from '../config.ts';
-import { connect, ConnectionLost, CouldNotConnect, type Session } from '../database.ts';
+import type { Catalog } from '../engine/catalog.ts';
+import type { Config } from '../config.ts';
+import type { Session } from '../database.ts';
 import type { Interrupt } from '../engine/run.ts';
-import { complain } from '../terminal/terminal.ts';
 
-/** One command: what `--help` says and what it does. */
+/** What a command takes and does; its name, usage and summary are in list.ts. */
 export interface Command {
-  name: string;
-  /** One line for the overview. */
-  summary: string;
-  /** After `runner`: `down <phase> [options]`. */
-  usage: string;
-  /** One line per option, for --help. */
+  /** One line per option, for --help; `--json`, `--embedded` and `--env-file` are those of all. */
   options: Record<string, Option>;
   /** Returns the exit code (0, 1 or 4); other codes come from the errors it throws. */
   run(context: Context): Promise<number>;
@@ -25,6 +16,9 @@ export interface Option {
   text: string;
   value?: string;
 }
+
+/** What was given on the command line, by the name of the option; true for a switch. */
+export type Values = ReadonlyMap<string, string | true>;
 
 /** What a command gets: its arguments and its surroundings, opened on demand. */
 export interface Context {
@@ -44,105 +38,35 @@ export interface Context {
   onEnd(action: () => Promise<void>): void;
 }
 
-/** The call is wrong: exit 2, with the usage. */
+/** The call is wrong: exit 2, with `fix`, what was meant, or else the usage. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
-}
-
-/**
- * Shows what came of work that is committed; returns the exit code. A target that is gone by then
- * takes nothing back: `truth` says so.
- */
-export async function showAfter(truth: string, body: () => Promise<number>): Promise<number> {
-  try {
-    return await body();
-  } catch (error) {
-    if (!(error instanceof ConnectionLost || error instanceof CouldNotConnect)) throw error;
-    const { message } =
-      error instanceof CouldNotConnect
-        ? new CouldNotConnect(error.side, error.refusal, truth)
-        : new Error(`${error.message}; ${truth}`);
-    complain(message);
-    return 4;
+  readonly fix: string | undefined;
+  /** What --json says besides. */
+  readonly answer: object;
+  constructor(message: string, fix?: string, answer = {}) {
+    super(message);
+    this.fix = fix;
+    this.answer = answer;
   }
 }
 
-const COMMON: Record<string, Option> = {
-  json: { text: 'machine-readable output on standard output' },
-  embedded: { text: 'use the embedded pair of servers with sample data, no configuration' },
-  help: { text: 'this text' },
+/** What was asked cannot be done as things are: exit 1. `fix` says what to do first. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+  readonly fix: string;
+  /** What --json says besides. */
+  readonly answer: object;
+  constructor(message: string, fix = '', answer = {}) {
+    super(message);
+    this.fix = fix;
+    this.answer = answer;
+  }
+}
+
+/** Options of every command. */
+export const COMMON: Record<string, Option> = {
+  json: { text: 'machine-readable output on standard output, errors too' },
+  embedded: { text: 'two servers with sample data instead of a configuration' },
+  'env-file': { text: 'read the settings from this file instead of .env', value: 'file' },
 };
-
-/** The help of one command: fits one screen. */
-export function helpOf(command: Command): string {
-  const lines = Object.entries({ ...command.options, ...COMMON }).map(([name, option]) => {
-    const left = `--${name}${option.value === undefined ? '' : ` <${option.value}>`}`;
-    return `  ${left.padEnd(26)} ${option.text}`;
-  });
-  return `${command.summary}\n\nusage: runner ${command.usage}\n\n${lines.join('\n')}`;
-}
-
-/** Parses the arguments of a command. Throws UsageError. */
-export function contextOf(
-  command: Command,
-  argv: string[],
-  root: string,
-  interrupt: Interrupt,
-): Context & { help: boolean; end(): Promise<void> } {
-  const options: ParseArgsConfig['options'] = {};
-  for (const [name, { value }] of Object.entries({ ...command.options, ...COMMON })) {
-    options[name] = { type: value === undefined ? 'boolean' : 'string' };
-  }
-  const { values, positionals } = parsed(argv, options);
-  const actions: (() => Promise<void>)[] = [];
-  let config: Promise<Config> | undefined;
-  let catalog: Catalog | undefined;
-
-  const readOrStart = async (): Promise<Config> => {
-    if (values['embedded'] !== true) return readConfig(root);
-    // loaded on demand: nobody who has databases needs it
-    const { startPair } = await import('../embedded/pair.ts');
-    const pair = await startPair({ directory: join(root, '.embedded', 'pair') });
-    actions.push(() => pair.stop());
-    return readConfig(root, { source: pair.sourceUrl, target: pair.targetUrl });
-  };
-  const context = {
-    root,
-    positionals,
-    interrupt,
-    help: values['help'] === true,
-    has: (name: string) => values[name] === true,
-    value: (name: string) => {
-      const value = values[name];
-      return typeof value === 'string' ? value : undefined;
-    },
-    config: () => (config ??= readOrStart()),
-    catalog: () => (catalog ??= readCatalog(root)),
-    session: async (name: string) => {
-      const { target } = await context.config();
-      const session = await connect(target, name);
-      actions.push(() => session.close());
-      const { cancel } = interrupt;
-      interrupt.cancel = () => {
-        cancel();
-        session.cancel();
-      };
-      return session;
-    },
-    onEnd: (action: () => Promise<void>) => {
-      actions.push(action);
-    },
-    end: async () => {
-      for (const action of actions.toReversed()) await action();
-    },
-  };
-  return context;
-}
-
-function parsed(argv: string[], options: NonNullable<ParseArgsConfig['options']>) {
-  try {
-    return parseArgs({ args: argv, options, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}

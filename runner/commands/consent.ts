@@ -16,7 +16,8 @@ export async function agreed(context: Context, question: string): Promise<boolea
   return /^y(es)?$/i.test(answer.trim());
 }
 
-/** What is thrown where nobody could be asked, after the rollback. */
-export function notAgreed(): UsageError {
-  return new UsageError('nothing was changed: say --yes where nobody can be asked');
+/** What is thrown where nobody could be asked, after the rollback; `answer`: what would be done. */
+export function notAgreed(answer: object): UsageError {
+  const message = 'nothing was changed: say --yes where nobody can be asked';
+  return new UsageError(message, undefined, { verdict: 'not agreed', ...answer });
 }

@@ -22,9 +22,6 @@ import { buildLink, login } from '../engine/link.ts';
 import { say, sayJson, words } from '../terminal/terminal.ts';
 
 export const doctor: Command = {
-  name: 'doctor',
-  summary: 'connections, versions, roles, rights, pooler, clocks, logging: each with its fix',
-  usage: 'doctor',
   options: {},
   run: runCommand,
 };

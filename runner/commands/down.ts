@@ -1,16 +1,13 @@
 import { phaseOf } from '../engine/catalog.ts';
-import { type Command, type Context, UsageError } from './command.ts';
+import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, type Session, transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { finishRun, holdLease, install, installed, startRun } from '../engine/ledger.ts';
-import { complain, note, say, sayJson, table } from '../terminal/terminal.ts';
+import { note, say, sayJson, table } from '../terminal/terminal.ts';
 import { phasesOnTop, StillReferenced, undo, undoArchive, type UndoStep } from '../engine/down.ts';
 
 export const down: Command = {
-  name: 'down',
-  summary: 'takes a phase back: our rows go, rows of the application are as they were',
-  usage: 'down <phase>',
   options: {
     cascade: { text: 'take the later phases that stand on it down first' },
     'dry-run': { text: 'show what would be done, then roll it back' },
@@ -51,17 +48,17 @@ async function runCommand(context: Context): Promise<number> {
   context.onEnd(() => keeper.release());
   const session = await context.session('runner');
   if ((await installed(session, catalog)) === undefined) {
-    say('nothing is migrated: there is nothing to take back');
+    if (context.has('json')) sayJson({ verdict: 'nothing', phase: phase.name, entities: [] });
+    else say('nothing is migrated: there is nothing to take back');
     return 0;
   }
   await install(session, catalog);
   const onTop = await phasesOnTop(session, phase.name);
   if (onTop.length > 0 && !context.has('cascade')) {
-    complain(
-      `${phase.name} carries ${onTop.join(', ')}; nothing was changed\n` +
-        'take those down first, or all of them with --cascade',
+    throw new Refused(
+      `${phase.name} carries ${onTop.join(', ')}; nothing was changed`,
+      'take those down first, or all of them with --cascade',
     );
-    return 1;
   }
   const attempt = (decide: (steps: UndoStep[]) => Verdict) =>
     takeBack(session, `down ${phase.name}`, context.has('force'), decide, (run) =>
@@ -148,29 +145,43 @@ function showSteps(steps: UndoStep[]): void {
 }
 
 function conclude(context: Context, phase: string, { steps, verdict }: Outcome): number {
-  if (context.has('json')) sayJson({ verdict, phase, entities: steps });
-  if (verdict === 'not agreed') throw notAgreed();
-  const failed = verdict === 'stopped' || verdict === 'held' || verdict === 'changed';
-  if (context.has('json')) return failed ? 1 : 0;
+  const answer = { verdict, phase, entities: steps };
+  if (verdict === 'not agreed') throw notAgreed(answer);
+  const refused = refusalOf(answer);
+  if (refused !== undefined) throw new Refused(...refused, answer);
+  if (context.has('json')) {
+    sayJson(answer);
+    return 0;
+  }
   const words = {
     done: `${phase} is taken back; \`up\` brings the same rows with the same ids again`,
     nothing: `nothing of ${phase} is in the target`,
     'dry-run': 'dry run: nothing was changed',
-    stopped:
-      'the application changed or references rows listed above; nothing was changed\n' +
-      'settle them, or use --force to take the rows back all the same',
-    held: [
-      'rows of the application are in the way, and --force cannot take them along; ' +
-        'nothing was changed',
-      ...steps.flatMap(({ entity, held }) => held.map((line) => `  ${entity}: ${line}`)),
-      'delete these rows or let them refer to nothing, then run the same command again',
-    ].join('\n'),
-    changed:
-      'what would be done has changed since it was shown (now as above); nothing was changed\n' +
-      'run the same command again',
     declined: 'nothing was changed',
   };
-  if (failed) complain(words[verdict]);
-  else say(words[verdict]);
-  return failed ? 1 : 0;
+  say(words[verdict as keyof typeof words]);
+  return 0;
+}
+
+/** Why it was not done, and what to do about it; undefined where nothing stood in the way. */
+function refusalOf({ verdict, entities }: { verdict: Verdict; entities: UndoStep[] }) {
+  const refusals: Partial<Record<Verdict, [string, string]>> = {
+    stopped: [
+      'the application changed or references rows listed above; nothing was changed',
+      'settle them, or use --force to take the rows back all the same',
+    ],
+    held: [
+      [
+        'rows of the application are in the way, and --force cannot take them along; ' +
+          'nothing was changed',
+        ...entities.flatMap(({ entity, held }) => held.map((line) => `  ${entity}: ${line}`)),
+      ].join('\n'),
+      'delete these rows or let them refer to nothing, then run the same command again',
+    ],
+    changed: [
+      'what would be done has changed since it was shown (now as above); nothing was changed',
+      'run the same command again',
+    ],
+  };
+  return refusals[verdict];
 }

@@ -2,19 +2,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { type Command, UsageError } from './command.ts';
-import { say } from '../terminal/terminal.ts';
+import { embeddedPair } from './context.ts';
+import { say, sayJson } from '../terminal/terminal.ts';
 
 export const embedded: Command = {
-  name: 'embedded',
-  summary: 'starts the embedded pair, prints both URLs, stops on Ctrl-C',
-  usage: 'embedded',
   options: {
     scale: { text: 'size of the sample data when it is made: 0.01 (default), 1, full', value: 'n' },
     seed: { text: 'another seed gives other rows with the same defects', value: 'n' },
     fresh: { text: 'throw the data of the pair away first' },
   },
   run: async (context) => {
-    const { removePair, startPair } = await import('../embedded/pair.ts');
+    const { removePair, startPair } = await embeddedPair();
     const directory = join(context.root, '.embedded', 'pair');
     const scale = context.value('scale');
     if (scale !== undefined && scale !== 'full' && !(Number(scale) > 0)) {
@@ -28,11 +26,14 @@ export const embedded: Command = {
       ...(seed === undefined ? {} : { seed }),
     });
     context.onEnd(() => pair.stop());
-    say(`SOURCE_DATABASE_URL=${pair.sourceUrl}`);
-    say(`TARGET_DATABASE_URL=${pair.targetUrl}`);
-    say(
-      'in another terminal: `npx tsx runner up --embedded`, or psql with one of the URLs; Ctrl-C stops',
-    );
+    const urls = { SOURCE_DATABASE_URL: pair.sourceUrl, TARGET_DATABASE_URL: pair.targetUrl };
+    if (context.has('json')) sayJson(urls);
+    else {
+      for (const [name, url] of Object.entries(urls)) say(`${name}=${url}`);
+      say(
+        'in another terminal: `npx tsx runner up --embedded`, or psql with one of the URLs; Ctrl-C stops',
+      );
+    }
     while (!context.interrupt.requested) await sleep(200);
     return 0;
   },

@@ -1,16 +1,13 @@
 import type { Catalog } from '../engine/catalog.ts';
-import { type Command, type Context, UsageError } from './command.ts';
+import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { agreed, notAgreed } from './consent.ts';
 import { transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { finishRun, holdLease, install, installed, startRun } from '../engine/ledger.ts';
 import { type Stray, strayEntities } from '../engine/strays.ts';
-import { complain, say, sayJson } from '../terminal/terminal.ts';
+import { say, sayJson } from '../terminal/terminal.ts';
 
 export const forget: Command = {
-  name: 'forget',
-  summary: 'the ledger lets go of an entity whose file is gone; its rows stay',
-  usage: 'forget <entity>',
   options: { yes: { text: 'do not ask; needed where there is no terminal' } },
   run: runCommand,
 };
@@ -24,22 +21,17 @@ async function runCommand(context: Context): Promise<number> {
   context.onEnd(() => keeper.release());
   const session = await context.session('runner forget');
   if ((await installed(session, catalog)) === undefined) {
-    say('nothing is migrated: there is nothing to forget');
+    if (context.has('json')) sayJson({ verdict: 'nothing', entity: name });
+    else say('nothing is migrated: there is nothing to forget');
     return 0;
   }
   await install(session, catalog);
   const stray = (await strayEntities(session, catalog)).find(({ entity }) => entity === name);
   const reason = stray === undefined ? notStray(catalog, name) : unsafe(catalog, stray);
-  if (reason !== undefined) {
-    complain(reason);
-    return 1;
-  }
+  if (reason !== undefined) throw reason;
   const question = `after this \`down\` cannot take the rows of ${name} back. Forget it?`;
   const answer = await agreed(context, question);
-  if (answer === undefined) {
-    if (context.has('json')) sayJson({ verdict: 'not agreed', entity: name });
-    throw notAgreed();
-  }
+  if (answer === undefined) throw notAgreed({ entity: name });
   if (!answer) {
     say('nothing was changed');
     return 0;
@@ -60,34 +52,40 @@ async function runCommand(context: Context): Promise<number> {
 }
 
 /** Why there is nothing to forget. */
-function notStray({ phases, archive, problems }: Catalog, name: string): string {
+function notStray({ phases, archive, problems }: Catalog, name: string): Refused {
   if (problems.length > 0) {
-    return 'a file of sql/ cannot be read: `runner check --static` says which; nothing was changed';
+    return new Refused(
+      'a file of sql/ cannot be read; nothing was changed',
+      '`runner check --static` says which',
+    );
   }
   const defined = [...phases.flatMap(({ entities }) => entities), ...archive].find(
     (entity) => entity.name === name,
   );
   return defined === undefined
-    ? `the ledger has no rows of an entity ${name}; nothing was changed`
-    : `${name} is as ${defined.file} says; nothing was changed\n` +
-        `\`runner down ${defined.phase}\` takes its phase back`;
+    ? new Refused(`the ledger has no rows of an entity ${name}; nothing was changed`)
+    : new Refused(
+        `${name} is as ${defined.file} says; nothing was changed`,
+        `\`runner down ${defined.phase}\` takes its phase back`,
+      );
 }
 
 /** Why it must not be forgotten now: what `up` would do next. */
 function unsafe({ phases }: Catalog, { entity, phase, defined, renamed }: Stray) {
   if (renamed !== null) {
-    return (
+    return new Refused(
       `${renamed} has the source and the target of ${entity}: after this \`up\` would bring every row ` +
-      `a second time; nothing was changed\n` +
-      `name the file as before, or take the rows back: \`runner down ${phase}\``
+        `a second time; nothing was changed`,
+      `name the file as before, or take the rows back: \`runner down ${phase}\``,
     );
   }
   const readers = phases
     .flatMap(({ entities }) => entities)
     .filter(({ idMaps }) => !defined && idMaps.includes(entity));
   if (readers.length === 0) return undefined;
-  return (
+  return new Refused(
     `${readers.map(({ file }) => file).join(', ')} read ids.${entity}: after this their rows would lose ` +
-    'what they refer to; nothing was changed\nput the file back, or take it out of these first'
+      'what they refer to; nothing was changed',
+    'put the file back, or take it out of these first',
   );
 }

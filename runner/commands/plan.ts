@@ -11,9 +11,6 @@ import { pendingChanges, previewChanges } from '../schema/pending.ts';
 import { note, problems, say, sayJson, table } from '../terminal/terminal.ts';
 
 export const plan: Command = {
-  name: 'plan',
-  summary: 'what `up` would do: files new or changed, rows in the source, ranges to read',
-  usage: 'plan',
   options: {
     sql: { text: 'print the statements of one entity instead', value: 'entity' },
     full: { text: 'as `up --full`' },
@@ -83,9 +80,10 @@ async function runCommand(context: Context): Promise<number> {
       { commit: false },
     ),
   );
-  if (wanted !== undefined && sql !== undefined) {
-    say(sql);
-    return 0;
+  if (wanted !== undefined && (sql !== undefined || context.has('json'))) {
+    if (context.has('json')) sayJson({ entity: wanted, sql: sql ?? null, problems: found });
+    else say(sql);
+    return found.length > 0 ? 1 : 0;
   }
   show(context, lines, found, pending);
   return found.length > 0 ? 1 : 0;

@@ -3,9 +3,6 @@ import { consult } from '../engine/ledger.ts';
 import { say, sayJson, table } from '../terminal/terminal.ts';
 
 export const rejects: Command = {
-  name: 'rejects',
-  summary: 'rows that could not be stored: reasons and counts, or the rows',
-  usage: 'rejects [entity]',
   options: {
     rows: { text: 'list keys, reasons and what the server said' },
     'show-data': { text: 'with --rows: the source rows as well (personal data)' },

@@ -1,12 +1,10 @@
 import { type Command, type Context, UsageError } from './command.ts';
 import { consult } from '../engine/ledger.ts';
-import { say } from '../terminal/terminal.ts';
+import { NOTHING_YET, readSummary, summaryJson } from '../engine/summary.ts';
+import { say, sayJson } from '../terminal/terminal.ts';
 import { migrate } from './up.ts';
 
 export const retry: Command = {
-  name: 'retry',
-  summary: 'reads rejected rows again, with whatever changed in their entities',
-  usage: 'retry [entity]',
   options: {},
   run: runCommand,
 };
@@ -20,14 +18,19 @@ async function runCommand(context: Context): Promise<number> {
     throw new UsageError(`there is no entity ${wanted}`);
   }
   const session = await context.session('runner retry');
-  const open = await consult(session, catalog, () =>
-    session.query<{ entity: string }>('select entity from migration.reject_counts($1)', [
-      wanted ?? null,
-    ]),
-  );
-  const names = (open ?? []).map(({ entity }) => entity);
+  const open = await consult(session, catalog, async () => {
+    const rows = await session.query<{ entity: string }>(
+      'select entity from migration.reject_counts($1)',
+      [wanted ?? null],
+    );
+    const summary = rows.length > 0 ? undefined : await readSummary(session, catalog);
+    return { names: rows.map(({ entity }) => entity), summary };
+  });
+  const { names = [], summary } = open ?? {};
   if (names.length === 0) {
-    say('no open rejects');
+    // as after a run: what is there
+    if (context.has('json')) sayJson(summary === undefined ? NOTHING_YET : summaryJson(summary));
+    else say('no open rejects');
     return 0;
   }
   const concerned = phases

@@ -1,4 +1,5 @@
-import { type Command, type Context, showAfter, UsageError } from './command.ts';
+import { type Command, type Context, Refused, UsageError } from './command.ts';
+import { showAfter } from './context.ts';
 import type { Endpoint } from '../config.ts';
 import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, CouldNotConnect, type Session, tlsOf } from '../database.ts';
@@ -10,14 +11,11 @@ import { Interrupted } from '../engine/run.ts';
 import type { ApplyOptions, SchemaStatus } from '../schema/changes.ts';
 import type { Connection } from '../schema/client.ts';
 import { SchemaChangeError } from '../schema/error.ts';
-import type { Folder } from '../schema/files.ts';
+import type { Folder } from '../schema/folder.ts';
 import { showCode, showFiles, showRemoval } from '../schema/report.ts';
-import { complain, note, problems, say, sayJson } from '../terminal/terminal.ts';
+import { note, problems, say, sayJson } from '../terminal/terminal.ts';
 
 export const schema: Command = {
-  name: 'schema',
-  summary: 'the schema changes: additive ones, and the column removal one phase at a time',
-  usage: 'schema up|down|status',
   options: {
     folder: { text: 'additive (default) or removal; status shows both', value: 'folder' },
     to: { text: 'go to this file (removal: phase); 0 = none applied', value: 'n' },
@@ -69,11 +67,7 @@ async function takeBack(context: Context, folder: Folder): Promise<number> {
   if (files.length > 0) {
     if (!context.has('json')) for (const { name } of files) say(`to be taken back: down  ${name}`);
     const answer = await agreed(context, 'take these schema changes back?');
-    if (answer === undefined) {
-      const verdict = 'not agreed';
-      if (context.has('json')) sayJson({ verdict, folder, direction: 'down', files });
-      throw notAgreed();
-    }
+    if (answer === undefined) throw notAgreed({ folder, direction: 'down', files });
     if (!answer) {
       say('nothing was changed');
       return 0;
@@ -87,23 +81,22 @@ async function removeColumns(context: Context, reason: string | undefined): Prom
   const session = await context.session('runner schema');
   const catalog = context.catalog();
   if ((await installed(session, catalog)) === undefined) {
-    complain('nothing is migrated yet: the column removal comes after `up`; nothing was changed');
-    return 1;
+    throw new Refused(
+      'nothing is migrated yet: the column removal comes after `up`; nothing was changed',
+    );
   }
   const malformed = catalog.problems.filter(({ rule }) => rule === 'settings');
   if (malformed.length > 0) {
     problems(malformed, () => undefined);
-    complain('the settings cannot be read; nothing was changed');
-    return 1;
+    throw new Refused('the settings cannot be read; nothing was changed');
   }
   await install(session, catalog);
   const unfinished = await unfinishedEntities(session, catalog);
   if (unfinished.length > 0) {
-    complain(
-      `not complete: ${unfinished.join(', ')}; nothing was changed\n` +
-        'they fill or read the tables of the columns: run `up` to its end first',
+    throw new Refused(
+      `not complete: ${unfinished.join(', ')}; nothing was changed`,
+      'they fill or read the tables of the columns: run `up` to its end first',
     );
-    return 1;
   }
   const { applied } = await readStatus(context, 'removal');
   const phase = applied.length + 1;
@@ -114,10 +107,13 @@ async function removeColumns(context: Context, reason: string | undefined): Prom
   const blocking = code.filter(({ blocks }) => blocks);
   const wanted = Number(context.value('to') ?? phase);
   if (phase === LAST_PHASE && wanted >= phase && blocking.length > 0) {
-    if (context.has('json')) sayJson({ folder: 'removal', direction: 'up', files: [], code });
-    else showCode(code);
-    complain('the application still uses the columns; nothing was changed');
-    return 1;
+    if (!context.has('json')) showCode(code);
+    throw new Refused('the application still uses the columns; nothing was changed', '', {
+      folder: 'removal',
+      direction: 'up',
+      files: [],
+      code,
+    });
   }
   if (!context.has('json')) showCode(code);
   return apply(context, 'removal', 'up', {
@@ -175,11 +171,15 @@ async function apply(
   else if (applied.length === 0) say(`${folder}: nothing to do`);
   else for (const { name, direction: way } of applied) say(`${way}  ${name}`);
   if (folder !== 'removal' || context.has('json')) return 0;
-  return showAfter('this is committed; `runner schema status` shows the rest', async () => {
-    const session = await context.session('runner schema');
-    showRemoval(await readRemoval(session), await readStatus(context, folder));
-    return 0;
-  });
+  return showAfter(
+    context,
+    'this is committed; `runner schema status` shows the rest',
+    async () => {
+      const session = await context.session('runner schema');
+      showRemoval(await readRemoval(session), await readStatus(context, folder));
+      return 0;
+    },
+  );
 }
 
 async function showStatus(context: Context, only: Folder | undefined): Promise<number> {

@@ -5,9 +5,6 @@ import { strayProblems } from '../engine/strays.ts';
 import { problems, say, sayJson, table, words } from '../terminal/terminal.ts';
 
 export const status: Command = {
-  name: 'status',
-  summary: 'phases, entities, counts, rejects, last run, and a verdict in one sentence',
-  usage: 'status',
   options: {},
   run: async (context) => {
     const session = await context.session('runner status');

@@ -1,16 +1,13 @@
 import { writeFileSync } from 'node:fs';
 
-import { type Command, type Context } from './command.ts';
+import { type Command, type Context, Refused } from './command.ts';
 import { agreed, notAgreed } from './consent.ts';
 import { transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { consult, installed, lendFunctions } from '../engine/ledger.ts';
-import { complain, say, sayJson } from '../terminal/terminal.ts';
+import { say, sayJson } from '../terminal/terminal.ts';
 
 export const uninstall: Command = {
-  name: 'uninstall',
-  summary: 'writes the audit trail to a file, then removes link, views, id maps and ledger',
-  usage: 'uninstall',
   options: {
     audit: { text: 'file for the audit trail (default: audit.jsonl)', value: 'file' },
     yes: { text: 'do not ask; needed where there is no terminal' },
@@ -28,24 +25,21 @@ async function runCommand(context: Context): Promise<number> {
     session.query<{ begun: boolean }>('select migration.removal_has_begun() as begun'),
   );
   if (removal === undefined) {
-    say('nothing is installed');
+    if (context.has('json')) sayJson({ verdict: 'nothing' });
+    else say('nothing is installed');
     return 0;
   }
   if (removal[0]?.begun === true) {
-    complain(
-      'the column removal has begun and its backups are in schema migration; nothing was changed\n' +
-        'take it back with `runner schema down --folder removal` first, or keep the ledger',
+    throw new Refused(
+      'the column removal has begun and its backups are in schema migration; nothing was changed',
+      'take it back with `runner schema down --folder removal` first, or keep the ledger',
     );
-    return 1;
   }
   const answer = await agreed(
     context,
     'after this, incremental runs and `down` are no longer possible. Remove?',
   );
-  if (answer === undefined) {
-    if (context.has('json')) sayJson({ verdict: 'not agreed' });
-    throw notAgreed();
-  }
+  if (answer === undefined) throw notAgreed({});
   if (!answer) {
     say('nothing was changed');
     return 0;

@@ -1,8 +1,10 @@
 import { type Phase, phaseOf } from '../engine/catalog.ts';
-import { type Command, type Context, showAfter, UsageError } from './command.ts';
+import { type Command, type Context, UsageError } from './command.ts';
+import { showAfter } from './context.ts';
 import type { ConflictPolicy } from '../engine/render.ts';
 import type { Session } from '../database.ts';
-import { exitCodeOf } from './outcome.ts';
+import { errorLine, exitCodeOf } from './outcome.ts';
+import { consult } from '../engine/ledger.ts';
 import { PhaseFailed } from '../engine/phase.ts';
 import { PreflightFailed, runUp } from '../engine/run.ts';
 import { applyInChild } from '../schema/child.ts';
@@ -13,9 +15,6 @@ import { connectionOf } from './schema.ts';
 import { showSummary } from './status.ts';
 
 export const up: Command = {
-  name: 'up',
-  summary: 'migrates: the first time, every time since, and what an interruption left',
-  usage: 'up [phase...]',
   options: {
     'dry-run': { text: 'do everything, then roll it back' },
     full: { text: 'compare every row, whatever the row versions say' },
@@ -55,6 +54,7 @@ export async function migrate(
   const config = await context.config();
   const dryRun = context.has('dry-run');
   let code = 0;
+  let would: Summary | undefined;
   try {
     await runUp({
       ...what,
@@ -71,7 +71,12 @@ export async function migrate(
       report: progressOf(),
       remark: note,
       conclude: async (session, run) => {
+        if (dryRun) {
+          would = await readSummary(session, context.catalog(), run);
+          return;
+        }
         code = await showAfter(
+          context,
           `run ${run} is done; \`runner status\` shows what became of it`,
           async () => show(context, await readSummary(session, context.catalog(), run), 0),
         );
@@ -82,7 +87,9 @@ export async function migrate(
     return failed(context, error);
   }
   if (dryRun) {
-    say('dry run: everything above was rolled back, nothing is changed');
+    if (would !== undefined && context.has('json'))
+      sayJson({ ...summaryJson(would), dryRun: true });
+    else say('dry run: everything above was rolled back, nothing is changed');
     return 0;
   }
   return code;
@@ -103,30 +110,34 @@ async function failed(context: Context, error: unknown): Promise<number> {
         .catalog()
         .phases.flatMap(({ entities }) => entities.map(({ file, text }) => [file, text] as const)),
     );
-    if (context.has('json')) sayJson({ problems: found });
     problems(found, (file) => files.get(file));
-    complain(error.message);
-    return 1;
+    throw error;
   }
   if (!(error instanceof PhaseFailed)) throw error;
-  complain(`phase ${error.phase} failed: ${error.message}`);
-  note(
-    error.committed
-      ? `ranges committed before stay; the phase is not complete and later phases did not start; ` +
-          'correct the cause and run `up` again, it goes on from there' +
-          // a data check, not an entity: what is wrong is stored, and its source has not changed
-          (error.entity === undefined
-            ? `; rows that are stored wrong stay so until \`down ${error.phase}\` and \`up\` ` +
-              'write them anew'
-            : '')
-      : 'the phase is rolled back, nothing that this run did in it is in the target; correct the ' +
-          'cause and run `up` again',
-  );
+  const message = `phase ${error.phase} failed: ${error.message}`;
+  const fix = error.committed
+    ? `ranges committed before stay; the phase is not complete and later phases did not start; ` +
+      'correct the cause and run `up` again, it goes on from there' +
+      // a data check, not an entity: what is wrong is stored, and its source has not changed
+      (error.entity === undefined
+        ? `; rows that are stored wrong stay so until \`down ${error.phase}\` and \`up\` ` +
+          'write them anew'
+        : '')
+    : 'the phase is rolled back, nothing that this run did in it is in the target; correct the ' +
+      'cause and run `up` again';
+  complain(`${message}\n${fix}`);
   if (context.has('json')) {
-    const session = await context.session('runner status');
-    sayJson(summaryJson(await readSummary(session, context.catalog())));
+    // what failed is said, also where nothing else can be
+    const summary = await summaryNow(context).catch(() => undefined);
+    sayJson({ ...errorLine(error, ''), message, fix, ...(summary && summaryJson(summary)) });
   }
   return exitCodeOf(error);
+}
+
+/** What is there now; undefined before the first run. */
+async function summaryNow(context: Context): Promise<Summary | undefined> {
+  const session = await context.session('runner status');
+  return consult(session, context.catalog(), () => readSummary(session, context.catalog()));
 }
 
 function show(context: Context, summary: Summary, code: number): number {

@@ -1,12 +1,12 @@
 import type { Problem } from '../engine/text.ts';
 import { beside, joined } from './beside.ts';
-import { type Command, type Context, UsageError } from './command.ts';
+import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
 import { joinReading, prepareReading } from '../engine/prepare.ts';
 import { Interrupted } from '../engine/run.ts';
-import { note, oneLine, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
+import { oneLine, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
 import {
   type Difference,
   differences,
@@ -17,9 +17,6 @@ import {
 } from '../engine/verify.ts';
 
 export const verify: Command = {
-  name: 'verify',
-  summary: 'every row of every view against the target; exit 1 on any difference',
-  usage: 'verify [entity...]',
   options: {
     'show-data': { text: 'print the values that differ, not only the names of the columns' },
   },
@@ -35,10 +32,7 @@ async function runCommand(context: Context): Promise<number> {
   if (unknown.length > 0) throw new UsageError(`there is no entity ${unknown.join(', ')}`);
   const { source } = await context.config();
   const session = await context.session('runner verify');
-  if ((await installed(session, catalog)) === undefined) {
-    note('nothing is migrated yet');
-    return 1;
-  }
+  if ((await installed(session, catalog)) === undefined) throw nothingYet();
   await login(session, source);
   let wrong: Problem[] = [];
   let found: EntityFindings[] = [];
@@ -71,14 +65,15 @@ async function runCommand(context: Context): Promise<number> {
     else problems(wrong, (file) => entities.find((entity) => entity.file === file)?.text);
     return 1;
   }
-  if (found.length === 0) {
-    note('nothing is migrated yet');
-    return 1;
-  }
+  if (found.length === 0) throw nothingYet();
   const total = found.reduce((sum, each) => sum + differences(each), 0);
   if (context.has('json')) sayJson({ differences: total, entities: found });
   else show(found, total, (name) => entities.find((e) => e.name === name)?.file ?? name);
   return total === 0 ? 0 : 1;
+}
+
+function nothingYet(): Refused {
+  return new Refused('nothing is migrated yet', 'run `up` first');
 }
 
 /** Rows listed per entity. */

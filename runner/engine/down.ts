@@ -25,8 +25,10 @@ export interface UndoStep {
 /** Rows of the application are in the way, with force or without; the last step says which. */
 export class StillReferenced extends Error {
   override readonly name = 'StillReferenced';
-  constructor(readonly steps: UndoStep[]) {
+  readonly steps: UndoStep[];
+  constructor(steps: UndoStep[]) {
     super('rows of the application refer to rows that would be deleted');
+    this.steps = steps;
   }
 }
 

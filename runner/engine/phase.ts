@@ -49,15 +49,21 @@ export interface Progress {
 /** A phase that did not come out right; the message says what, the rest what is true now. */
 export class PhaseFailed extends Error {
   override readonly name = 'PhaseFailed';
+  readonly phase: string;
+  readonly entity: string | undefined;
+  /** True where ranges were committed before the failure. */
+  readonly committed: boolean;
   constructor(
-    readonly phase: string,
-    readonly entity: string | undefined,
+    phase: string,
+    entity: string | undefined,
     message: string,
-    /** True where ranges were committed before the failure. */
-    readonly committed: boolean,
+    committed: boolean,
     cause?: unknown,
   ) {
     super(message, { cause });
+    this.phase = phase;
+    this.entity = entity;
+    this.committed = committed;
   }
 }
 

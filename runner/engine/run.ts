@@ -51,7 +51,7 @@ export interface UpOptions {
   previewSchema?: (session: Session) => Promise<void>;
   report: (progress: Progress) => void;
   remark: (line: string) => void;
-  /** Called when the run is done, with the session that did it. */
+  /** Called when the run is done, with the session that did it; of a dry run, before it is undone. */
   conclude?: (session: Session, run: number) => Promise<void>;
   interrupt: Interrupt;
 }
@@ -73,11 +73,13 @@ export class Interrupted extends Error {
 /** The views do not fit source and target, or a check before the first write found an error. */
 export class PreflightFailed extends Error {
   override readonly name = 'PreflightFailed';
-  constructor(readonly problems: Problem[]) {
+  readonly problems: Problem[];
+  constructor(problems: Problem[]) {
     super(
       `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'} found before the first ` +
         'write; no row was changed',
     );
+    this.problems = problems;
   }
 }
 
@@ -167,6 +169,7 @@ async function runWith(
       await ledger.install(session, catalog, (make) => make());
       await options.previewSchema?.(session);
       run = await body();
+      await options.conclude?.(session, run);
     },
     { commit: false },
   );

@@ -120,6 +120,14 @@ export function summaryJson(summary: Summary): object {
   };
 }
 
+/** The same before the first run. */
+export const NOTHING_YET = {
+  verdict: 'Nothing is migrated yet.',
+  phases: [],
+  entities: [],
+  rejects: [],
+};
+
 const EMPTY: Omit<EntitySummary, 'entity' | 'phase' | 'target' | 'changed'> = {
   status: 'new',
   source: null,

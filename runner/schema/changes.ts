@@ -6,13 +6,8 @@ import type { Problem } from '../engine/text.ts';
 import { type Connection, explain, takeLock, withClient } from './client.ts';
 import { question } from '../engine/question.ts';
 import { codeOf, SchemaChangeError } from './error.ts';
-import {
-  type ChangeFile,
-  type Folder,
-  inspectSchemaChange,
-  readFolder,
-  readProtectedColumns,
-} from './files.ts';
+import { type ChangeFile, inspectSchemaChange, readFolder, readProtectedColumns } from './files.ts';
+import type { Folder } from './folder.ts';
 import { type Guard, guardOf } from './guard.ts';
 import { migrationOf } from './migration.ts';
 import { isPassing, pauseAfter } from '../transactions.ts';
@@ -72,7 +67,7 @@ export interface SchemaStatus {
 export async function applySchemaChanges(options: ApplyOptions): Promise<AppliedChange[]> {
   refuseCount(options);
   const protectedColumns = await readProtectedColumns(options.root);
-  const files = await readFolder(options.root, options.folder);
+  const files = readFolder(options.root, options.folder);
   const inspected = files.map(({ file, text }) =>
     inspectSchemaChange(file, text, protectedColumns),
   );
@@ -104,7 +99,7 @@ export async function applySchemaChanges(options: ApplyOptions): Promise<Applied
  * has never seen a schema change. Throws `SchemaChangeError` (`connect`, `refused`, `failed`).
  */
 export async function schemaStatus(target: SchemaTarget): Promise<SchemaStatus> {
-  const files = await readFolder(target.root, target.folder);
+  const files = readFolder(target.root, target.folder);
   return withClient(target, async (client) => {
     await client.query('set default_transaction_read_only = on');
     return compare(target.folder, files, await readApplied(client, target.folder));

@@ -1,15 +1,11 @@
-import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { parse, scanSync } from 'libpg-query';
 
 import type { Problem } from '../engine/text.ts';
-import { codeOf, isRow, SchemaChangeError } from './error.ts';
-import { REMOVAL_COLUMNS } from '../engine/settings.ts';
-
-/** `additive` runs before the first load, `removal` is the column removal, a phase at a time. */
-export type Folder = 'additive' | 'removal';
+import { isRow, SchemaChangeError } from './error.ts';
+import { type ChangeText, type Folder, readTexts } from './folder.ts';
 
 /** A column that no schema change may drop, rename or retype. */
 export interface ProtectedColumn {
@@ -19,11 +15,7 @@ export interface ProtectedColumn {
 }
 
 /** A file as it was read once: what is checked, hashed and run is the same text. */
-export interface ChangeFile {
-  name: string;
-  file: string;
-  text: string;
-  hash: string;
+export interface ChangeFile extends ChangeText {
   up: Section;
   down: Section;
 }
@@ -92,34 +84,12 @@ export async function readProtectedColumns(root: string): Promise<ProtectedColum
 }
 
 /** Reads a folder in the order of execution; a folder that is not there is an empty one. */
-export async function readFolder(root: string, folder: Folder): Promise<ChangeFile[]> {
-  const entries = await readdir(join(root, 'schema-changes', folder), {
-    withFileTypes: true,
-  }).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return [];
-    throw error;
-  });
-  const names = entries
-    .map((entry) => entry.name)
-    .filter((name) => !name.startsWith('.') && name !== REMOVAL_COLUMNS)
-    .toSorted();
-  return Promise.all(
-    names.map(async (name) => {
-      const file = `schema-changes/${folder}/${name}`;
-      // the working copy's line ends are no change of the file
-      const text = (await readFile(join(root, file), 'utf8')).replaceAll('\r\n', '\n');
-      const sections = split(text);
-      const none = { text: '', offset: 0 };
-      return {
-        name: name.replace(/\.sql$/, ''),
-        file,
-        text,
-        hash: createHash('sha256').update(text).digest('hex'),
-        up: sections?.up ?? none,
-        down: sections?.down ?? none,
-      };
-    }),
-  );
+export function readFolder(root: string, folder: Folder): ChangeFile[] {
+  const none = { text: '', offset: 0 };
+  return readTexts(root, folder).map((change) => ({
+    ...change,
+    ...(split(change.text) ?? { up: none, down: none }),
+  }));
 }
 
 function split(text: string): { up: Section; down: Section } | null {

@@ -4,7 +4,8 @@ import { runner as migrate } from 'node-pg-migrate';
 import type { MigrationBuilder, RunnerOption } from 'node-pg-migrate';
 import type { ClientBase } from 'pg';
 
-import type { ChangeFile, Folder, Section } from './files.ts';
+import type { ChangeFile, Section } from './files.ts';
+import type { Folder } from './folder.ts';
 import { REMOVAL_COLUMNS } from '../engine/settings.ts';
 
 /** What is to run, of which folder. */
@@ -54,7 +55,7 @@ export function migrationOf(client: ClientBase, options: MigrationOptions): Migr
     // all it uses of a client
     dbClient: { query } as unknown as ClientBase,
     dir: join(root, 'schema-changes', folder),
-    // the names that readFolder leaves out
+    // the names that readTexts leaves out
     ignorePattern: `(\\..*|${REMOVAL_COLUMNS.replace('.', '\\.')})`,
     direction,
     count,

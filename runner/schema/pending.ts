@@ -1,10 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-
-import { hashOf } from '../engine/text.ts';
 import { isThere, type Session } from '../database.ts';
 import { question } from '../engine/question.ts';
-import { REMOVAL_COLUMNS } from '../engine/settings.ts';
+import { type Folder, readTexts } from './folder.ts';
 
 /**
  * True when the folder and what the target remembers of it differ in any way: then schema.ts, with
@@ -13,21 +9,13 @@ import { REMOVAL_COLUMNS } from '../engine/settings.ts';
 export async function pendingChanges(
   session: Session,
   root: string,
-  folder: 'additive' | 'removal',
+  folder: Folder,
 ): Promise<boolean> {
-  const applied = await appliedChanges(session, folder);
-  if (applied === undefined) return true;
-  const files = readdirSync(join(root, 'schema-changes', folder))
-    .filter((file) => !file.startsWith('.') && file !== REMOVAL_COLUMNS)
-    .toSorted();
+  const applied = (await appliedChanges(session, folder)) ?? [];
+  const files = readTexts(root, folder);
   return (
     JSON.stringify(applied.map(({ name, hash }) => [name, hash])) !==
-    JSON.stringify(
-      files.map((file) => [
-        file.replace(/\.sql$/, ''),
-        hashOf(readFileSync(join(root, 'schema-changes', folder, file), 'utf8')),
-      ]),
-    )
+    JSON.stringify(files.map(({ name, hash }) => [name, hash]))
   );
 }
 
@@ -38,7 +26,7 @@ export async function pendingChanges(
 export async function previewChanges(session: Session, root: string): Promise<void> {
   const { readFolder } = await import('./files.ts');
   const applied = (await appliedChanges(session, 'additive')) ?? [];
-  for (const { name, up } of await readFolder(root, 'additive')) {
+  for (const { name, up } of readFolder(root, 'additive')) {
     if (!applied.some((row) => row.name === name)) await session.query(up.text);
   }
 }

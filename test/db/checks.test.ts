@@ -335,7 +335,7 @@ test.after(async (context) => {
 test('green after the first two phases', async (context) => {
   await up(context, '1-foundation', '2-core');
   const { sourceUrl, targetAdminUrl } = context.pair;
-  const config = readConfig(ROOT, { source: sourceUrl, target: targetAdminUrl });
+  const config = readConfig(ROOT, { urls: { source: sourceUrl, target: targetAdminUrl } });
   context.target = await connect(config.target, 'checks test');
   await login(context.target, config.source);
   assert.equal(await findings(context), []);

@@ -43,11 +43,10 @@ const RELEASED = ['login', 'mail'];
 /** What does not hold; `what` tells one kind of it from another. */
 export class Failure extends Error {
   override readonly name = 'Failure';
-  constructor(
-    readonly what: string,
-    message: string,
-  ) {
+  readonly what: string;
+  constructor(what: string, message: string) {
     super(`${what}: ${message}`);
+    this.what = what;
   }
 }
 
@@ -78,7 +77,10 @@ export class Oracle {
   #seen: { image: string; conflict: string } = { image: '0', conflict: '0' };
   #cached: { of: string; said: Omit<Stage, 'policy'> } | undefined;
 
-  constructor(private readonly world: World) {
+  private readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
     this.forget();
   }
 

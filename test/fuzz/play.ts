@@ -15,13 +15,12 @@ export interface Told extends Compared {
 /** A failure, and how many operations were played when it came. */
 export class Broken extends Error {
   override readonly name = 'Broken';
-  constructor(
-    readonly what: string,
-    readonly played: number,
-    message: string,
-    options: ErrorOptions,
-  ) {
+  readonly what: string;
+  readonly played: number;
+  constructor(what: string, played: number, message: string, options: ErrorOptions) {
     super(message, options);
+    this.what = what;
+    this.played = played;
   }
 }
 

@@ -1,0 +1,9 @@
+#!/usr/bin/env node
+// The command `runner`. Where Node reads TypeScript itself (22.18 and later), nothing stands between;
+// it does not in node_modules, and there tsx does, for our children too.
+const reads = process.features.typescript && !import.meta.url.includes('/node_modules/');
+if (!reads) {
+  process.execArgv.push('--import', import.meta.resolve('tsx'));
+  (await import('tsx/esm/api')).register();
+}
+await import('./index.ts');
