@@ -26,6 +26,7 @@ import { parallelUnsafe } from './parallel-unsafe.ts';
 import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
 import { reasonWords } from './reason-words.ts';
+import { reasons } from './reasons.ts';
 import { schemaChange } from './schema-change.ts';
 import { removalColumns } from './removal-columns.ts';
 import { sqlInCode } from './sql-in-code.ts';
@@ -56,6 +57,7 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
   legacyKey,
   outputColumns,
   reasonWords,
+  reasons,
   adoptColumns,
   noCut,
   numbering,

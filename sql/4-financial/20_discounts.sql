@@ -4,6 +4,7 @@
 -- target   public.discounts
 -- source   dispatch_discount
 -- adopt    legacy_discount_id
+-- mapping  discount
 
 create view transform.discounts as
 select

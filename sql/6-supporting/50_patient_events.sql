@@ -5,6 +5,7 @@
 -- target   public.patient_events
 -- source   dispatch_event
 -- adopt    legacy_event_id
+-- reject   orphan_patient  its patient is not stored
 
 create view transform.patient_events as
 select

@@ -19,6 +19,10 @@ const PATIENTS = `-- Patients: one per dispatch_patient.
 -- commit     batch
 -- tolerance  1.1 %
 -- read       whole
+-- mapping    patient
+-- filter     no_doctor    it has none
+-- reject     orphan_user  its account is not stored
+-- reject     no_name      it has no name
 
 create view transform.patients as
 select p.id as legacy_key, 'from legacy.in_a_string' as note /* ids.in_a_comment */
@@ -64,6 +68,12 @@ test('an entity holds everything its file says', () => {
             commitBatch: true,
             tolerance: 0.011,
             readWhole: true,
+            mapping: 'patient',
+            reasons: [
+              { kind: 'filter', name: 'no_doctor', sentence: 'it has none' },
+              { kind: 'reject', name: 'orphan_user', sentence: 'its account is not stored' },
+              { kind: 'reject', name: 'no_name', sentence: 'it has no name' },
+            ],
             reads: ['auth_user', 'dispatch_patient'],
             idMaps: ['offices', 'patients'],
           },
@@ -117,6 +127,8 @@ test('what the header leaves out has its default', () => {
     assert.is(entity?.commitBatch, false);
     assert.is(entity?.tolerance, null);
     assert.is(entity?.readWhole, false);
+    assert.is(entity?.mapping, undefined);
+    assert.equal(entity?.reasons, []);
     assert.equal(entity?.reads, []);
   });
 });
