@@ -118,7 +118,10 @@ export async function liveRows(target: Sql): Promise<Dump> {
   const ids = new Set(gone.map(({ id }) => id));
   const dump = await dumpRows(target, { clock: false });
   for (const [table, rows] of dump) {
-    const live = rows.filter((row) => !ids.has((JSON.parse(row) as { id?: string }).id ?? ''));
+    const live = rows.filter((row) => {
+      const { id, new_id: mapped } = JSON.parse(row) as { id?: string; new_id?: string };
+      return !ids.has(id ?? mapped ?? '');
+    });
     dump.set(table, table === 'profiles' ? live.map(withoutClock).toSorted() : live);
   }
   return dump;

@@ -593,7 +593,7 @@ begin
       expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
   end if;
 
-  -- 4. enter: id map, rejects, filtered rows
+  -- 4. enter: id map, rejects, filtered rows, and the application's own table of old and new ids
   begin
     insert into ids."technicians" (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
     select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
@@ -641,6 +641,7 @@ begin
   on conflict (entity, legacy_id) do update
   set reason = excluded.reason, version = excluded.version
   where (f.reason, f.version) is distinct from (excluded.reason, excluded.version);
+  perform migration.keep_mappings('technicians', first_key, end_key, keys);
 
   -- 5. checkpoint: the sums over what the ledger holds now, which is what was read
   -- ranges of which nothing is left in the source

@@ -88,6 +88,7 @@ test("what is the project's own: settings, columns to remove, functions of its v
     sourceSchema: 'old',
     secrets: { accounts: ['password', 'token'] },
     functions: ['migration.clean_phone'],
+    mappings: 'public.old_and_new',
   };
   const removal = [{ schema: 'public', table: 'people', column: 'fax' }];
   const engine = { 'sql/engine/20_functions.sql': 'a', 'sql/engine/90_private.sql': 'b' };
@@ -111,7 +112,12 @@ test("what is the project's own: settings, columns to remove, functions of its v
   withProject(engine, (root) => {
     const catalog = readCatalog(root);
     assert.equal(catalog.problems, []);
-    assert.equal(catalog.settings, { sourceSchema: 'public', secrets: {}, functions: [] });
+    assert.equal(catalog.settings, {
+      sourceSchema: 'public',
+      secrets: {},
+      functions: [],
+      mappings: null,
+    });
     assert.equal(catalog.removal, []);
     hashes.push(functionsHash(catalog));
   });

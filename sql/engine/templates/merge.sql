@@ -733,7 +733,7 @@ begin
   end if;
   -- end if
 
-  -- 4. enter: id map, rejects, filtered rows
+  -- 4. enter: id map, rejects, filtered rows, and the application's own table of old and new ids
   begin
     insert into {{ids}} (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
     select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
@@ -782,6 +782,9 @@ begin
   on conflict (entity, legacy_id) do update
   set reason = excluded.reason, version = excluded.version
   where (f.reason, f.version) is distinct from (excluded.reason, excluded.version);
+  -- end if
+  -- if mapping
+  perform migration.keep_mappings('{{entity}}', first_key, end_key, keys);
   -- end if
 
   -- 5. checkpoint: the sums over what the ledger holds now, which is what was read
