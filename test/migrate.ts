@@ -19,7 +19,15 @@ import {
 export type MigrateOptions = Partial<
   Pick<
     UpOptions,
-    'root' | 'full' | 'policy' | 'removeMany' | 'jobs' | 'pieceRows' | 'report' | 'remark'
+    | 'root'
+    | 'full'
+    | 'clearSecrets'
+    | 'policy'
+    | 'removeMany'
+    | 'jobs'
+    | 'pieceRows'
+    | 'report'
+    | 'remark'
   >
 > & {
   /** How many phases, from the first. */

@@ -22,8 +22,8 @@ import {
 import { type Diagnosis, examinePooler, examineTarget } from './doctor.ts';
 import { keepLock } from './lock.ts';
 import * as ledger from './ledger.ts';
-import { closeLink, login } from './link.ts';
-import { type Progress, type RunContext, runPhase } from './phase.ts';
+import { awaitLink, closeLink, login } from './link.ts';
+import { inOne, type Progress, type RunContext, runPhase } from './phase.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { type ConflictPolicy, HASH_METHOD } from './render.ts';
 
@@ -43,6 +43,8 @@ export interface UpOptions {
   jobs: number;
   policy: ConflictPolicy;
   removeMany: boolean;
+  /** Clear secrets of the source that stand in tables of the application. */
+  clearSecrets?: boolean;
   /** Rows read and written at once; default 60,000. */
   pieceRows?: number;
   /** Applies pending additive schema changes; returns their names. */
@@ -209,6 +211,7 @@ async function prepareAndRun(
       report: options.report,
       checkpoint,
     };
+    if (options.clearSecrets === true) await clearSecrets(context);
     await hireWorkers(options, context);
     for (const phase of options.phases) await runPhase(context, phase);
     if (options.archive && archive.length > 0) {
@@ -226,6 +229,25 @@ async function prepareAndRun(
     ).catch(() => {});
     throw error;
   }
+}
+
+/** Of every source column that has a private copy in the archive: in one transaction, before the phases. */
+async function clearSecrets(context: RunContext): Promise<void> {
+  const secrets = context.catalog.archive.filter(({ secret }) => secret !== null);
+  await inOne(context, async (session) => {
+    await awaitLink(session);
+    for (const { source, secret } of secrets) {
+      const [row] = await session.query<{ cleared: Record<string, number> }>(
+        'select migration.clear_leaked_secrets($1, $2) as cleared',
+        [source, secret],
+      );
+      for (const [place, rows] of Object.entries(row?.cleared ?? {})) {
+        context.remark(`${rows} leaked secrets cleared in ${place}`);
+      }
+    }
+    await closeLink(session);
+    return [];
+  });
 }
 
 /** Further sessions, where chunks are committed one by one and reads and writes can overlap. */
