@@ -26,6 +26,7 @@ import { awaitLink, closeLink, login } from './link.ts';
 import { inOne, type Progress, type RunContext, runPhase } from './phase.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { type ConflictPolicy, HASH_METHOD } from './render.ts';
+import { literal } from '../quote.ts';
 
 /** What `up` is asked to do. */
 export interface UpOptions {
@@ -198,6 +199,7 @@ async function prepareAndRun(
       prepareRun(options, session, run),
     );
     checkpoint();
+    const checks = readChecks(options.root, 'checks');
     const context: RunContext = {
       run,
       catalog,
@@ -205,7 +207,7 @@ async function prepareAndRun(
       grown: new Set(),
       dryRun,
       sessions,
-      checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
+      checks: checks.filter(({ severity }) => severity === 'error'),
       defined: definedEntities(catalog),
       remark: options.remark,
       report: options.report,
@@ -217,7 +219,14 @@ async function prepareAndRun(
     if (options.archive && archive.length > 0) {
       await runArchive(context, catalog.archive);
     }
-    const ends = ['select migration.enter_idle()', `select migration.finish_run(${run}, 'done')`];
+    const remarks = checks
+      .filter(({ verdict }) => verdict !== null)
+      .map(({ name, text, verdict }) => ({ name, text, says: verdict }));
+    const ends = [
+      'select migration.enter_idle()',
+      `select migration.enter_findings(${run}, ${literal(JSON.stringify(remarks))})`,
+      `select migration.finish_run(${run}, 'done')`,
+    ];
     await (dryRun ? session.batch(ends) : batch(session, ends));
     return run;
   } catch (error) {

@@ -376,7 +376,9 @@ create table if not exists migration.check_results (
   name       text not null,
   severity   text not null,
   findings   bigint not null,
-  checked_at timestamptz not null default clock_timestamp()
+  checked_at timestamptz not null default clock_timestamp(),
+  -- what the verdict says of so many rows
+  says       text
 );
 
 -- findings of a check that a person accepted: silent from then on, in these very words

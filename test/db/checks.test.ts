@@ -28,7 +28,10 @@ interface Corruption {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const CHECKS = readChecks(ROOT, 'checks');
+// the others say something of a migration that is right: remarks.test.ts
+const CHECKS = readChecks(ROOT, 'checks').filter(
+  ({ name }) => !['leftovers', 'performance', 'relaxed'].includes(name),
+);
 const DEFINED = definedEntities(readCatalog(ROOT));
 
 const first = (table: string, key: string, where = 'true') =>

@@ -1,4 +1,5 @@
--- Edition 5: the application's table of old and new ids is kept in step.
+-- Edition 5: the application's table of old and new ids is kept in step; what checks say of the whole is
+-- kept for the verdict.
 
 alter table migration.settings add column if not exists mappings text;
 
@@ -18,3 +19,5 @@ create table if not exists migration.mapping_images (
 );
 create index if not exists mapping_images_row_idx
 on migration.mapping_images (entity, legacy_id);
+
+alter table migration.check_results add column if not exists says text;
