@@ -91,7 +91,7 @@ async function runCommand(context: Context): Promise<number> {
       rejects: (listed ? found?.rows : found?.counts) ?? [],
       failed: found?.failed ?? [],
     });
-  } else if (asCsv) say(csv(found?.rows ?? []));
+  } else if (asCsv) for (const line of csv(found?.rows ?? [])) say(line);
   else if (found === undefined) say('nothing is migrated yet');
   else {
     if (listed) showRows(found.rows);
@@ -161,8 +161,8 @@ function whyOf({ entity, legacy_id: key, reason, sqlstate, ...row }: Refused) {
   return [entity, key, reason, sqlstate, row.constraint_name, row.column_name];
 }
 
-/** RFC 4180, with a header line. */
-function csv(rows: Rejected[]): string {
+/** Lines of CSV, the first with the names of the fields. */
+function csv(rows: Rejected[]): string[] {
   const header = [...WHY, 'leads nowhere', 'meaning', 'since run', 'source row'];
   const lines = rows.map((row) => [
     ...whyOf(row),
@@ -175,7 +175,7 @@ function csv(rows: Rejected[]): string {
     const text = String(value ?? '');
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  return [header, ...lines].map((line) => line.map(field).join(',')).join('\r\n');
+  return [header, ...lines].map((line) => line.map(field).join(','));
 }
 
 function limitOf(text: string | undefined): number | undefined {
