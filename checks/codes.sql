@@ -117,7 +117,11 @@ from (
         't.message_type::text'
       ]
     ]),
-    ('discounts', array[[$$'percentage'$$, 't.discount_type::text'], ['s.total', 't.is_total']]),
+    ('discounts', array[
+      [$$'percentage'$$, 't.discount_type::text'],
+      ['s.total', 't.is_total'],
+      ['true', 't.is_active']
+    ]),
     ('payments', array[
       [
         $$case when s.canceled then 'cancelled' when s.paid or s.free then 'completed'

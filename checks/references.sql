@@ -159,7 +159,6 @@ from (
       ['s.recipient_id', 't.recipient_id', 'profiles'],
       ['case when t.order_id is not null then s.item_id end', 't.order_id', 'orders']
     ]),
-    ('patient_events', array[['s.patient_id', 't.patient_id', 'patients']]),
     ('external_links', array[
       [
         $$case when t.internal_entity_type = 'patients' then s.item_id end$$,

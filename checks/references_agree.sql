@@ -59,6 +59,17 @@ with disagreements as materialized (
     and migration.completed_together('doctors', 'orders', 'treatment_plans')
   union all
   select
+    'patient_events: person of event and of its patient',
+    e.id,
+    array[e.id, p.id, e.patient_id, p.profile_id]
+  from public.patient_events as e
+  join public.patients       as p
+    on p.legacy_patient_id::text = e.metadata -> 'legacy' ->> 'patient_id'
+  where e.patient_id is distinct from p.profile_id
+    and e.legacy_event_id is not null
+    and migration.completed_together('patients', 'patient_events')
+  union all
+  select
     'case_messages: case of message and of the plan it is about',
     m.id,
     array[m.id, d.id, t.id, o.id, c.id, c.patient_id, o.patient_id]

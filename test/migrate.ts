@@ -19,7 +19,15 @@ import {
 export type MigrateOptions = Partial<
   Pick<
     UpOptions,
-    'root' | 'full' | 'policy' | 'removeMany' | 'jobs' | 'pieceRows' | 'report' | 'remark'
+    | 'root'
+    | 'full'
+    | 'clearSecrets'
+    | 'policy'
+    | 'removeMany'
+    | 'jobs'
+    | 'pieceRows'
+    | 'report'
+    | 'remark'
   >
 > & {
   /** How many phases, from the first. */
@@ -118,7 +126,10 @@ export async function liveRows(target: Sql): Promise<Dump> {
   const ids = new Set(gone.map(({ id }) => id));
   const dump = await dumpRows(target, { clock: false });
   for (const [table, rows] of dump) {
-    const live = rows.filter((row) => !ids.has((JSON.parse(row) as { id?: string }).id ?? ''));
+    const live = rows.filter((row) => {
+      const { id, new_id: mapped } = JSON.parse(row) as { id?: string; new_id?: string };
+      return !ids.has(id ?? mapped ?? '');
+    });
     dump.set(table, table === 'profiles' ? live.map(withoutClock).toSorted() : live);
   }
   return dump;

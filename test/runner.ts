@@ -433,7 +433,11 @@ export async function clockColumns(target: Sql): Promise<Map<string, string[]>> 
         select from pg_attribute as a
         where a.attrelid = to_regclass(concat('transform.', e.name)) and a.attname = c.column_name)
     group by 1`;
-  return new Map(rows.map(({ table_name: table, columns }) => [table, columns]));
+  return new Map([
+    ...rows.map(({ table_name: table, columns }): [string, string[]] => [table, columns]),
+    // when and by which run it was entered
+    ['migration_mappings', ['migrated_at', 'migration_batch']],
+  ]);
 }
 
 /** What of a sorted list is not in another, equal entries counted. */

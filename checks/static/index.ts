@@ -27,6 +27,7 @@ import { parses } from './parses.ts';
 import { qualifiedNames } from './qualified-names.ts';
 import { repeatable } from './repeatable.ts';
 import { reasonWords } from './reason-words.ts';
+import { reasons } from './reasons.ts';
 import { schemaChange } from './schema-change.ts';
 import { removalColumns } from './removal-columns.ts';
 import { sqlInCode } from './sql-in-code.ts';
@@ -57,6 +58,7 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
   legacyKey,
   outputColumns,
   reasonWords,
+  reasons,
   adoptColumns,
   noCut,
   numbering,

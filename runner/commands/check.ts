@@ -6,11 +6,11 @@ import { type Problem } from '../engine/text.ts';
 import { type CheckResult, readChecks, runChecksInTwo } from '../engine/checks.ts';
 import { beside, joined } from './beside.ts';
 import { type Command, type Context, UsageError } from './command.ts';
-import { drawLineage, proveCoverage } from './coverage.ts';
+import { drawLineage, proveCoverage, readEmptyColumns } from './coverage.ts';
 import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { openLink, login, loginBeside, pointLink } from '../engine/link.ts';
-import { note, problems, say, sayJson, words } from '../terminal/terminal.ts';
+import { note, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
 
 /** Reserved among the names of checks: it is no query but a proof over the files and both databases. */
 const COVERAGE = 'coverage';
@@ -19,6 +19,7 @@ export const check: Command = {
   options: {
     static: { text: 'only the checks of the files: no database needed' },
     mermaid: { text: 'print the lineage of entities or phases as a flowchart: no database needed' },
+    target: { text: 'with coverage: columns of the target that are NULL in every row' },
     junit: { text: 'write the results as JUnit XML', value: 'file' },
   },
   run: runCommand,
@@ -32,6 +33,10 @@ async function runCommand(context: Context): Promise<number> {
     if (context.has('json')) sayJson({ mermaid });
     else say(mermaid);
     return 0;
+  }
+  if (context.has('target')) {
+    if (names.join() !== COVERAGE) throw new UsageError('--target belongs to `check coverage`');
+    return emptyColumns(context);
   }
   const checks = readChecks(context.root, 'checks').filter(
     ({ name }) => names.length === 0 || names.includes(name),
@@ -99,6 +104,22 @@ async function runCommand(context: Context): Promise<number> {
   }
   for (const result of results) showResult(result);
   return failed > 0 ? 1 : 0;
+}
+
+/** Columns that nothing in the source fills. They are no fault: exit 0. */
+async function emptyColumns(context: Context): Promise<number> {
+  const session = await context.session('runner check');
+  const found = await readEmptyColumns(session, context.catalog());
+  if (context.has('json')) sayJson({ emptyColumns: found });
+  else if (found.length === 0)
+    say('no table that is filled has a column that is NULL in every row');
+  else {
+    table(
+      ['table', 'rows', 'NULL in every row'],
+      found.map((each) => [each.table_name, each.row_count, each.column_names.join(', ')]),
+    );
+  }
+  return 0;
 }
 
 /** Loaded on demand: a project may have no checks. */

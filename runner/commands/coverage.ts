@@ -3,7 +3,7 @@ import type { LiveFacts } from '../../checks/coverage/live.ts';
 import { type Catalog, targetSchemas } from '../engine/catalog.ts';
 import { type Context, UsageError } from './command.ts';
 import { type Session, throughLink, transaction } from '../database.ts';
-import { installed } from '../engine/ledger.ts';
+import { install, installed } from '../engine/ledger.ts';
 import { login, openLink, pointLink } from '../engine/link.ts';
 import { note } from '../terminal/terminal.ts';
 
@@ -97,4 +97,27 @@ async function readDependencies(
 
 function namesOf(rows: { name: string }[]): string[] {
   return rows.map(({ name }) => name);
+}
+
+/** Columns of a table that entities fill that are NULL in all of its rows. */
+export interface EmptyColumns {
+  table_name: string;
+  column_names: string[];
+  row_count: number;
+}
+
+/** Reads the tables of the target that entities fill; changes nothing. */
+export async function readEmptyColumns(
+  session: Session,
+  catalog: Catalog,
+): Promise<EmptyColumns[]> {
+  if ((await installed(session, catalog)) === undefined) return [];
+  return transaction(
+    session,
+    async () => {
+      await install(session, catalog, (make) => make());
+      return session.query<EmptyColumns>('select * from migration.empty_columns()');
+    },
+    { commit: false },
+  );
 }

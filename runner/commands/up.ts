@@ -23,6 +23,9 @@ export const up: Command = {
       text: 'where both sides changed a row: source (default) or target wins',
       value: 'side',
     },
+    'clear-leaked-hashes': {
+      text: 'clear password hashes of the source that stand in tables of the application',
+    },
     yes: { text: 'remove rows even if more than 5 % of an entity are gone' },
   },
   run: runCommand,
@@ -66,6 +69,7 @@ export async function migrate(
       jobs: jobsOf(context.value('jobs'), config.jobs),
       policy: policyOf(context.value('on-conflict')),
       removeMany: context.has('yes'),
+      clearSecrets: context.has('clear-leaked-hashes'),
       applySchema: (session) => applySchema(context, session),
       previewSchema: (session) => previewChanges(session, context.root),
       report: progressOf(),

@@ -8,7 +8,15 @@ import {
   type Report,
   type Settings,
 } from './settings.ts';
-import { ARCHIVE_FORM, ENTITY_FORM, ENTITY_KEYS, readHeader } from './header.ts';
+import {
+  ARCHIVE_FORM,
+  ENTITY_FORM,
+  ENTITY_KEYS,
+  readHeader,
+  reasonsOf,
+  valueOf,
+  type Reason,
+} from './header.ts';
 import { at, blanked, hashOf, positionAt, type Problem } from './text.ts';
 
 /** One SQL file that defines one view, `transform.<name>`: the rows for one target table. */
@@ -36,6 +44,10 @@ export interface Entity {
   tolerance: number | null;
   /** `read whole`: a key range cannot reach the source. */
   readWhole: boolean;
+  /** Its entity type in the table of old and new ids, `patient`; missing where it has none. */
+  mapping?: string;
+  /** Why its view leaves rows out, in the order of the header. */
+  reasons: Reason[];
   /**
    * Legacy tables mentioned (`legacy.x`), sorted, the driving table included: found by their names. What
    * the engine rests on is what the grammar sees (reader.ts), and that has to be among them.
@@ -160,6 +172,16 @@ export function readCatalog(root: string): Catalog {
       });
     }
   }
+  const types = new Map<string, string>();
+  for (const { file, mapping } of phases.flatMap(({ entities }) => entities)) {
+    if (mapping === undefined) continue;
+    const other = types.get(mapping);
+    if (other !== undefined) {
+      const message = `${mapping} is also the mapping of ${other}`;
+      problems.push(at('header', file, 1, 1, message, 'one key of one type is one row: rename it'));
+    }
+    types.set(mapping, file);
+  }
   return catalog;
 }
 
@@ -242,8 +264,8 @@ function readArchive(root: string, problems: Problem[]): ArchiveTable[] {
     const text = readFileSync(join(root, file), 'utf8');
     const before = problems.length;
     const header = readHeader(file, text, problems, ARCHIVE_FORM, ['target', 'source']);
-    const [schema, table] = header.get('target')?.split('.') ?? [];
-    const source = header.get('source');
+    const [schema, table] = valueOf(header, 'target')?.split('.') ?? [];
+    const source = valueOf(header, 'source');
     if (problems.length > before || schema === undefined) continue;
     if (table === undefined || source === undefined) continue;
     if (entry.name !== `${table}.sql`) {
@@ -252,7 +274,7 @@ function readArchive(root: string, problems: Problem[]): ArchiveTable[] {
       continue;
     }
     const name = `${schema}.${table}`;
-    const secret = header.get('secret') ?? null;
+    const secret = valueOf(header, 'secret') ?? null;
     const target = { schema, table };
     const hash = hashOf(text);
     found.push({ name, phase: ARCHIVE, file, text, hash, target, source, secret, idMaps: [] });
@@ -312,15 +334,16 @@ function readEntity(
 ): Entity | undefined {
   const known = problems.length;
   const header = readHeader(file, text, problems, ENTITY_FORM, ENTITY_KEYS);
-  const target = header.get('target')?.split('.');
-  const [schema, table] = target ?? [];
-  const source = header.get('source');
-  const adopt = header.get('adopt');
+  const said = (word: string) => valueOf(header, word);
+  const [schema, table] = said('target')?.split('.') ?? [];
+  const source = said('source');
+  const adopt = said('adopt');
   if (problems.length > known) return undefined;
   if (schema === undefined || table === undefined || source === undefined || adopt === undefined)
     return undefined;
 
   const code = blanked(text);
+  const mapping = said('mapping');
   const driving = source === 'none' ? null : source;
   return {
     name,
@@ -331,10 +354,16 @@ function readEntity(
     target: { schema, table },
     source: driving,
     adopt: adopt === 'none' ? [] : adopt.split(/\s*,\s*/),
-    deletes: header.get('deletes') === 'remove' ? 'remove' : 'keep',
-    commitBatch: header.has('commit'),
-    tolerance: fraction(header.get('tolerance')),
-    readWhole: header.has('read'),
+    deletes: said('deletes') === 'remove' ? 'remove' : 'keep',
+    commitBatch: said('commit') !== undefined,
+    tolerance: fraction(said('tolerance')),
+    readWhole: said('read') !== undefined,
+    ...(mapping === undefined ? {} : { mapping }),
+    reasons: reasonsOf(header).map(({ kind, name: word, sentence }) => ({
+      kind,
+      name: word,
+      sentence,
+    })),
     reads: sorted([...mentioned(code, 'legacy'), ...(driving === null ? [] : [driving])]),
     idMaps: sorted(mentioned(code, 'ids')),
   };

@@ -21,6 +21,8 @@ export interface Check {
   needsLink: boolean;
   /** `edits  explain`: the application, changing migrated rows, may cause findings. */
   explainedByEdits: boolean;
+  /** `verdict  rows are ...`: what a run that is right says of the rows it counts (`row_count`). */
+  verdict: string | null;
 }
 
 /** What a check found. */
@@ -42,25 +44,62 @@ export interface CheckResult {
 /** Findings of a check that are listed, and accepted ones. */
 const LISTED = 5;
 
-/** Reads `checks/*.sql` or another folder of checks, in the order of their names. */
+/** Reads `checks/*.sql` or another folder of checks, in the order of their names; and `performance`. */
 export function readChecks(root: string, folder: string): Check[] {
+  const checks = sqlFiles(root, folder).map(({ name, file, text }) => ({
+    name,
+    file,
+    text,
+    title: /^-- (.*)/.exec(text)?.[1] ?? name,
+    severity: /^-- severity\s+warning/m.test(text) ? ('warning' as const) : ('error' as const),
+    explainedByEdits: /^-- edits\s+explain/m.test(text),
+    needsLink: /\blegacy\./.test(text) || /^-- reads\s+source/m.test(text),
+    verdict: /^-- verdict\s+(.*)/m.exec(text)?.[1] ?? null,
+  }));
+  const queries = sqlFiles(root, `${folder}/${PERFORMANCE}`);
+  return queries.length === 0 ? checks : [...checks, performanceCheck(folder, queries)];
+}
+
+/** Its queries are files of their own: what the application asks most. */
+const PERFORMANCE = 'performance';
+
+interface SqlText {
+  name: string;
+  file: string;
+  text: string;
+}
+
+function sqlFiles(root: string, folder: string): SqlText[] {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.sql'))
     .toSorted()
     .map((name) => {
       const file = `${folder}/${name}`;
-      const text = readFileSync(join(root, file), 'utf8');
       return {
         name: name.replace(/\.sql$/, ''),
         file,
-        text,
-        title: /^-- (.*)/.exec(text)?.[1] ?? name,
-        severity: /^-- severity\s+warning/m.test(text) ? 'warning' : 'error',
-        explainedByEdits: /^-- edits\s+explain/m.test(text),
-        needsLink: /\blegacy\./.test(text) || /^-- reads\s+source/m.test(text),
+        text: readFileSync(join(root, file), 'utf8'),
       };
     });
+}
+
+function performanceCheck(folder: string, files: SqlText[]): Check {
+  const queries = files.map(({ name, text }) => ({
+    name,
+    text,
+    index: /^-- index\s+(.*)/m.exec(text)?.[1] ?? null,
+  }));
+  return {
+    name: PERFORMANCE,
+    file: `${folder}/${PERFORMANCE}`,
+    text: `select * from migration.slow_queries(${literal(JSON.stringify(queries))})`,
+    title: 'No query the application makes most reads all of a large table.',
+    severity: 'warning',
+    explainedByEdits: false,
+    needsLink: false,
+    verdict: null,
+  };
 }
 
 /**

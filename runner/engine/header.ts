@@ -1,7 +1,28 @@
 import { at, type Problem } from './text.ts';
 
-/** The keys a header may have: what a value looks like, and what to write instead. */
-export type Form = Record<string, { pattern: RegExp; fix: string }>;
+/** The keys a header may have: what a value looks like, what to write instead, and whether it may be said often. */
+export type Form = Record<string, { pattern: RegExp; fix: string; often?: true }>;
+
+/** A line `-- key  value`; line counts from 1, column is where the value begins. */
+export interface HeaderLine {
+  key: string;
+  value: string;
+  line: number;
+  column: number;
+}
+
+/** Why a row is not stored, in one word and in a sentence. */
+export interface Reason {
+  kind: 'reject' | 'filter';
+  name: string;
+  sentence: string;
+}
+
+const REASON = {
+  pattern: /^[a-z][a-z0-9_]*\s{2,}\S/,
+  fix: 'write the reason, two blanks, and what it means: `orphan_order  its order is not stored`',
+  often: true,
+} as const;
 
 /** The header of an entity file. */
 export const ENTITY_FORM: Form = {
@@ -24,6 +45,12 @@ export const ENTITY_FORM: Form = {
     fix: 'write a percentage between 0 and 100: `5 %`',
   },
   read: { pattern: /^whole$/, fix: 'write `whole`, or leave the line out' },
+  mapping: {
+    pattern: /^[a-z][a-z0-9_]*$/,
+    fix: 'write the entity type under which its ids are looked up, or leave the line out',
+  },
+  reject: REASON,
+  filter: REASON,
 };
 /** What it must have. */
 export const ENTITY_KEYS = ['target', 'source', 'adopt'];
@@ -38,15 +65,16 @@ export const ARCHIVE_FORM: Form = {
   secret: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the one column, or leave the line out' },
 };
 
-/** Values by key: the last paragraph of the comment block the file begins with. */
+/** The lines of a header: the last paragraph of the comment block the file begins with. */
 export function readHeader(
   file: string,
   text: string,
   problems: Problem[],
   known: Form,
   required: string[],
-): Map<string, string> {
-  const values = new Map<string, string>();
+): HeaderLine[] {
+  const values: HeaderLine[] = [];
+  const has = (word: string) => values.some(({ key }) => key === word);
   const report = (line: number, column: number, message: string, fix: string) =>
     problems.push(at('header', file, line, column, message, fix));
 
@@ -82,16 +110,16 @@ export function readHeader(
         `unknown key ${JSON.stringify(key)}`,
         `the keys are ${Object.keys(known).join(', ')}`,
       );
-    } else if (values.has(key)) {
+    } else if (has(key) && known[key].often !== true) {
       report(number, 4, `${key} is said twice`, 'keep one of the two lines');
     } else {
       const { pattern, fix } = known[key];
       if (!pattern.test(value))
         report(number, before.length + 1, `malformed ${key}: ${JSON.stringify(value)}`, fix);
-      values.set(key, value);
+      values.push({ key, value, line: number, column: before.length + 1 });
     }
   }
-  for (const key of required.filter((word) => !values.has(word))) {
+  for (const key of required.filter((word) => !has(word))) {
     report(
       bare + 2,
       1,
@@ -99,10 +127,24 @@ export function readHeader(
       `add a line \`-- ${key}  ...\`; ${known[key]?.fix ?? ''}`,
     );
   }
-  const columns = values.get('adopt')?.split(/\s*,\s*/) ?? [];
+  const columns = valueOf(values, 'adopt')?.split(/\s*,\s*/) ?? [];
   if (new Set(columns).size < columns.length) {
     const line = bare + 2 + header.findIndex((each) => each.startsWith('-- adopt'));
     report(line, 4, 'adopt names a column twice', 'name each column once');
   }
   return values;
+}
+
+/** The value of a key that is said once at most. */
+export function valueOf(header: readonly HeaderLine[], word: string): string | undefined {
+  return header.find(({ key }) => key === word)?.value;
+}
+
+/** The reasons a header names, with the lines they stand on. */
+export function reasonsOf(header: readonly HeaderLine[]): (Reason & { line: number })[] {
+  return header.flatMap(({ key, value, line }) => {
+    if (key !== 'reject' && key !== 'filter') return [];
+    const [name = '', sentence = ''] = value.split(/\s{2,}(.*)/s);
+    return [{ kind: key, name, sentence, line }];
+  });
 }

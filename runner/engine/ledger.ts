@@ -80,8 +80,8 @@ function setupHash(catalog: Catalog): string {
 }
 
 /** What is this project's own, as the engine keeps it. */
-function ownOf({ settings, removal }: Catalog): string {
-  return JSON.stringify({ sourceSchema: settings.sourceSchema, removal });
+function ownOf({ settings: { sourceSchema, mappings }, removal }: Catalog): string {
+  return JSON.stringify({ sourceSchema, mappings, removal });
 }
 
 /**
@@ -168,6 +168,7 @@ export function definitionsOf(catalog: Catalog, readings: readonly Reading[]): o
         lookups,
         removes: entity.deletes === 'remove',
         tolerance: entity.tolerance,
+        mapping: entity.mapping ?? null,
         hash: entity.hash,
       };
     }),

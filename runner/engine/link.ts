@@ -147,6 +147,11 @@ export async function openLink(session: Session): Promise<void> {
   await session.query('select migration.open_link()');
 }
 
+/** `openLink` where this transaction has not opened it yet. */
+export async function awaitLink(session: Session): Promise<void> {
+  await session.query('select migration.await_link()');
+}
+
 /** Waits until no other session reads through the link, up to the lock_timeout of the transaction. */
 export async function awaitTurn(session: Session): Promise<void> {
   await session.query('select migration.take_link()');

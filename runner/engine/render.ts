@@ -111,6 +111,7 @@ function flagsOf(shape: Shape): Record<string, boolean> {
     keeps: entity.deletes === 'keep',
     removes: entity.deletes === 'remove',
     rewrites,
+    mapping: entity.mapping !== undefined,
   };
 }
 

@@ -22,10 +22,11 @@ import {
 import { type Diagnosis, examinePooler, examineTarget } from './doctor.ts';
 import { keepLock } from './lock.ts';
 import * as ledger from './ledger.ts';
-import { closeLink, login } from './link.ts';
-import { type Progress, type RunContext, runPhase } from './phase.ts';
+import { awaitLink, closeLink, login } from './link.ts';
+import { inOne, type Progress, type RunContext, runPhase } from './phase.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { type ConflictPolicy, HASH_METHOD } from './render.ts';
+import { literal } from '../quote.ts';
 
 /** What `up` is asked to do. */
 export interface UpOptions {
@@ -43,6 +44,8 @@ export interface UpOptions {
   jobs: number;
   policy: ConflictPolicy;
   removeMany: boolean;
+  /** Clear secrets of the source that stand in tables of the application. */
+  clearSecrets?: boolean;
   /** Rows read and written at once; default 60,000. */
   pieceRows?: number;
   /** Applies pending additive schema changes; returns their names. */
@@ -199,6 +202,7 @@ async function prepareAndRun(
       prepareRun(options, session, run),
     );
     checkpoint();
+    const checks = readChecks(options.root, 'checks');
     const context: RunContext = {
       run,
       catalog,
@@ -206,7 +210,7 @@ async function prepareAndRun(
       grown: new Set(),
       dryRun,
       sessions,
-      checks: readChecks(options.root, 'checks').filter(({ severity }) => severity === 'error'),
+      checks: checks.filter(({ severity }) => severity === 'error'),
       defined: definedEntities(catalog),
       remark: options.remark,
       report: options.report,
@@ -215,12 +219,20 @@ async function prepareAndRun(
         for (const each of sessions) each.cancel();
       },
     };
+    if (options.clearSecrets === true) await clearSecrets(context);
     await hireWorkers(options, context);
     for (const phase of options.phases) await runPhase(context, phase);
     if (options.archive && archive.length > 0) {
       await runArchive(context, catalog.archive);
     }
-    const ends = ['select migration.enter_idle()', `select migration.finish_run(${run}, 'done')`];
+    const remarks = checks
+      .filter(({ verdict }) => verdict !== null)
+      .map(({ name, text, verdict }) => ({ name, text, says: verdict }));
+    const ends = [
+      'select migration.enter_idle()',
+      `select migration.enter_findings(${run}, ${literal(JSON.stringify(remarks))})`,
+      `select migration.finish_run(${run}, 'done')`,
+    ];
     await (dryRun ? session.batch(ends) : batch(session, ends));
     return run;
   } catch (error) {
@@ -232,6 +244,25 @@ async function prepareAndRun(
     ).catch(() => {});
     throw error;
   }
+}
+
+/** Of every source column that has a private copy in the archive: in one transaction, before the phases. */
+async function clearSecrets(context: RunContext): Promise<void> {
+  const secrets = context.catalog.archive.filter(({ secret }) => secret !== null);
+  await inOne(context, async (session) => {
+    await awaitLink(session);
+    for (const { source, secret } of secrets) {
+      const [row] = await session.query<{ cleared: Record<string, number> }>(
+        'select migration.clear_leaked_secrets($1, $2) as cleared',
+        [source, secret],
+      );
+      for (const [place, rows] of Object.entries(row?.cleared ?? {})) {
+        context.remark(`${rows} leaked secrets cleared in ${place}`);
+      }
+    }
+    await closeLink(session);
+    return [];
+  });
 }
 
 /** Further sessions, where chunks are committed one by one and reads and writes can overlap. */

@@ -9,6 +9,8 @@ export interface Settings {
   secrets: Record<string, string[]>;
   /** Functions that views may use besides those that every project may. */
   functions: string[];
+  /** The application's table of old and new ids, `schema.table`; null where it has none. */
+  mappings: string | null;
 }
 
 /** A column that is to go in the end (schema-changes/removal/columns.json). */
@@ -23,6 +25,7 @@ export const REMOVAL_COLUMNS = 'columns.json';
 const SETTINGS = 'sql/settings.json';
 const REMOVAL = `schema-changes/removal/${REMOVAL_COLUMNS}`;
 const NAME = /^[a-z_][a-z0-9_]*$/;
+const TABLE = /^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$/;
 const FUNCTION = /^([a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*$/;
 
 /** Takes a finding at a UTF-16 offset into the text of a file. */
@@ -49,11 +52,20 @@ const KEYS: Record<keyof Settings, { holds: (value: unknown) => boolean; fix: st
     holds: (value) => isList(value, (name) => typeof name === 'string' && FUNCTION.test(name)),
     fix: 'write a list of names: ["migration.clean_phone"]',
   },
+  mappings: {
+    holds: (value) => typeof value === 'string' && TABLE.test(value),
+    fix: 'write the table with its schema: "public.old_and_new_ids"',
+  },
 };
 
 /** Reads `sql/settings.json`; what is wrong is reported. Without the file nothing is special. */
 export function readSettings(root: string, report: Report): Settings {
-  const settings: Settings = { sourceSchema: 'public', secrets: {}, functions: [] };
+  const settings: Settings = {
+    sourceSchema: 'public',
+    secrets: {},
+    functions: [],
+    mappings: null,
+  };
   const fix = `write an object with ${Object.keys(KEYS).join(', ')}`;
   readJson(root, SETTINGS, report, (content, reportAt) => {
     if (!isRecord(content)) return reportAt('', 'the settings are not an object', fix);

@@ -34,6 +34,8 @@ export interface Summary {
   phases: { phase: string; status: 'new' | 'partial' | 'complete' | 'failed' }[];
   entities: EntitySummary[];
   rejects: { entity: string; reason: string; count: number }[];
+  /** What checks that warn said of the whole when a good part of it was read last: rows, and what they are. */
+  findings: { check: string; rows: number; says: string }[];
   /** Share of rows that are in the target, of all that are not filtered; null before the first. */
   success: number | null;
   lastRun: {
@@ -49,6 +51,7 @@ export interface Summary {
 interface Known {
   entities: (Omit<EntitySummary, 'phase' | 'target' | 'changed'> & { file_hash: string | null })[];
   rejects: Summary['rejects'];
+  findings: Summary['findings'];
   lastRun: Summary['lastRun'];
 }
 
@@ -64,7 +67,7 @@ export async function readSummary(
   ]);
   const [row, ...strays] = rows as [{ summary: Known } | undefined, ...Stray[]];
   if (row === undefined) throw new Error('the target answered without a summary');
-  const { entities: known, rejects, lastRun } = row.summary;
+  const { entities: known, rejects, findings, lastRun } = row.summary;
   const byName = new Map(known.map((each) => [each.entity, each]));
   const entities: EntitySummary[] = [];
   const phasesOf = [...catalog.phases, { name: 'archive', entities: catalog.archive }].filter(
@@ -97,12 +100,13 @@ export async function readSummary(
     verdict:
       strays.length > 0
         ? 'The files are not those of what is migrated: `up` refuses until that is settled.'
-        : verdictOf(phases, entities, lastRun),
+        : verdictOf(phases, entities, findings, lastRun),
     ok,
     strays,
     phases,
     entities,
     rejects,
+    findings,
     success,
     lastRun,
   };
@@ -115,6 +119,7 @@ export function summaryJson(summary: Summary): object {
     phases: summary.phases,
     entities: summary.entities,
     rejects: summary.rejects,
+    findings: summary.findings,
     success: summary.success,
     lastRun: summary.lastRun,
   };
@@ -154,6 +159,7 @@ function statusOf(entities: EntitySummary[]): EntitySummary['status'] {
 function verdictOf(
   phases: Summary['phases'],
   entities: EntitySummary[],
+  findings: Summary['findings'],
   lastRun: Summary['lastRun'],
 ): string {
   const named = (status: string) =>
@@ -174,6 +180,7 @@ function verdictOf(
   return (
     `All ${phases.length} phases are complete and balanced` +
     (gone === 0 ? '' : `; ${gone} rows are gone from the source and kept`) +
+    findings.map(({ check, rows, says }) => `; ${rows} ${says} (\`check ${check}\`)`).join('') +
     (changed === 0 ? '.' : `; ${changed} files changed since, \`up\` applies them.`)
   );
 }

@@ -3,6 +3,7 @@
 -- target   public.offices
 -- source   dispatch_office
 -- adopt    legacy_office_id
+-- mapping  office
 
 create view transform.offices as
 select

@@ -5,6 +5,7 @@
 -- target   public.profiles
 -- source   auth_user
 -- adopt    legacy_user_id
+-- mapping  profile
 
 create view transform.profiles as
 select

@@ -4,6 +4,7 @@
 -- target   public.teams
 -- source   auth_group
 -- adopt    name
+-- mapping  team
 
 create view transform.teams as
 select

@@ -4,6 +4,7 @@
 -- target   public.categories
 -- source   dispatch_category
 -- adopt    legacy_category_id
+-- mapping  category
 
 create view transform.categories as
 select

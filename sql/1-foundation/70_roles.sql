@@ -5,6 +5,7 @@
 -- target   public.roles
 -- source   dispatch_role
 -- adopt    legacy_id
+-- mapping  role
 
 create view transform.roles as
 select

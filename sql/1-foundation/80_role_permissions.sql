@@ -4,6 +4,8 @@
 -- source   dispatch_role_permissions
 -- adopt    legacy_id
 -- deletes  remove
+-- reject   orphan_role        its role is not stored
+-- reject   orphan_permission  its permission is not in the source
 
 create view transform.role_permissions as
 select

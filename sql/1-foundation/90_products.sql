@@ -5,6 +5,8 @@
 -- target   public.products
 -- source   dispatch_product
 -- adopt    legacy_product_id
+-- mapping  product
+-- reject   unknown_course  its course is none of 1, 2, 3, 4, 7 and 8
 
 create view transform.products as
 select

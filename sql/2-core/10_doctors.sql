@@ -6,6 +6,9 @@
 -- target   public.doctors
 -- source   auth_user
 -- adopt    legacy_user_id
+-- mapping  doctor
+-- filter   not_a_doctor  not in group Doctor or in an office, nobody's doctor, without settings
+-- reject   orphan_user   its account is not stored
 
 create view transform.doctors as
 select

@@ -5,6 +5,8 @@
 -- source   dispatch_office_doctors
 -- adopt    doctor_id, office_id
 -- deletes  remove
+-- reject   orphan_doctor  the doctor's account is not stored
+-- reject   orphan_office  its office is not stored
 
 create view transform.doctor_offices as
 select

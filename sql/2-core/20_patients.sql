@@ -3,6 +3,8 @@
 -- target   public.patients
 -- source   dispatch_patient
 -- adopt    legacy_patient_id
+-- mapping  patient
+-- reject   orphan_user  its account is not stored
 
 create view transform.patients as
 select

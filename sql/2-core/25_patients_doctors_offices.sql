@@ -5,6 +5,9 @@
 -- source   dispatch_patient
 -- adopt    patient_id
 -- deletes  remove
+-- filter   no_doctor       the patient has no doctor
+-- reject   orphan_patient  its patient is not stored
+-- reject   orphan_doctor   its doctor is not stored
 
 create view transform.patients_doctors_offices as
 select

@@ -4,6 +4,8 @@
 -- target   public.technicians
 -- source   auth_user
 -- adopt    legacy_technician_id
+-- mapping  technician
+-- filter   not_a_technician  the account is not in group Technician
 
 create view transform.technicians as
 select

@@ -4,7 +4,9 @@
 -- target   public.technician_roles
 -- source   dispatch_role
 -- adopt    legacy_role_id
+-- mapping  technician_role
 -- deletes  remove
+-- filter   not_a_technician_role  the role belongs to another group than Technician
 
 create view transform.technician_roles as
 select

@@ -3,6 +3,7 @@
 -- target   public.templates
 -- source   dispatch_template
 -- adopt    legacy_template_id
+-- mapping  template
 
 create view transform.templates as
 select

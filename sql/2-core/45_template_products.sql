@@ -6,6 +6,8 @@
 -- adopt      template_id, product_id
 -- deletes    remove
 -- tolerance  5 %
+-- reject     orphan_template  its template is not stored
+-- reject     orphan_product   its product is not stored
 
 create view transform.template_products as
 select

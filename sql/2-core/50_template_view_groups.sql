@@ -4,6 +4,8 @@
 -- source   dispatch_template_view_groups
 -- adopt    template_id, group_name
 -- deletes  remove
+-- reject   orphan_template  its template is not stored
+-- reject   orphan_group     its user group is not in the source
 
 create view transform.template_view_groups as
 select

@@ -4,6 +4,8 @@
 -- source   dispatch_template_edit_roles
 -- adopt    template_id, role_id
 -- deletes  remove
+-- reject   orphan_template  its template is not stored
+-- reject   orphan_role      its role is not stored
 
 create view transform.template_edit_roles as
 select

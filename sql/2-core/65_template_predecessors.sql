@@ -6,6 +6,7 @@
 -- source   dispatch_template_predecessors
 -- adopt    template_id, predecessor_id
 -- deletes  remove
+-- reject   orphan_template  one of its two templates is not stored
 
 create view transform.template_predecessors as
 select

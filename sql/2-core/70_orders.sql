@@ -5,6 +5,10 @@
 -- target   public.orders
 -- source   dispatch_instruction
 -- adopt    legacy_instruction_id
+-- mapping  order
+-- reject   orphan_patient  its patient is not stored
+-- reject   unknown_course  its course is none of 1, 2, 3, 4, 7 and 8
+-- reject   unknown_status  its status is not between 0 and 7
 
 create view transform.orders as
 select

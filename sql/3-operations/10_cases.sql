@@ -4,6 +4,8 @@
 -- target   public.cases
 -- source   dispatch_patient
 -- adopt    legacy_patient_id
+-- mapping  case
+-- reject   orphan_patient  the patient itself is not stored
 
 create view transform.cases as
 select

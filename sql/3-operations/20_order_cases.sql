@@ -5,6 +5,8 @@
 -- source   dispatch_instruction
 -- adopt    order_id, case_id
 -- deletes  remove
+-- reject   orphan_order  the order itself is not stored
+-- reject   orphan_case   the case of its patient is not stored
 
 create view transform.order_cases as
 select

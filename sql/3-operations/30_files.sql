@@ -4,6 +4,7 @@
 -- target   public.files
 -- source   dispatch_file
 -- adopt    legacy_file_id
+-- mapping  file
 -- commit   batch
 
 create view transform.files as

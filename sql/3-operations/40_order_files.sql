@@ -6,6 +6,9 @@
 -- adopt    order_id, file_id
 -- deletes  remove
 -- commit   batch
+-- filter   no_order      the file names no order
+-- reject   orphan_order  its order is not stored
+-- reject   orphan_file   the file itself is not stored
 
 create view transform.order_files as
 select

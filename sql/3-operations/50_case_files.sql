@@ -6,6 +6,10 @@
 -- adopt    case_id, file_id
 -- deletes  remove
 -- commit   batch
+-- filter   no_order      the file names no order
+-- reject   orphan_order  its order is not in the source
+-- reject   orphan_case   the case of its order's patient is not stored
+-- reject   orphan_file   the file itself is not stored
 
 create view transform.case_files as
 select

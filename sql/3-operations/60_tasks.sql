@@ -5,7 +5,9 @@
 -- target   public.tasks
 -- source   dispatch_task
 -- adopt    legacy_task_id
+-- mapping  task
 -- commit   batch
+-- reject   orphan_order  it names no order, or one that is not stored
 
 create view transform.tasks as
 select

@@ -5,6 +5,7 @@
 -- target   public.messages
 -- source   dispatch_record
 -- adopt    legacy_record_id
+-- mapping  message
 -- commit   batch
 
 create view transform.messages as

@@ -6,6 +6,9 @@
 -- adopt    message_id, file_id
 -- deletes  remove
 -- commit   batch
+-- filter   no_message      the file names no message
+-- reject   orphan_message  its message is not stored
+-- reject   orphan_file     the file itself is not stored
 
 create view transform.message_attachments as
 select

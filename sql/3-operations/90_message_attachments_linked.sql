@@ -5,6 +5,9 @@
 -- source   dispatch_record_attachments
 -- adopt    message_id, file_id
 -- deletes  remove
+-- filter   already_attached  the file names the same message itself
+-- reject   orphan_message    its message is not stored
+-- reject   orphan_file       its file is not stored
 
 create view transform.message_attachments_linked as
 select

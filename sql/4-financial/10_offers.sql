@@ -5,6 +5,7 @@
 -- target   public.offers
 -- source   dispatch_offer
 -- adopt    legacy_offer_id
+-- mapping  offer
 
 create view transform.offers as
 select

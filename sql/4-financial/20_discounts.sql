@@ -1,9 +1,10 @@
 -- Discounts: one per dispatch_discount, the discount rules of offers.
--- is_active is not supplied: whether a rule still counts follows from dates and uses.
+-- A rule that is there is in force; whether it still counts follows from dates and uses.
 --
 -- target   public.discounts
 -- source   dispatch_discount
 -- adopt    legacy_discount_id
+-- mapping  discount
 
 create view transform.discounts as
 select
@@ -20,6 +21,7 @@ select
   d.start::text                      as valid_from,
   d.finish::text                     as valid_until,
   d.total                            as is_total,
+  true                               as is_active,
   jsonb_build_object('legacy', jsonb_strip_nulls(jsonb_build_object(
     'offer_id', d.offer_id
   )))                                as metadata,

@@ -6,6 +6,7 @@
 -- target   public.payments
 -- source   dispatch_payment
 -- adopt    legacy_payment_id
+-- mapping  payment
 
 create view transform.payments as
 select

@@ -4,6 +4,7 @@
 -- target   public.payment_operations
 -- source   dispatch_operation
 -- adopt    legacy_operation_id
+-- reject   orphan_payment  its payment is not stored
 
 create view transform.payment_operations as
 select

@@ -5,6 +5,7 @@
 -- target   public.purchases
 -- source   dispatch_purchase
 -- adopt    none
+-- reject   orphan_product  its product is not stored
 
 create view transform.purchases as
 select

@@ -5,6 +5,7 @@
 -- target   public.payment_items
 -- source   dispatch_ware
 -- adopt    legacy_ware_id
+-- reject   orphan_payment  its payment is not stored
 
 create view transform.payment_items as
 select

@@ -4,7 +4,9 @@
 -- target   public.jaws
 -- source   dispatch_jaw
 -- adopt    legacy_jaw_id
+-- mapping  jaw
 -- commit   batch
+-- reject   unreferenced_jaw  no order refers to it
 
 create view transform.jaws as
 select

@@ -5,6 +5,7 @@
 -- target   public.projects
 -- source   dispatch_project
 -- adopt    legacy_project_id
+-- mapping  project
 -- commit   batch
 
 create view transform.projects as

@@ -5,7 +5,9 @@
 -- target   public.treatment_plans
 -- source   dispatch_plan
 -- adopt    legacy_plan_id
+-- mapping  treatment_plan
 -- commit   batch
+-- reject   orphan_project  it names no project, or one that is not stored
 
 create view transform.treatment_plans as
 select

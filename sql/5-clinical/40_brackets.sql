@@ -4,6 +4,7 @@
 -- target   public.brackets
 -- source   dispatch_bracket
 -- adopt    legacy_bracket_id
+-- reject   empty_name  its name is empty
 
 create view transform.brackets as
 select

@@ -4,6 +4,7 @@
 -- target   public.comments
 -- source   dispatch_comment
 -- adopt    legacy_table, legacy_id
+-- mapping  comment
 
 create view transform.comments_discussion as
 select

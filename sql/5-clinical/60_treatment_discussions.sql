@@ -5,6 +5,7 @@
 -- target   public.treatment_discussions
 -- source   dispatch_comment
 -- adopt    legacy_comment_id
+-- reject   orphan_plan  its plan is not stored
 
 create view transform.treatment_discussions as
 select

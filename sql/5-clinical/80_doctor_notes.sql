@@ -3,6 +3,8 @@
 -- target   public.doctor_notes
 -- source   dispatch_note
 -- adopt    legacy_note_id
+-- mapping  doctor_note
+-- reject   orphan_doctor  the account of its doctor is not stored
 
 create view transform.doctor_notes as
 select

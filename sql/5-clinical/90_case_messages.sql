@@ -6,6 +6,9 @@
 -- target   public.case_messages
 -- source   dispatch_comment
 -- adopt    legacy_message_id
+-- reject   orphan_plan   its plan is not in the source
+-- reject   orphan_order  the order of its plan is not in the source
+-- reject   orphan_case   the case of its plan's patient is not stored
 
 create view transform.case_messages as
 select

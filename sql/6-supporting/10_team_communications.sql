@@ -7,6 +7,8 @@
 -- source     dispatch_note
 -- adopt      none
 -- tolerance  20 %
+-- reject     no_author      nobody is named as its author
+-- reject     orphan_author  its author's account is not stored
 
 create view transform.team_communications as
 select

@@ -6,6 +6,8 @@
 -- source   dispatch_comment
 -- adopt    legacy_table, legacy_record_id
 -- deletes  remove
+-- filter   not_by_doctor  its author is not in group Doctor
+-- filter   short_text     its text has at most five characters
 
 create view transform.customer_feedback_comments as
 select

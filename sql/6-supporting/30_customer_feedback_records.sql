@@ -6,6 +6,8 @@
 -- adopt    legacy_table, legacy_record_id
 -- deletes  remove
 -- commit   batch
+-- filter   not_by_doctor  its sender is not in group Doctor
+-- filter   short_text     its text has at most five characters
 
 create view transform.customer_feedback_records as
 select

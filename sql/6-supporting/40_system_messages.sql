@@ -6,6 +6,7 @@
 -- source   dispatch_notification
 -- adopt    legacy_record_id
 -- commit   batch
+-- filter   never_sent  the notification was not meant to be sent
 
 create view transform.system_messages as
 select

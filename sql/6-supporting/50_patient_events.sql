@@ -5,12 +5,14 @@
 -- target   public.patient_events
 -- source   dispatch_event
 -- adopt    legacy_event_id
+-- reject   orphan_patient  its patient is not in the source, or the patient's account is not stored
 
 create view transform.patient_events as
 select
   e.id           as legacy_key,
   e.id::integer  as legacy_event_id,
-  patient.id     as patient_id,
+  -- the person: the key leads to profiles, not to the row of the patient
+  person.id      as patient_id,
   -- the source has no type
   'event'::text  as event_type,
   e.text         as description,
@@ -26,6 +28,7 @@ select
   jsonb_build_object('legacy', jsonb_strip_nulls(jsonb_build_object(
     'patient_id', e.patient_id
   )))            as metadata,
-  case when patient.id is null then 'orphan_patient' end as reject
+  case when person.id is null then 'orphan_patient' end as reject
 from legacy.dispatch_event as e
-left join ids.patients as patient on patient.legacy_id = e.patient_id;
+left join legacy.dispatch_patient as patient on patient.id       = e.patient_id
+left join ids.profiles            as person  on person.legacy_id = patient.user_id;

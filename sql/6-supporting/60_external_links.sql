@@ -7,6 +7,7 @@
 -- source     dispatch_link
 -- adopt      legacy_link_id
 -- tolerance  2 %
+-- reject     orphan_item  it leads to a row that is not stored, or to a kind that is not known
 
 create view transform.external_links as
 select

@@ -9,6 +9,7 @@
 -- adopt      legacy_state_id
 -- tolerance  5 %
 -- read       whole
+-- reject     orphan_order  its order is not stored
 
 create view transform.order_states as
 select

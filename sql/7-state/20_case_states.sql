@@ -7,6 +7,8 @@
 -- source     dispatch_state
 -- adopt      legacy_state_id
 -- tolerance  5 %
+-- reject     orphan_order  its order is not in the source
+-- reject     orphan_case   the case of its order's patient is not stored
 
 create view transform.case_states as
 select

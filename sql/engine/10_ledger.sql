@@ -31,20 +31,23 @@ create table if not exists migration.installed (
   installed timestamptz not null default clock_timestamp()
 );
 
--- what is the project's own and the engine has to know: where the source tables are, and the columns
--- to be removed in the end, [{"schema", "table", "column"}]
+-- what is the project's own and the engine has to know: where the source tables are, the columns to be
+-- removed in the end, [{"schema", "table", "column"}], and a table of the application
 create table if not exists migration.settings (
   one_row       boolean primary key default true check (one_row),
   source_schema text not null,
-  removal       jsonb not null
+  removal       jsonb not null,
+  -- the application's own table of old and new ids
+  mappings      text
 );
 
 create or replace function migration.enter_settings(settings jsonb) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
-  insert into migration.settings as s (source_schema, removal)
-  values (settings ->> 'sourceSchema', settings -> 'removal')
+  insert into migration.settings as s (source_schema, removal, mappings)
+  values (settings ->> 'sourceSchema', settings -> 'removal', settings ->> 'mappings')
   on conflict (one_row) do update
-  set source_schema = excluded.source_schema, removal = excluded.removal
+  set source_schema = excluded.source_schema, removal = excluded.removal,
+    mappings = excluded.mappings
 $$;
 
 create or replace function migration.source_schema() returns text
@@ -143,7 +146,10 @@ create table if not exists migration.entities (
   -- rows removed since the entity was last complete: what the cap on removals is about
   removed       bigint not null default 0,
   -- horizon of the run that completed it last
-  horizon       bigint
+  horizon       bigint,
+  -- its type in the application's table of old and new ids, and the one its rows stand under
+  mapping       text,
+  mapped        text
 );
 
 -- what the current run has to do for an entity, and what decides that
@@ -331,6 +337,21 @@ create table if not exists migration.before_images (
 );
 create index if not exists before_images_row_idx on migration.before_images (entity, id);
 
+-- rows of the application's table of old and new ids as they were before an entity came to it
+-- (before_us), and those that were not as we left them
+create table if not exists migration.mapping_images (
+  image_id  bigint generated always as identity primary key,
+  entity    text not null,
+  legacy_id bigint not null,
+  new_id    uuid,
+  image     json not null,
+  before_us boolean not null,
+  run       bigint not null,
+  taken_at  timestamptz not null default clock_timestamp()
+);
+create index if not exists mapping_images_row_idx
+on migration.mapping_images (entity, legacy_id);
+
 -- rows the application changed or deleted after we wrote them and whose source changed too
 create table if not exists migration.conflicts (
   conflict_id bigint generated always as identity primary key,
@@ -355,7 +376,9 @@ create table if not exists migration.check_results (
   name       text not null,
   severity   text not null,
   findings   bigint not null,
-  checked_at timestamptz not null default clock_timestamp()
+  checked_at timestamptz not null default clock_timestamp(),
+  -- what the verdict says of so many rows
+  says       text
 );
 
 -- findings of a check that a person accepted: silent from then on, in these very words

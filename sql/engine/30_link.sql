@@ -47,7 +47,15 @@ begin
     when others then
       raise exception 'the link could not be opened (%)', sqlstate using errcode = sqlstate;
   end;
+  perform set_config('migration.opened', migration.mapped_role(), true);
 end
+$$;
+
+-- Whether the user mapping of a role is the one that this transaction has created.
+create or replace function migration.is_own_login(role name) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(role = case current_setting('migration.opened', true)
+    when 'current_user' then current_user::name when 'public' then 'public' end, false)
 $$;
 
 create or replace function migration.is_link_open() returns boolean
@@ -73,6 +81,7 @@ begin
     perform extensions.dblink_disconnect('versions');
   end if;
   execute format('drop user mapping if exists for %s server legacy_source', migration.mapped_role());
+  perform set_config('migration.opened', '', true);
 end
 $$;
 

@@ -2,9 +2,9 @@
 -- and merged at once. The plan is in the tables work and chunks; nothing is read for it but sums.
 
 -- Enters what the files define: an array of {entity, phase, position, target, source, whole,
--- id_maps, opaque_maps, reads, lookups, removes, tolerance, hash}. Entities that no file defines any more keep
--- their state and lose their position. An entity whose ranges have another width, or another source,
--- forgets them: it is compared whole.
+-- id_maps, opaque_maps, reads, lookups, removes, tolerance, mapping, hash}. Entities that no file defines any
+-- more keep their state and lose their position. An entity whose ranges have another width, or another
+-- source, forgets them: it is compared whole. One with another type of ids takes the rows of the former back.
 create or replace function migration.enter_entities(defined jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
@@ -18,7 +18,8 @@ begin
     select d.*, case when d.source is null or d.whole then 0 else coalesce(t.width, 10000) end as width
     from jsonb_to_recordset(defined) as d (
       entity text, phase text, position integer, target text, source text, whole boolean,
-      id_maps text[], opaque_maps text[], reads text[], lookups jsonb, removes boolean, tolerance numeric, hash text)
+      id_maps text[], opaque_maps text[], reads text[], lookups jsonb, removes boolean, tolerance numeric,
+      mapping text, hash text)
     left join migration.source_tables as t on t.source_table = d.source
   loop
     execute format(
@@ -37,20 +38,27 @@ begin
     delete from migration.ranges as r using migration.entities as e
     where r.entity = known.entity and e.entity = known.entity
       and (e.width, e.source) is distinct from (known.width, known.source);
+    if exists (
+      select from migration.entities as e
+      where e.entity = known.entity and e.mapped <> coalesce(known.mapping, ''))
+    then
+      perform migration.take_back_mappings(known.entity);
+    end if;
     insert into migration.entities as e (entity, phase, position, target, source, width, id_maps,
-      opaque_maps, reads, lookups, removes, tolerance, defined_hash)
+      opaque_maps, reads, lookups, removes, tolerance, mapping, defined_hash)
     values (known.entity, known.phase, known.position, known.target, known.source, known.width,
-      known.id_maps, coalesce(known.opaque_maps, '{}'), known.reads, known.lookups, known.removes, known.tolerance, known.hash)
+      known.id_maps, coalesce(known.opaque_maps, '{}'), known.reads, known.lookups, known.removes, known.tolerance,
+      known.mapping, known.hash)
     on conflict (entity) do update set phase = excluded.phase, position = excluded.position,
       target = excluded.target, source = excluded.source, width = excluded.width,
       id_maps = excluded.id_maps, opaque_maps = excluded.opaque_maps, reads = excluded.reads, lookups = excluded.lookups,
-      removes = excluded.removes, tolerance = excluded.tolerance,
+      removes = excluded.removes, tolerance = excluded.tolerance, mapping = excluded.mapping,
       defined_hash = excluded.defined_hash
     where (e.phase, e.position, e.target, e.source, e.width, e.id_maps, e.opaque_maps, e.reads,
-        e.lookups, e.removes, e.tolerance, e.defined_hash)
+        e.lookups, e.removes, e.tolerance, e.mapping, e.defined_hash)
       is distinct from (excluded.phase, excluded.position, excluded.target, excluded.source,
         excluded.width, excluded.id_maps, excluded.opaque_maps, excluded.reads, excluded.lookups,
-        excluded.removes, excluded.tolerance, excluded.defined_hash);
+        excluded.removes, excluded.tolerance, excluded.mapping, excluded.defined_hash);
   end loop;
   execute coalesce((
     select 'create or replace view migration.migration_mappings'

@@ -155,6 +155,7 @@ begin
   from migration.chunks as c where c.entity = name;
   if chunks <> '[]' then perform migration.enter_lookups(name); end if;
   map_size := known.map_size;
+  if chunks <> '[]' then perform migration.begin_mappings(name); end if;
   execute format(
     'update migration.work as w set had_rows = exists (select from %s),'
     ' by_set = $1 and migration.may_insert_as_replica(), started_at = clock_timestamp()'
@@ -366,6 +367,11 @@ begin
   has_read := exists (select from migration.chunks as c where c.entity = name);
   perform migration.index_ids(name, true);
   perform migration.reach_lookups(name, work.seen, not has_read);
+  if has_read and (migration.run_option('full') = 'true'
+    or known.file_hash is distinct from known.defined_hash)
+  then
+    perform migration.end_mappings(name);
+  end if;
   if known.source is not null then
     if has_read then perform migration.settle_lookups(name); end if;
     -- older ones cannot be read

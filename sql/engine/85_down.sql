@@ -276,7 +276,7 @@ declare
 begin
   execute format('truncate ids.%I', name);
   foreach ledger in array array['ranges', 'lookups', 'lookup_ranges', 'rejects', 'filtered', 'gone',
-    'before_images', 'conflicts', 'entities']
+    'before_images', 'mapping_images', 'conflicts', 'entities']
   loop
     execute format('delete from migration.%I as l where l.entity = $1', ledger) using name;
   end loop;
@@ -302,6 +302,7 @@ begin
   step := step - 'staying';
   begin
     perform migration.take_back(name);
+    perform migration.take_back_mappings(name);
   exception when data_exception or integrity_constraint_violation then
     get stacked diagnostics code = returned_sqlstate, refusal = message_text,
       in_table = table_name, in_column = column_name, in_constraint = constraint_name;

@@ -54,14 +54,22 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   order by 1, 2
 $$;
 
--- The rows themselves; what the source row says only where that is wanted.
-create or replace function migration.reject_rows(of_entity text, with_data boolean, most bigint)
+-- The rows themselves; what the source row says only where that is wanted. leads_nowhere: the key that
+-- does, `column key`; pointers says which columns hold it, {"entity": {"reason": [column]}}. most: NULL = all.
+create or replace function migration.reject_rows(
+  of_entity text, with_data boolean, most bigint, pointers jsonb default '{}')
 returns table (
-  entity text, legacy_id bigint, reason text, sqlstate text, constraint_name text,
-  column_name text, first_run bigint, source_row text)
+  entity text, legacy_id bigint, reason text, leads_nowhere text, sqlstate text,
+  constraint_name text, column_name text, first_run bigint, source_row text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select r.entity, r.legacy_id, r.reason, r.sqlstate, r.constraint_name, r.column_name,
-    r.first_run, case when with_data then r.source_row::text end
+  select r.entity, r.legacy_id, r.reason, (
+      select string_agg(concat(p.name, ' ', coalesce(r.source_row ->> p.name, 'null')), ', '
+        order by p.place)
+      from jsonb_array_elements_text(pointers -> r.entity -> r.reason)
+        with ordinality as p (name, place)
+      where r.source_row ? p.name),
+    r.sqlstate, r.constraint_name, r.column_name, r.first_run,
+    case when with_data then r.source_row::text end
   from migration.rejects as r
   where r.resolved_run is null and (of_entity is null or r.entity = of_entity)
   order by 1, 2
@@ -92,7 +100,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   limit most
 $$;
 
--- All of it: {entities, rejects, lastRun}.
+-- All of it: {entities, rejects, findings, lastRun}; findings: what checks said of the whole when a good part
+-- of it was read last.
 create or replace function migration.summary(of_run bigint default null) returns json
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select json_build_object(
@@ -106,6 +115,15 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         group by 1, 2
         order by 1, 2
       ) as r),
+    'findings', (
+      select coalesce(json_agg(json_build_object('check', f.name, 'rows', f.findings,
+        'says', f.says) order by f.name), '[]')
+      from (
+        select distinct on (c.name) c.name, c.findings, c.says
+        from migration.check_results as c where c.says is not null
+        order by c.name, c.run desc
+      ) as f
+      where f.findings > 0),
     'lastRun', (
       select json_build_object('run', r.run, 'command', r.command, 'status', r.status,
         'started', r.started_at::text, 'seconds', extract(epoch from

@@ -28,7 +28,10 @@ interface Corruption {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const CHECKS = readChecks(ROOT, 'checks');
+// the others say something of a migration that is right: remarks.test.ts
+const CHECKS = readChecks(ROOT, 'checks').filter(
+  ({ name }) => !['leftovers', 'performance', 'relaxed'].includes(name),
+);
 const DEFINED = definedEntities(readCatalog(ROOT));
 
 const first = (table: string, key: string, where = 'true') =>
@@ -127,6 +130,25 @@ const CORRUPTIONS: Corruption[] = [
     found: ['texts'],
   },
   {
+    name: 'an event of another person',
+    plant: `update public.patient_events as e set patient_id = (
+        select x.id from public.profiles as x where x.id <> e.patient_id limit 1)
+      where legacy_event_id = ${first('patient_events', 'legacy_event_id')}`,
+    found: ['references_agree'],
+  },
+  {
+    name: 'a discount that is not in force',
+    plant: `update public.discounts set is_active = false
+      where legacy_discount_id = ${first('discounts', 'legacy_discount_id')}`,
+    found: ['codes'],
+  },
+  {
+    name: 'a key that leads to another row in the table of old and new ids',
+    plant: `update public.migration_mappings set new_id = gen_random_uuid()
+      where entity_type = 'task' and legacy_id = ${first('tasks', 'legacy_task_id')}`,
+    found: ['mappings'],
+  },
+  {
     name: 'a duplicate',
     plant: `insert into public.treatment_plans (project_id, legacy_plan_id)
       select x.project_id, x.legacy_plan_id from public.treatment_plans as x limit 1`,
@@ -135,7 +157,7 @@ const CORRUPTIONS: Corruption[] = [
   {
     name: 'a row that claims a source row nobody mapped',
     plant: `insert into public.patient_events (patient_id, event_type, legacy_event_id)
-      select x.id, 'event', 1000001 from public.patients as x limit 1`,
+      select x.id, 'event', 1000001 from public.profiles as x limit 1`,
     found: ['duplicates'],
   },
   {
@@ -254,7 +276,7 @@ const CORRUPTIONS: Corruption[] = [
     name: 'a map entry without a row',
     plant: `insert into ids.teams (legacy_id, id, version, run)
       values (999, migration.new_id('teams', 999), 1, 1)`,
-    found: ['balance', 'id_maps'],
+    found: ['balance', 'id_maps', 'mappings'],
   },
   {
     name: 'a row mapped by two entities',

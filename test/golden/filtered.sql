@@ -599,7 +599,7 @@ begin
       expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
   end if;
 
-  -- 4. enter: id map, rejects, filtered rows
+  -- 4. enter: id map, rejects, filtered rows, and the application's own table of old and new ids
   begin
     insert into ids."technicians" (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
     select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
@@ -653,6 +653,7 @@ begin
     select from migration.filtered as f
     where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys)) and f.legacy_id = l.legacy_key)
   order by 2;
+  perform migration.keep_mappings('technicians', first_key, end_key, keys);
 
   -- 5. checkpoint: the sums over what the ledger holds now, which is what was read
   -- ranges of which nothing is left in the source

@@ -575,7 +575,7 @@ begin
       expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
   end if;
 
-  -- 4. enter: id map, rejects, filtered rows
+  -- 4. enter: id map, rejects, filtered rows, and the application's own table of old and new ids
   begin
     insert into ids."purchases" (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
     select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),

@@ -632,7 +632,7 @@ begin
       expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
   end if;
 
-  -- 4. enter: id map, rejects, filtered rows
+  -- 4. enter: id map, rejects, filtered rows, and the application's own table of old and new ids
   begin
     insert into ids."categories" (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
     select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
@@ -672,6 +672,7 @@ begin
     constraint_name = excluded.constraint_name, column_name = excluded.column_name,
     source_row = case when r.version = excluded.version then r.source_row end,
     version = excluded.version, last_run = excluded.last_run, resolved_run = null;
+  perform migration.keep_mappings('categories', first_key, end_key, keys);
 
   -- 5. checkpoint: the sums over what the ledger holds now, which is what was read
   -- ranges of which nothing is left in the source

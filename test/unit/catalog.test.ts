@@ -19,6 +19,10 @@ const PATIENTS = `-- Patients: one per dispatch_patient.
 -- commit     batch
 -- tolerance  1.1 %
 -- read       whole
+-- mapping    patient
+-- filter     no_doctor    it has none
+-- reject     orphan_user  its account is not stored
+-- reject     no_name      it has no name
 
 create view transform.patients as
 select p.id as legacy_key, 'from legacy.in_a_string' as note /* ids.in_a_comment */
@@ -64,6 +68,12 @@ test('an entity holds everything its file says', () => {
             commitBatch: true,
             tolerance: 0.011,
             readWhole: true,
+            mapping: 'patient',
+            reasons: [
+              { kind: 'filter', name: 'no_doctor', sentence: 'it has none' },
+              { kind: 'reject', name: 'orphan_user', sentence: 'its account is not stored' },
+              { kind: 'reject', name: 'no_name', sentence: 'it has no name' },
+            ],
             reads: ['auth_user', 'dispatch_patient'],
             idMaps: ['offices', 'patients'],
           },
@@ -78,6 +88,7 @@ test("what is the project's own: settings, columns to remove, functions of its v
     sourceSchema: 'old',
     secrets: { accounts: ['password', 'token'] },
     functions: ['migration.clean_phone'],
+    mappings: 'public.old_and_new',
   };
   const removal = [{ schema: 'public', table: 'people', column: 'fax' }];
   const engine = { 'sql/engine/20_functions.sql': 'a', 'sql/engine/90_private.sql': 'b' };
@@ -101,7 +112,12 @@ test("what is the project's own: settings, columns to remove, functions of its v
   withProject(engine, (root) => {
     const catalog = readCatalog(root);
     assert.equal(catalog.problems, []);
-    assert.equal(catalog.settings, { sourceSchema: 'public', secrets: {}, functions: [] });
+    assert.equal(catalog.settings, {
+      sourceSchema: 'public',
+      secrets: {},
+      functions: [],
+      mappings: null,
+    });
     assert.equal(catalog.removal, []);
     hashes.push(functionsHash(catalog));
   });
@@ -117,6 +133,8 @@ test('what the header leaves out has its default', () => {
     assert.is(entity?.commitBatch, false);
     assert.is(entity?.tolerance, null);
     assert.is(entity?.readWhole, false);
+    assert.is(entity?.mapping, undefined);
+    assert.equal(entity?.reasons, []);
     assert.equal(entity?.reads, []);
   });
 });

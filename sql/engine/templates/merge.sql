@@ -739,7 +739,7 @@ begin
   end if;
   -- end if
 
-  -- 4. enter: id map, rejects, filtered rows
+  -- 4. enter: id map, rejects, filtered rows, and the application's own table of old and new ids
   begin
     insert into {{ids}} (legacy_id, id, version, row_hash, written_hash, missing, adopted, run)
     select b.legacy_key, b.target_id, b.version, b.row_hash, coalesce(b.stored_hash, b.row_hash),
@@ -794,6 +794,9 @@ begin
     select from migration.filtered as f
     where f.entity = '{{entity}}' and {{within f.legacy_id}} and f.legacy_id = l.legacy_key)
   order by 2;
+  -- end if
+  -- if mapping
+  perform migration.keep_mappings('{{entity}}', first_key, end_key, keys);
   -- end if
 
   -- 5. checkpoint: the sums over what the ledger holds now, which is what was read

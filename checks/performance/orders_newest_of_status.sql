@@ -1,0 +1,8 @@
+-- Orders of a status and a time, the newest first.
+--
+-- index  public.orders (status, created_at desc)
+
+select * from public.orders as o
+where o.status = 'in_production' and o.created_at between now() - interval '30 days' and now()
+order by o.created_at desc
+limit 50;
