@@ -8,6 +8,7 @@ import { embedded } from './commands/embedded.ts';
 import { forget } from './commands/forget.ts';
 import { plan } from './commands/plan.ts';
 import { rejects } from './commands/rejects.ts';
+import { report } from './commands/report.ts';
 import { retry } from './commands/retry.ts';
 import { schema } from './commands/schema.ts';
 import { status } from './commands/status.ts';
@@ -29,6 +30,7 @@ const COMMANDS: Command[] = [
   verify,
   rejects,
   retry,
+  report,
   schema,
   doctor,
   embedded,

@@ -1,0 +1,462 @@
+/* Sections 6 to 10 of a report: what was proved, edits, timeline, lineage, evidence; and the data dictionary. */
+import {
+  type Block,
+  type Cell,
+  counted,
+  type Document,
+  duration,
+  type Graph,
+  keysOf,
+  moment,
+  type Section,
+  shown,
+  sqlOf,
+} from './document.ts';
+import type { CheckFact, DefinitionFact, Facts, FileFacts } from './facts.ts';
+
+/** Runs that are listed, and entities that took longest. */
+const RUNS = 20;
+const SLOWEST = 10;
+
+export function proofs(facts: Facts): Section {
+  const { verified, checks, accepted } = facts;
+  const blocks: Block[] = [];
+  if (verified.length === 0) {
+    blocks.push({ kind: 'text', tone: 'warn', text: 'verify has never run.' });
+  } else {
+    blocks.push({
+      kind: 'table',
+      caption: 'verify: the rows of the views against the rows that are stored',
+      columns: [
+        { title: 'When' },
+        { title: 'After run' },
+        { title: 'By' },
+        { title: 'Rows compared', right: true },
+        { title: 'Differences', right: true },
+        { title: 'Rewritten by triggers', right: true },
+        { title: 'Known rejects', right: true },
+        { title: 'Holds' },
+      ],
+      rows: verified
+        .slice(0, 5)
+        .map((v) => [
+          moment(v.at) + (v.names.length === 0 ? '' : ` (only ${v.names.join(', ')})`),
+          v.run === null ? '' : `run ${v.run}`,
+          v.who,
+          v.compared,
+          v.differences === 0 ? 0 : { tone: 'bad', text: shown(v.differences) },
+          v.rewritten,
+          v.rejected,
+          holds(v),
+        ]),
+    });
+  }
+  blocks.push({
+    kind: 'table',
+    caption: 'Checks, and what each said when it ran last',
+    columns: [
+      { title: 'Check' },
+      { title: 'What holds when it passes' },
+      { title: 'When' },
+      { title: 'Result' },
+      { title: 'Accepted', right: true },
+      { title: 'Holds' },
+    ],
+    rows: checks.map((c) => [
+      c.name,
+      c.title,
+      c.at === null ? 'never' : `${moment(c.at)}, run ${c.run ?? 0}`,
+      resultOf(c),
+      c.acknowledged,
+      c.at === null ? '' : holds(c),
+    ]),
+  });
+  if (accepted.length > 0) {
+    blocks.push({
+      kind: 'table',
+      caption: 'Findings that a person has accepted',
+      columns: [
+        { title: 'Check' },
+        { title: 'Reason' },
+        { title: 'Findings', right: true },
+        { title: 'By' },
+        { title: 'When' },
+      ],
+      rows: accepted.map((a) => [a.checkName, a.reason, a.findings, a.who, moment(a.at)]),
+    });
+  }
+  blocks.push(
+    { kind: 'text', text: 'What neither verify nor the checks can see:' },
+    { kind: 'list', items: unseen(facts) },
+  );
+  return { id: 'proofs', title: 'Verification and checks', blocks };
+}
+
+function holds({ stands, sameFiles }: { stands: boolean; sameFiles: boolean }): Cell {
+  if (!stands) return { tone: 'warn', text: 'no: something was written since' };
+  return sameFiles ? 'yes' : { tone: 'warn', text: 'no: the files are others now' };
+}
+
+function resultOf({ at, failed, findings, severity }: CheckFact): Cell {
+  if (at === null) return { tone: 'warn', text: 'not run' };
+  if (failed) return { tone: 'bad', text: 'could not be run' };
+  if (findings === 0) return { tone: 'good', text: 'nothing found' };
+  return { tone: severity === 'error' ? 'bad' : 'warn', text: counted(findings, 'finding') };
+}
+
+/** The limits of the proof, those of this migration with their numbers. */
+function unseen({ account, omitted, verified, checks }: Facts): string[] {
+  const whole = verified.find(({ names }) => names.length === 0);
+  return [
+    'Whether a rule of the mapping is what was meant. The target is compared with the SQL files: a rule ' +
+      'that is wrong is wrong on both sides. Section 9 is there to be read by people who know the data.',
+    'Whether what the source says is true. It is moved as it stands there.',
+    `What is in the ${counted(account.rejected, 'rejected row')} and the ` +
+      `${counted(account.leftOut, 'row')} left out: they are counted, and not in the new database.`,
+    ...(omitted.length === 0
+      ? []
+      : [
+          `The ${counted(omitted.length, 'column or table', 'columns and tables')} listed in section 5: ` +
+            'nothing carries them, so nothing compares them.',
+        ]),
+    'Source rows written since the last run read them' +
+      (whole === undefined ? '' : `, or while verify was at work until ${moment(whole.at)}`) +
+      '; the next run brings them, and only a source that nobody writes to any more ends this.',
+    'Whether an edit that the application made to a migrated row is right: it is reported as a change, ' +
+      'not judged.',
+    'Rows that are in the new database and did not come from this migration, unless they claim the key of ' +
+      'a row that did.',
+    'Two different rows with the same hash of 64 bits; rows are compared by hash first. Amounts, codes, ' +
+      'texts and times are compared by value besides, where a check names them.',
+    'Anything outside both databases: stored files, caches, search indexes, queues, sessions, the ' +
+      'application itself.',
+    ...(checks.some(({ at }) => at === null)
+      ? ['Whatever the checks look at that are listed above as not run.']
+      : []),
+  ];
+}
+
+export function edits(facts: Facts): Section {
+  const { edits: rows, checks } = facts;
+  const blocks: Block[] = [];
+  if (rows.length === 0) {
+    const text = 'No run met a row that the application had changed, or that was there before.';
+    blocks.push({ kind: 'text', text });
+  } else {
+    blocks.push(
+      {
+        kind: 'text',
+        text:
+          'Rows that both sides had changed, and images of rows of the application as they were before a run ' +
+          'wrote over them (adopted: the row was there before the migration). down gives them back.',
+      },
+      {
+        kind: 'table',
+        caption: 'Edits and images',
+        columns: [
+          { title: 'Entity' },
+          { title: 'What' },
+          { title: 'Rows', right: true },
+          { title: 'Keys (at most 20)' },
+        ],
+        rows: rows.map((e) => [e.entity, e.what, e.rowCount, keysOf(e.keys, e.rowCount)]),
+      },
+    );
+  }
+  const remarks = checks.filter(({ severity }) => severity === 'warning');
+  const spoke = remarks.filter(({ findings, acknowledged, failed }) => {
+    return findings + acknowledged > 0 || failed;
+  });
+  const silent = remarks.filter((c) => c.at !== null && !spoke.includes(c));
+  const open = remarks.filter(({ at }) => at === null);
+  for (const check of spoke) {
+    blocks.push({
+      kind: 'table',
+      caption: `${check.name}: not so: ${check.title}`,
+      columns: [{ title: 'Findings (the first)' }],
+      rows: [
+        ...check.sample.map((line): Cell[] => [line]),
+        [
+          [
+            counted(check.findings, 'finding'),
+            ...(check.acknowledged > 0 ? [`${shown(check.acknowledged)} more accepted`] : []),
+            ...(check.failed ? ['could not be run'] : []),
+          ].join(', '),
+        ],
+      ],
+    });
+  }
+  if (silent.length > 0) {
+    const names = silent.map(({ name }) => name).join(', ');
+    blocks.push({ kind: 'text', text: `Looked for, and nothing found, by ${names}.` });
+  }
+  if (open.length > 0) {
+    const names = open.map(({ name }) => name).join(', ');
+    blocks.push({ kind: 'text', tone: 'warn', text: `Not looked for yet: ${names}. Run check.` });
+  }
+  blocks.push(sqlOf('select * from migration.report_edits();'));
+  return { id: 'edits', title: 'What the application and the new schema have to know', blocks };
+}
+
+export function timeline(facts: Facts): Section {
+  const { runs, phases, entities } = facts;
+  const busiest = runs.toSorted((a, b) => b.rowsRead - a.rowsRead)[0];
+  const blocks: Block[] = [];
+  if (busiest !== undefined && busiest.rowsRead > 0) {
+    const own = phases.filter(({ run }) => run === busiest.run);
+    blocks.push({
+      kind: 'timeline',
+      caption:
+        `Run ${busiest.run}, which read most: ${counted(busiest.rowsRead, 'row')}, ` +
+        moment(busiest.started),
+      rows: own.map((p) => ({
+        name: p.phase,
+        began: p.began,
+        seconds: p.seconds,
+        said: `${duration(p.seconds)}, ${counted(p.rowsRead, 'row')}`,
+      })),
+      seconds: Math.max(busiest.seconds ?? 0, ...own.map((p) => p.began + p.seconds)),
+    });
+  }
+  blocks.push({
+    kind: 'table',
+    caption: runs.length > RUNS ? `The last ${RUNS} of ${runs.length} runs` : 'All runs',
+    columns: [
+      { title: 'Run' },
+      { title: 'Command' },
+      { title: 'Began' },
+      { title: 'Ended' },
+      { title: 'By' },
+      { title: 'Time', right: true },
+      { title: 'Read', right: true },
+      { title: 'Inserted', right: true },
+      { title: 'Updated', right: true },
+      { title: 'Rows/s', right: true },
+    ],
+    rows: runs
+      .slice(-RUNS)
+      .map((r) => [
+        String(r.run),
+        r.command,
+        moment(r.started),
+        r.status === 'done' ? r.status : { tone: 'warn', text: r.status },
+        r.client === null ? r.who : `${r.who}, ${r.client}`,
+        { number: r.seconds === null ? '' : duration(r.seconds) },
+        r.rowsRead,
+        r.inserted,
+        r.updated,
+        rate(r.rowsRead, r.seconds),
+      ]),
+  });
+  const slowest = entities
+    .filter((e) => e.busiestSeconds !== null)
+    .toSorted((a, b) => (b.busiestSeconds ?? 0) - (a.busiestSeconds ?? 0))
+    .slice(0, SLOWEST);
+  if (slowest.length > 0) {
+    blocks.push({
+      kind: 'table',
+      caption: 'The entities that took longest, in the run that read most of each',
+      columns: [
+        { title: 'Entity' },
+        { title: 'Run' },
+        { title: 'Time', right: true },
+        { title: 'Rows', right: true },
+        { title: 'Rows/s', right: true },
+      ],
+      rows: slowest.map((e) => [
+        e.entity,
+        String(e.busiestRun ?? ''),
+        { number: duration(e.busiestSeconds ?? 0) },
+        e.busiestRows,
+        rate(e.busiestRows ?? 0, e.busiestSeconds),
+      ]),
+    });
+  }
+  return { id: 'timeline', title: 'Timeline', blocks };
+}
+
+function rate(rows: number, seconds: number | null): Cell {
+  return seconds === null || seconds <= 0 || rows === 0 ? '' : Math.round(rows / seconds);
+}
+
+export function lineage(facts: Facts): Section {
+  return { id: 'lineage', title: 'Lineage and data dictionary', blocks: dictionaryBlocks(facts) };
+}
+
+/** The data dictionary alone: what the files say, no database. */
+export function dictionaryOf(files: FileFacts): Document {
+  const count = counted(files.definitions.length, 'entity', 'entities');
+  return {
+    title: 'Data dictionary',
+    subtitle: `${count}, as the SQL files define them`,
+    verdict: { tone: 'good', text: `Files: sha256 ${files.filesHash}` },
+    sections: [
+      { id: 'lineage', title: 'Entities', blocks: dictionaryBlocks(files) },
+      {
+        id: 'left-out',
+        title: 'Left out on purpose',
+        blocks: [
+          {
+            kind: 'table',
+            caption: 'Columns and tables that are left out on purpose',
+            columns: [{ title: 'What' }, { title: 'Reason' }],
+            rows: files.omitted.map(({ name, reason }) => [{ code: name }, reason]),
+          },
+        ],
+      },
+    ],
+  };
+}
+
+const HOW = {
+  value: 'its value',
+  reference: 'the id it became',
+  decides: 'decides which value',
+};
+
+function dictionaryBlocks({ definitions }: FileFacts): Block[] {
+  return [
+    {
+      kind: 'text',
+      text:
+        'One SQL file defines one entity. Per entity: where its columns come from. A source column gives its ' +
+        'value, becomes a reference by an id map, or only decides which value stands there.',
+    },
+    ...definitions.map((each): Block => ({
+      kind: 'more',
+      summary: `${each.phase} / ${each.entity}`,
+      blocks: definitionBlocks(each),
+    })),
+  ];
+}
+
+function definitionBlocks(each: DefinitionFact): Block[] {
+  const rows: [string, Cell][] = [
+    ['File', { code: each.file }],
+    ['Target', { code: each.target }],
+    ['Source', each.source === null ? 'none: one constant row' : { code: each.source }],
+    ...(each.deletes === null
+      ? []
+      : [
+          ['Source row is gone', each.deletes === 'keep' ? 'kept, and listed' : 'removed'] as [
+            string,
+            Cell,
+          ],
+        ]),
+  ];
+  return [
+    { kind: 'text', text: each.purpose },
+    { kind: 'facts', rows },
+    ...(each.reasons.length === 0
+      ? []
+      : [
+          {
+            kind: 'table' as const,
+            caption: `Reasons of ${each.entity}`,
+            columns: [{ title: 'Reason' }, { title: 'Kind' }, { title: 'What it means' }],
+            rows: each.reasons.map((r) => [{ code: r.name }, r.kind, r.sentence]),
+          },
+        ]),
+    { kind: 'graph', caption: `Lineage of ${each.entity}`, graph: graphOf(each) },
+    {
+      kind: 'table',
+      caption: `Columns of ${each.entity}`,
+      columns: [
+        { title: 'Target column' },
+        { title: 'Source column' },
+        { title: 'The source gives' },
+      ],
+      rows: each.columns.map((c) => [{ code: c.target }, { code: c.source }, HOW[c.how]]),
+    },
+  ];
+}
+
+/** Source tables and id maps → entity → target table, with the number of columns on each way. */
+function graphOf({ entity, target, source, idMaps, columns }: DefinitionFact): Graph {
+  const tableOf = (column: string) => column.slice(0, column.indexOf('.'));
+  const tables = [
+    ...new Set([...(source === null ? [] : [source]), ...columns.map((c) => tableOf(c.source))]),
+  ];
+  const maps = idMaps.filter((map) => map !== entity);
+  const targets = new Set(columns.map((c) => c.target).filter((name) => !name.startsWith('ids.')));
+  return {
+    nodes: [
+      ...tables.map((name) => ({
+        id: `s ${name}`,
+        label: `legacy.${name}`,
+        kind: 'source' as const,
+      })),
+      ...maps.map((name) => ({ id: `m ${name}`, label: `ids.${name}`, kind: 'map' as const })),
+      { id: 'e', label: entity, kind: 'entity' },
+      { id: 't', label: target, kind: 'target' },
+    ],
+    edges: [
+      ...tables.map((name) => {
+        const own = new Set(
+          columns.map((c) => c.source).filter((column) => tableOf(column) === name),
+        );
+        return { from: `s ${name}`, to: 'e', label: counted(own.size, 'column') };
+      }),
+      ...maps.map((name) => ({ from: `m ${name}`, to: 'e', label: 'ids' })),
+      { from: 'e', to: 't', label: counted(targets.size, 'column') },
+    ],
+  };
+}
+
+export function evidence(facts: Facts): Section {
+  const { files, entities, wal, root, filesHash, maker, to, from } = facts;
+  const rows: [string, Cell][] = [
+    ['Root hash of the rows', { code: root }],
+    ['Hash of all SQL files', { code: filesHash }],
+    ['Position in the WAL of the target', { code: wal }],
+    ['Commit', { code: maker.commit ?? 'not known' }],
+    ['History of the source', { code: from.history ?? 'not known' }],
+    ['Ledger', `edition ${to.edition}`],
+  ];
+  return {
+    id: 'evidence',
+    title: 'Evidence and signatures',
+    blocks: [
+      { kind: 'facts', rows },
+      {
+        kind: 'text',
+        text:
+          'The root hash is the sha256 of the digests of all entities; the digest of an entity is that over key, ' +
+          'new id and row hash of every row in its id map. Another row, another id, another value: another root.',
+      },
+      {
+        kind: 'more',
+        summary: 'Digest of each entity',
+        blocks: [
+          {
+            kind: 'table',
+            caption: 'Digests of the entities',
+            columns: [{ title: 'Entity' }, { title: 'SHA-256' }],
+            rows: entities.map((e) => [
+              e.entity,
+              { code: e.digest ?? 'archive: copied, not hashed' },
+            ]),
+          },
+          sqlOf('select entity, digest from migration.report_entities();'),
+        ],
+      },
+      {
+        kind: 'more',
+        summary: `SHA-256 of ${counted(files.length, 'SQL file')}`,
+        blocks: [
+          {
+            kind: 'table',
+            caption: 'SQL files in the order of execution',
+            columns: [{ title: 'File' }, { title: 'SHA-256' }],
+            rows: files.map(({ file, hash }) => [{ code: file }, { code: hash }]),
+          },
+        ],
+      },
+      {
+        kind: 'signatures',
+        lines: ['Carried out by', 'Checked by', 'Accepted by'],
+        hash: '',
+      },
+    ],
+  };
+}
