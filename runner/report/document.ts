@@ -20,8 +20,8 @@ export type Block =
   | {
       kind: 'table';
       caption: string;
-      /** A column of numbers is one of `number` cells, or says so. */
-      columns: { title: string; right?: boolean }[];
+      /** `right`: a column of numbers; `tight`: a column whose cells are not broken. */
+      columns: { title: string; right?: boolean; tight?: boolean }[];
       /** The first cell names the row. */
       rows: Cell[][];
       total?: Cell[];

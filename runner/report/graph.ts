@@ -23,7 +23,10 @@ export function graphSvg({ nodes, edges }: Graph, title: string): Html {
   layout(drawn);
   const { width = 0, height = 0 } = drawn.graph() as { width?: number; height?: number };
   const said = edges
-    .map(({ from, to, label }) => `${nameOf(nodes, from)} to ${nameOf(nodes, to)}: ${label}`)
+    .map(
+      ({ from, to, label }) =>
+        `${nameOf(nodes, from)} to ${nameOf(nodes, to)}${label === '' ? '' : `: ${label}`}`,
+    )
     .join('; ');
   return html`<svg
     class="graph"
@@ -63,7 +66,7 @@ function edgeOf({ points, x, y }: Placed, label: string): Html {
   const end = points.at(-1) ?? { x: 0, y: 0 };
   const tip = `M${round(end.x)} ${round(end.y)} l-7 -3.5 v7 z`;
   return html`<path class="edge" d="${path}" /><path class="tip" d="${tip}" />${
-      x === undefined || y === undefined
+      label === '' || x === undefined || y === undefined
         ? null
         : html`<text class="label" x="${round(x)}" y="${round(y + 4)}" text-anchor="middle"
             >${label}</text

@@ -17,11 +17,11 @@ function blocksOf(blocks: Block[], level: number, hash: string): string {
 function blockOf(block: Block, level: number, hash: string): string {
   switch (block.kind) {
     case 'text':
-      return plain(block.text);
+      return rich(block.text);
     case 'facts':
       return block.rows.map(([name, value]) => `- ${plain(name)}: ${cellOf(value)}`).join('\n');
     case 'list':
-      return block.items.map((item) => `- ${plain(item)}`).join('\n');
+      return block.items.map((item) => `- ${rich(item)}`).join('\n');
     case 'table': {
       const { caption, columns, rows, total } = block;
       const head = columns.map(({ title }) => title);
@@ -34,7 +34,7 @@ function blockOf(block: Block, level: number, hash: string): string {
     case 'code':
       return `${plain(block.caption)}:\n\n${indented(block.text)}`;
     case 'bar':
-      return `${plain(block.caption)}: ${block.parts.map(({ name, rows }) => `${shown(rows)} ${name}`).join(', ')}`;
+      return `${plain(block.caption)}: ${block.parts.map(({ name, rows }) => `${shown(rows)} ${plain(name)}`).join(', ')}`;
     case 'timeline':
       return `${plain(block.caption)}:\n\n${block.rows
         .map(
@@ -46,7 +46,8 @@ function blockOf(block: Block, level: number, hash: string): string {
       const nameOf = (id: string) => block.graph.nodes.find((node) => node.id === id)?.label ?? id;
       return `${plain(block.caption)}:\n\n${block.graph.edges
         .map(
-          ({ from, to, label }) => `- ${code(nameOf(from))} → ${code(nameOf(to))}: ${plain(label)}`,
+          ({ from, to, label }) =>
+            `- ${code(nameOf(from))} → ${code(nameOf(to))}${label === '' ? '' : `: ${plain(label)}`}`,
         )
         .join('\n')}`;
     }
@@ -54,9 +55,19 @@ function blockOf(block: Block, level: number, hash: string): string {
       return `${'#'.repeat(level)} ${plain(block.summary)}\n\n${blocksOf(block.blocks, level + 1, hash)}`;
     default:
       return `sha256 of the data (--json): ${code(hash)}\n\n${block.lines
-        .map((line) => `- ${line}: name ____________ date ____________ signature ____________`)
+        .map(
+          (line) => `- ${plain(line)}: name ____________ date ____________ signature ____________`,
+        )
         .join('\n')}`;
   }
+}
+
+/** A sentence of ours: what stands between backticks is code. */
+function rich(text: string): string {
+  return text
+    .split('`')
+    .map((part, index) => (index % 2 === 0 ? plain(part) : code(part)))
+    .join('');
 }
 
 function cellOf(cell: Cell): string {
@@ -72,8 +83,10 @@ function plain(text: string): string {
 }
 
 function code(text: string): string {
-  const line = oneLine(text).replaceAll('|', '\\|');
-  return line === '' ? '' : line.includes('`') ? `\`\` ${line} \`\`` : `\`${line}\``;
+  const line = oneLine(text);
+  // what a span of code might not hold is text
+  if (line === '' || /[`<]/.test(line)) return plain(line);
+  return `\`${line.replaceAll('|', '\\|')}\``;
 }
 
 function indented(text: string): string {

@@ -20,11 +20,13 @@ function stateOf({ complete, verdict, account }: Facts, lastRun: Summary['lastRu
   const found: string[] = [];
   if (!complete) found.push(`The migration is not complete: ${verdict}`);
   if (lastRun !== null && lastRun.status !== 'done') {
-    found.push(`Run ${lastRun.run} (${lastRun.command}) is not done: ${lastRun.status}. Run up.`);
+    found.push(
+      `Run ${lastRun.run} (${lastRun.command}) is not done: ${lastRun.status}. Run \`runner up\`.`,
+    );
   }
   if (account.unaccounted !== 0) {
     const rows = counted(Math.abs(account.unaccounted), 'source row');
-    found.push(`${rows} cannot be accounted for. Run check.`);
+    found.push(`${rows} cannot be accounted for. Run \`runner check\`.`);
   }
   return found;
 }
@@ -32,14 +34,16 @@ function stateOf({ complete, verdict, account }: Facts, lastRun: Summary['lastRu
 /** The last whole `verify`, and what parts of it found since. */
 function verificationOf({ verified }: Facts): string[] {
   const whole = verified.find(({ names }) => names.length === 0);
-  if (whole === undefined) return ['verify has never compared everything. Run verify.'];
+  if (whole === undefined) return ['`verify` has never compared everything. Run `runner verify`.'];
   const found: string[] = [];
-  if (!whole.stands) found.push('Something was written since verify began. Run verify.');
-  if (!whole.sameFiles) found.push('verify compared with other SQL files. Run verify.');
+  if (!whole.stands) found.push('Something was written since `verify` began. Run `runner verify`.');
+  if (!whole.sameFiles) found.push('`verify` compared with other SQL files. Run `runner verify`.');
   const since = verified.slice(0, verified.indexOf(whole) + 1);
   const wrong = since.find(({ differences }) => differences > 0);
   if (wrong !== undefined) {
-    found.push(`verify found ${counted(wrong.differences, 'difference')}. Run up, then verify.`);
+    found.push(
+      `\`verify\` found ${counted(wrong.differences, 'difference')}. Run \`runner up\`, then \`runner verify\`.`,
+    );
   }
   return found;
 }
@@ -52,18 +56,22 @@ function checksOf({ checks }: Facts): string[] {
   const other = named(({ at, stands, sameFiles }) => at !== null && stands && !sameFiles);
   const found = named(({ at, findings, failed }) => at !== null && (findings > 0 || failed));
   return [
-    ...(never.length === 0 ? [] : [`Checks that have never run: ${list(never)}. Run check.`]),
+    ...(never.length === 0
+      ? []
+      : [`Checks that have never run: ${list(never)}. Run \`runner check\`.`]),
     ...(old.length === 0
       ? []
-      : [`Something was written since these checks ran: ${list(old)}. Run check.`]),
+      : [`Something was written since these checks ran: ${list(old)}. Run \`runner check\`.`]),
     ...(other.length === 0
       ? []
-      : [`These checks, or the files they look at, are others now: ${list(other)}. Run check.`]),
+      : [
+          `These checks, or the files they look at, are others now: ${list(other)}. Run \`runner check\`.`,
+        ]),
     ...(found.length === 0
       ? []
       : [
           `Checks that found something: ${list(found)}. Mend it, or acknowledge each with a reason; ` +
-            'then run check.',
+            'then run `runner check`.',
         ]),
   ];
 }
@@ -73,7 +81,9 @@ function amountsOf({ amounts, amountsMissing }: Facts): string[] {
   const unequal = amounts.filter(({ difference }) => Number(difference) !== 0);
   return unequal.length === 0
     ? []
-    : [`${counted(unequal.length, 'amount')} differ between source and target. Run check.`];
+    : [
+        `${counted(unequal.length, 'amount')} differ between source and target. Run \`runner check\`.`,
+      ];
 }
 
 function list(names: string[]): string {

@@ -6,6 +6,9 @@ import { graphSvg } from './graph.ts';
 import { data, html, type Html, style } from './html.ts';
 import { barSvg, timelineSvg } from './svg.ts';
 
+/** Rows of a table that is not broken over two sheets of paper. */
+const SHORT = 12;
+
 const SIGNS = { good: '✓', warn: '!', bad: '✗' };
 
 /** The whole page. `json`: the facts, embedded; their sha256 stands beside the signatures. */
@@ -57,9 +60,9 @@ function blockOf(block: Block, hash: string): Html {
   switch (block.kind) {
     case 'text':
       return block.tone === undefined
-        ? html`<p>${block.text}</p> `
+        ? html`<p>${rich(block.text)}</p> `
         : html`<p class="said ${block.tone}">
-            <span class="sign" aria-hidden="true">${SIGNS[block.tone]}</span> ${block.text}
+            <span class="sign" aria-hidden="true">${SIGNS[block.tone]}</span> ${rich(block.text)}
           </p> `;
     case 'facts':
       return html`<dl>
@@ -73,7 +76,7 @@ function blockOf(block: Block, hash: string): Html {
       </dl> `;
     case 'list':
       return html`<ul>
-        ${block.items.map((item) => html`<li>${item}</li>`)}
+        ${block.items.map((item) => html`<li>${rich(item)}</li>`)}
       </ul> `;
     case 'table':
       return tableOf(block);
@@ -104,17 +107,29 @@ function blockOf(block: Block, hash: string): Html {
   }
 }
 
+/** A sentence of ours: what stands between backticks is code. */
+function rich(text: string): Html[] {
+  return text
+    .split('`')
+    .map((part, index) => (index % 2 === 0 ? html`${part}` : html`<code>${part}</code>`));
+}
+
 /** What is wider than a phone scrolls by itself, with the keyboard, too. */
-function scrolling(name: string, content: Html): Html {
-  return html`<div class="wide" role="region" aria-label="${name}" tabindex="0">${content}</div>`;
+function scrolling(name: string, content: Html, short = false): Html {
+  const names = short ? 'wide short' : 'wide';
+  return html`<div class="${names}" role="region" aria-label="${name}" tabindex="0">
+    ${content}
+  </div>`;
 }
 
 function tableOf({ caption, columns, rows, total }: Extract<Block, { kind: 'table' }>): Html {
-  const right = columns.map((column) => column.right === true);
+  const classes = columns.map(({ right, tight }) =>
+    right === true ? html` class="number"` : tight === true ? html` class="tight"` : null,
+  );
   const cell = (value: Cell, index: number) =>
     index === 0
       ? html`<th scope="row">${cellOf(value)}</th>`
-      : html`<td${right[index] === true ? html` class="number"` : null}>${cellOf(value)}</td>`;
+      : html`<td${classes[index]}>${cellOf(value)}</td>`;
   const line = (row: Cell[]) =>
     html`<tr>
       ${row.map(cell)}
@@ -128,10 +143,7 @@ function tableOf({ caption, columns, rows, total }: Extract<Block, { kind: 'tabl
       <thead>
         <tr>
           ${columns.map(
-            ({ title }, index) =>
-              html`<th scope="col" ${right[index] === true ? html` class="number"` : null}>
-                ${title}
-              </th>`,
+            ({ title }, index) => html`<th scope="col" ${classes[index]}>${title}</th>`,
           )}
         </tr>
       </thead>
@@ -146,6 +158,7 @@ function tableOf({ caption, columns, rows, total }: Extract<Block, { kind: 'tabl
             </tfoot>`
       }
     </table> `,
+    rows.length <= SHORT,
   );
 }
 

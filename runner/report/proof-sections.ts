@@ -22,20 +22,24 @@ export function proofs(facts: Facts): Section {
   const { verified, checks, accepted } = facts;
   const blocks: Block[] = [];
   if (verified.length === 0) {
-    blocks.push({ kind: 'text', tone: 'warn', text: 'verify has never run.' });
+    blocks.push({
+      kind: 'text',
+      tone: 'warn',
+      text: '`verify` has never run. Run `runner verify`.',
+    });
   } else {
     blocks.push({
       kind: 'table',
       caption: 'verify: the rows of the views against the rows that are stored',
       columns: [
-        { title: 'When' },
-        { title: 'After run' },
+        { title: 'When', tight: true },
+        { title: 'After', tight: true },
         { title: 'By' },
         { title: 'Rows compared', right: true },
         { title: 'Differences', right: true },
         { title: 'Rewritten by triggers', right: true },
         { title: 'Known rejects', right: true },
-        { title: 'Holds' },
+        { title: 'Holds', tight: true },
       ],
       rows: verified
         .slice(0, 5)
@@ -57,17 +61,19 @@ export function proofs(facts: Facts): Section {
     columns: [
       { title: 'Check' },
       { title: 'What holds when it passes' },
-      { title: 'When' },
-      { title: 'Result' },
-      { title: 'Accepted', right: true },
-      { title: 'Holds' },
+      { title: 'When', tight: true },
+      { title: 'After', tight: true },
+      { title: 'Result', tight: true },
+      ...(accepted.length === 0 ? [] : [{ title: 'Accepted', right: true }]),
+      { title: 'Holds', tight: true },
     ],
     rows: checks.map((c) => [
       c.name,
       c.title,
-      c.at === null ? 'never' : `${moment(c.at)}, run ${c.run ?? 0}`,
+      c.at === null ? 'never' : moment(c.at),
+      c.run === null ? '' : `run ${c.run}`,
       resultOf(c),
-      c.acknowledged,
+      ...(accepted.length === 0 ? [] : [c.acknowledged]),
       c.at === null ? '' : holds(c),
     ]),
   });
@@ -86,15 +92,15 @@ export function proofs(facts: Facts): Section {
     });
   }
   blocks.push(
-    { kind: 'text', text: 'What neither verify nor the checks can see:' },
+    { kind: 'text', text: 'What neither `verify` nor the checks can see:' },
     { kind: 'list', items: unseen(facts) },
   );
   return { id: 'proofs', title: 'Verification and checks', blocks };
 }
 
 function holds({ stands, sameFiles }: { stands: boolean; sameFiles: boolean }): Cell {
-  if (!stands) return { tone: 'warn', text: 'no: something was written since' };
-  return sameFiles ? 'yes' : { tone: 'warn', text: 'no: the files are others now' };
+  if (!stands) return { tone: 'warn', text: 'no: written since' };
+  return sameFiles ? 'yes' : { tone: 'warn', text: 'no: other files' };
 }
 
 function resultOf({ at, failed, findings, severity }: CheckFact): Cell {
@@ -120,7 +126,7 @@ function unseen({ account, omitted, verified, checks }: Facts): string[] {
             'nothing carries them, so nothing compares them.',
         ]),
     'Source rows written since the last run read them' +
-      (whole === undefined ? '' : `, or while verify was at work until ${moment(whole.at)}`) +
+      (whole === undefined ? '' : `, or while \`verify\` was at work until ${moment(whole.at)}`) +
       '; the next run brings them, and only a source that nobody writes to any more ends this.',
     'Whether an edit that the application made to a migrated row is right: it is reported as a change, ' +
       'not judged.',
@@ -148,7 +154,7 @@ export function edits(facts: Facts): Section {
         kind: 'text',
         text:
           'Rows that both sides had changed, and images of rows of the application as they were before a run ' +
-          'wrote over them (adopted: the row was there before the migration). down gives them back.',
+          'wrote over them (adopted: the row was there before the migration). `runner down` gives them back.',
       },
       {
         kind: 'table',
@@ -170,20 +176,13 @@ export function edits(facts: Facts): Section {
   const silent = remarks.filter((c) => c.at !== null && !spoke.includes(c));
   const open = remarks.filter(({ at }) => at === null);
   for (const check of spoke) {
+    const accepted = check.acknowledged > 0 ? [`${shown(check.acknowledged)} accepted`] : [];
+    const found = [counted(check.findings, 'finding'), ...accepted].join(', ');
+    const failed = check.failed ? 'the check could not be run' : found;
     blocks.push({
-      kind: 'table',
-      caption: `${check.name}: not so: ${check.title}`,
-      columns: [{ title: 'Findings (the first)' }],
-      rows: [
-        ...check.sample.map((line): Cell[] => [line]),
-        [
-          [
-            counted(check.findings, 'finding'),
-            ...(check.acknowledged > 0 ? [`${shown(check.acknowledged)} more accepted`] : []),
-            ...(check.failed ? ['could not be run'] : []),
-          ].join(', '),
-        ],
-      ],
+      kind: 'code',
+      caption: `${check.name}: not so: ${check.title} (${failed})`,
+      text: [...check.sample, ...(check.findings > check.sample.length ? ['…'] : [])].join('\n'),
     });
   }
   if (silent.length > 0) {
@@ -192,7 +191,11 @@ export function edits(facts: Facts): Section {
   }
   if (open.length > 0) {
     const names = open.map(({ name }) => name).join(', ');
-    blocks.push({ kind: 'text', tone: 'warn', text: `Not looked for yet: ${names}. Run check.` });
+    blocks.push({
+      kind: 'text',
+      tone: 'warn',
+      text: `Not looked for yet: ${names}. Run \`runner check\`.`,
+    });
   }
   blocks.push(sqlOf('select * from migration.report_edits();'));
   return { id: 'edits', title: 'What the application and the new schema have to know', blocks };
@@ -219,12 +222,16 @@ export function timeline(facts: Facts): Section {
     });
   }
   blocks.push({
+    kind: 'text',
+    text: 'Read are rows that can be stored; those that are rejected or left out are not counted here.',
+  });
+  blocks.push({
     kind: 'table',
     caption: runs.length > RUNS ? `The last ${RUNS} of ${runs.length} runs` : 'All runs',
     columns: [
       { title: 'Run' },
       { title: 'Command' },
-      { title: 'Began' },
+      { title: 'Began', tight: true },
       { title: 'Ended' },
       { title: 'By' },
       { title: 'Time', right: true },
@@ -397,7 +404,7 @@ function graphOf({ entity, target, source, idMaps, columns }: DefinitionFact): G
         );
         return { from: `s ${name}`, to: 'e', label: counted(own.size, 'column') };
       }),
-      ...maps.map((name) => ({ from: `m ${name}`, to: 'e', label: 'ids' })),
+      ...maps.map((name) => ({ from: `m ${name}`, to: 'e', label: '' })),
       { from: 'e', to: 't', label: counted(targets.size, 'column') },
     ],
   };

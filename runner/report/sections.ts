@@ -88,7 +88,7 @@ function verdict(facts: Facts): Section {
               kind: 'text' as const,
               tone: 'good' as const,
               text:
-                'Since the last change verify has compared every row, and every check has run; ' +
+                'Since the last change `verify` has compared every row, and every check has run; ' +
                 'nothing was found that is not accepted by name below.',
             },
           ]
@@ -298,7 +298,7 @@ function rejects(facts: Facts): Section {
         { title: 'Rows', right: true },
         { title: 'Share', right: true },
         { title: 'Limit', right: true },
-        { title: 'First seen' },
+        { title: 'First seen', tight: true },
         { title: 'Keys (at most 20)' },
       ],
       rows: rows.map((r) => [
@@ -307,7 +307,7 @@ function rejects(facts: Facts): Section {
         r.rowCount,
         { number: percent(r.share) },
         r.allowed,
-        r.firstSeen === null ? '' : `run ${r.firstRun}, ${r.firstSeen.slice(0, 10)}`,
+        r.firstSeen === null ? '' : `${r.firstSeen.slice(0, 10)}, run ${r.firstRun}`,
         keysOf(r.keys, r.rowCount),
       ]),
     });

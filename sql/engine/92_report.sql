@@ -26,8 +26,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(max(e.event), 0) from migration.events as e
 $$;
 
--- The last line of the audit trail after which something else may be stored: every line but those of
--- proofs, and of runs that read no row. A line of a kind that nobody thought of here counts.
+-- The last line of the audit trail after which something else may be stored, or rejected: every
+-- line but those of proofs, and of runs that entered no range. A line of an unknown kind counts.
 create or replace function migration.last_write()
 returns table (event bigint, at text, run bigint, what text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -41,7 +41,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       and not exists (
         select from migration.control as c
         where c.run = r.run and (c.status <> 'done' or c.rows_read <> 0
-          or c.inserted + c.updated + c.kept + c.gone <> 0)))
+          or c.inserted + c.updated + c.kept + c.gone <> 0))
+      -- rows read that are rejected are not among those
+      and not exists (select from migration.ranges as g where g.run = r.run))
   order by e.event desc
   limit 1
 $$;
@@ -163,7 +165,10 @@ $$;
 create or replace function migration.report_left_out()
 returns table (entity text, reason text, row_count bigint)
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select f.entity, f.reason, count(*) from migration.filtered as f group by 1, 2 order by 3 desc, 1, 2
+  select f.entity, f.reason, count(*)
+  from migration.filtered as f
+  group by 1, 2
+  order by 3 desc, 1, 2
 $$;
 
 create or replace function migration.report_gone()
@@ -200,7 +205,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   left join migration.last_write() as w on true
   where e.what = 'verified'
   order by e.event desc
-  limit 20
+  limit 200
 $$;
 
 -- What each check said when it ran last.

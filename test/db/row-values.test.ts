@@ -33,6 +33,8 @@ const READING = [
   ['verify'],
   ['rejects'],
   ['rejects', '--rows'],
+  ['report'],
+  ['report', '--markdown'],
   ['doctor'],
   ['schema', 'status'],
   ['down', '1-rows', '--cascade', '--dry-run'],
