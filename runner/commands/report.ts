@@ -18,7 +18,7 @@ const DICTIONARY = 'dictionary.html';
 export const report: Command = {
   name: 'report',
   summary: 'what became of every row, as one page that a person can sign',
-  usage: 'report [file] [--certificate] | report --dictionary [file]',
+  usage: 'report [file]',
   options: {
     certificate: { text: 'refuse unless everything is verified and checked since the last write' },
     dictionary: { text: 'the data dictionary alone: no database needed' },

@@ -24,7 +24,7 @@ function blockOf(block: Block, level: number, hash: string): string {
       return block.items.map((item) => `- ${rich(item)}`).join('\n');
     case 'table': {
       const { caption, columns, rows, total } = block;
-      const head = columns.map(({ title }) => title);
+      const head = columns.map(({ title }) => plain(title));
       const rule = columns.map(({ right }) => (right === true ? '---:' : '---'));
       const lines = [...rows, ...(total === undefined ? [] : [total])].map((row) =>
         row.map(cellOf),
