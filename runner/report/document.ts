@@ -36,7 +36,8 @@ export type Block =
       seconds: number;
     }
   | { kind: 'graph'; caption: string; graph: Graph }
-  | { kind: 'more'; summary: string; blocks: Block[] }
+  /** Closed on the screen; on paper it is there where it says so. */
+  | { kind: 'more'; summary: string; printed?: boolean; blocks: Block[] }
   | { kind: 'signatures'; lines: string[]; hash: string };
 
 export interface Section {

@@ -98,7 +98,7 @@ function blockOf(block: Block, hash: string): Html {
         ${scrolling(block.caption, graphSvg(block.graph, block.caption))}
       </figure> `;
     case 'more':
-      return html`<details>
+      return html`<details${block.printed === true ? html` class="printed"` : null}>
         <summary>${block.summary}</summary>
         ${block.blocks.map((inner) => blockOf(inner, hash))}
       </details> `;

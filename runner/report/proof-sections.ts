@@ -143,10 +143,19 @@ function unseen({ account, omitted, verified, checks }: Facts): string[] {
 }
 
 export function edits(facts: Facts): Section {
-  const { edits: rows, checks } = facts;
-  const blocks: Block[] = [];
+  const { edits: rows, checks, entities } = facts;
+  const sum = (of: number[]) => shown(of.reduce((total, n) => total + n, 0));
+  const blocks: Block[] = [
+    {
+      kind: 'facts',
+      rows: [
+        ['Rows that were there before, and recognised', sum(entities.map((e) => e.adopted))],
+        ['Rows with an optional reference that leads nowhere', sum(entities.map((e) => e.lacking))],
+      ],
+    },
+  ];
   if (rows.length === 0) {
-    const text = 'No run met a row that the application had changed, or that was there before.';
+    const text = 'No row of the application was written over, and no conflict was met.';
     blocks.push({ kind: 'text', text });
   } else {
     blocks.push(
@@ -179,9 +188,14 @@ export function edits(facts: Facts): Section {
     const accepted = check.acknowledged > 0 ? [`${shown(check.acknowledged)} accepted`] : [];
     const found = [counted(check.findings, 'finding'), ...accepted].join(', ');
     const failed = check.failed ? 'the check could not be run' : found;
+    const caption = `${check.name}: not so: ${check.title} (${failed})`;
+    if (check.sample.length === 0) {
+      blocks.push({ kind: 'text', text: caption });
+      continue;
+    }
     blocks.push({
       kind: 'code',
-      caption: `${check.name}: not so: ${check.title} (${failed})`,
+      caption,
       text: [...check.sample, ...(check.findings > check.sample.length ? ['…'] : [])].join('\n'),
     });
   }

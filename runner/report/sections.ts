@@ -153,6 +153,7 @@ function account(facts: Facts): Section {
       {
         kind: 'more',
         summary: `The account of each of ${counted(entities.length, 'entity', 'entities')}`,
+        printed: true,
         blocks: [
           {
             kind: 'table',
@@ -226,6 +227,7 @@ function money(facts: Facts): Section {
     blocks.push({
       kind: 'more',
       summary: `${entity}: ${counted(groups.length, 'amount')} by status and time`,
+      printed: true,
       blocks: [
         {
           kind: 'table',

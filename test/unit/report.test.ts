@@ -3,10 +3,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { FromFiles } from '../../checks/child.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
 import { counted, type Document, duration, percent } from '../../runner/report/document.ts';
 import { data, html, type Html, style } from '../../runner/report/html.ts';
 import { markdownOf } from '../../runner/report/markdown.ts';
 import { pageOf } from '../../runner/report/page.ts';
+import { dictionaryOf } from '../../runner/report/proof-sections.ts';
+import { fileFacts } from '../../runner/report/read.ts';
 import { attribute, elements, factsIn, tableOf, textOf } from '../report-page.ts';
 import { ROOT } from '../runner.ts';
 
@@ -122,6 +126,35 @@ test('Markdown holds no HTML, and a cell stays in its column', () => {
   }
   assert.match(text, '1,234,567');
   assert.match(text, '`code` and &lt;b\\>');
+});
+
+test('the dictionary has the sentence of each reason', () => {
+  const catalog = readCatalog(ROOT);
+  const entity = catalog.phases[0]?.entities[0];
+  assert.ok(entity !== undefined);
+  const reasons = [{ kind: 'reject', name: 'lost', sentence: 'its <owner> is not in the source' }];
+  Object.assign(entity, { reasons });
+  const link = {
+    entity: entity.name,
+    phase: entity.phase,
+    source: { table: 'old', column: 'a' },
+    target: { table: 'public.new', column: 'metadata.b' },
+    how: 'reference' as const,
+  };
+  const coverage = { lineage: { links: [link] }, lists: { leftOut: [] } };
+  const facts = fileFacts(catalog, { problems: [], coverage } as unknown as FromFiles);
+  assert.equal(facts.definitions[0]?.reasons, reasons);
+  const page = pageOf(dictionaryOf(facts), '{}', '');
+  assert.equal(tableOf(page, `Reasons of ${entity.name}`)[1], [
+    'lost',
+    'reject',
+    'its <owner> is not in the source',
+  ]);
+  assert.equal(tableOf(page, `Columns of ${entity.name}`)[1], [
+    'metadata.b',
+    'old.a',
+    'the id it became',
+  ]);
 });
 
 test('numbers are said as they are', () => {
