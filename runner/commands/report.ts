@@ -36,7 +36,7 @@ async function runCommand(context: Context): Promise<number> {
   const files = await readFiles(context);
   if (context.has('dictionary')) {
     if (context.has('certificate')) throw new UsageError('a dictionary is no certificate');
-    const { dictionaryOf } = await import('../report/proof-sections.ts');
+    const { dictionaryOf } = await import('../report/dictionary.ts');
     await deliver(context, files, dictionaryOf(files), file ?? DICTIONARY);
     return 0;
   }
@@ -66,7 +66,11 @@ async function runCommand(context: Context): Promise<number> {
 async function readFiles(context: Context): Promise<FileFacts> {
   const { checkFiles } = await import('../../checks/child.ts');
   const { fileFacts } = await import('../report/read.ts');
-  return fileFacts(context.catalog(), await checkFiles({ root: context.root, rules: false }));
+  return fileFacts(
+    context.catalog(),
+    context.root,
+    await checkFiles({ root: context.root, rules: false }),
+  );
 }
 
 /** The facts, in one transaction that is rolled back; of the amounts what the source still tells. */

@@ -48,8 +48,8 @@ export function filesHash(catalog: Catalog): string {
   );
 }
 
-/** Every SQL file that decides what is stored, with its sha256, in the order of execution. */
-export function sqlFiles(catalog: Catalog): { file: string; hash: string }[] {
+/** Those files with their sha256, in the order of execution. */
+function sqlFiles(catalog: Catalog): { file: string; hash: string }[] {
   const { setup, upgrades, templates, phases, archive } = catalog;
   return [setup, upgrades, templates, phases.flatMap(({ entities }) => entities), archive]
     .flat()

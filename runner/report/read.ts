@@ -1,4 +1,7 @@
 /* The facts of a report: what the ledger says, and what the files say. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import type { FromFiles } from '../../checks/child.ts';
 import type { Catalog, Entity } from '../engine/catalog.ts';
 import { saidOf } from '../conditions.ts';
@@ -9,7 +12,6 @@ import {
   FILE_CHECKS,
   filesHash,
   hashedChecks,
-  sqlFiles,
   type Verified,
 } from '../engine/proofs.ts';
 import type { Summary } from '../engine/summary.ts';
@@ -110,7 +112,7 @@ export async function readFacts(session: Session, around: Surroundings): Promise
  * What the files say. `read`: what the coverage proof found out, in a process of its own (the grammar
  * is large).
  */
-export function fileFacts(catalog: Catalog, { coverage }: FromFiles): FileFacts {
+export function fileFacts(catalog: Catalog, root: string, { coverage }: FromFiles): FileFacts {
   const { links } = coverage.lineage;
   const columnsOf = (name: string, phase: string) =>
     links
@@ -144,9 +146,22 @@ export function fileFacts(catalog: Catalog, { coverage }: FromFiles): FileFacts 
       })),
     ],
     omitted: coverage.lists.leftOut.map(({ name, reason }) => ({ name, reason })),
-    files: sqlFiles(catalog),
+    files: sqlFilesIn(root),
     filesHash: filesHash(catalog),
   };
+}
+
+/** Every SQL file of the project that does something, or proves it, with its sha256. */
+function sqlFilesIn(root: string): FileFacts['files'] {
+  return ['schema-changes', 'sql', 'checks']
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.sql'))
+        .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
+        .toSorted(),
+    )
+    .map((file) => ({ file, hash: hashOf(readFileSync(join(root, file), 'utf8')) }));
 }
 
 /** Data checks whose text compares amounts: what section "money" shows. */

@@ -14,7 +14,8 @@ import {
   type Tone,
 } from './document.ts';
 import type { Account, AmountFact, Facts } from './facts.ts';
-import { edits, evidence, lineage, proofs, timeline } from './proof-sections.ts';
+import { lineage } from './dictionary.ts';
+import { edits, evidence, proofs, timeline } from './proof-sections.ts';
 
 /** The ten sections. `certificate`: that is what it is called, and there are no obstacles. */
 export function reportOf(facts: Facts, certificate: boolean): Document {

@@ -9,7 +9,7 @@ import { counted, type Document, duration, percent } from '../../runner/report/d
 import { data, html, type Html, style } from '../../runner/report/html.ts';
 import { markdownOf } from '../../runner/report/markdown.ts';
 import { pageOf } from '../../runner/report/page.ts';
-import { dictionaryOf } from '../../runner/report/proof-sections.ts';
+import { dictionaryOf } from '../../runner/report/dictionary.ts';
 import { fileFacts } from '../../runner/report/read.ts';
 import { attribute, elements, factsIn, tableOf, textOf } from '../report-page.ts';
 import { ROOT } from '../runner.ts';
@@ -142,7 +142,7 @@ test('the dictionary has the sentence of each reason', () => {
     how: 'reference' as const,
   };
   const coverage = { lineage: { links: [link] }, lists: { leftOut: [] } };
-  const facts = fileFacts(catalog, { problems: [], coverage } as unknown as FromFiles);
+  const facts = fileFacts(catalog, ROOT, { problems: [], coverage } as unknown as FromFiles);
   assert.equal(facts.definitions[0]?.reasons, reasons);
   const page = pageOf(dictionaryOf(facts), '{}', '');
   assert.equal(tableOf(page, `Reasons of ${entity.name}`)[1], [
