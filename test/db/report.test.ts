@@ -294,6 +294,16 @@ test('it holds no secret and no value of a row', async ({ pair, source, target, 
   assert.ok(secrets.length > 10 && kept.length > 10);
 });
 
+test('where the audit trail takes no line, what verify found stands, and is no proof', async (context) => {
+  const { pair, target } = context;
+  await target`revoke insert on migration.events from postgres`;
+  const { code, stderr, stdout } = await runner(pair, ['verify', 'offices']);
+  assert.is(code, 0);
+  assert.match(stdout, '0 differences');
+  assert.match(stderr, 'what was found is not in the audit trail');
+  await target`grant insert on migration.events to postgres`;
+});
+
 test('without the source it has no amounts, says so, and is no certificate', async (context) => {
   const { pair, folder } = context;
   const away = new URL(pair.sourceUrl);
