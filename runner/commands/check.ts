@@ -52,8 +52,8 @@ async function runCommand(context: Context): Promise<number> {
   const coverage = files?.coverage && (await proveCoverage(context, files.coverage));
   const found = [...broken, ...(coverage?.problems ?? [])];
   const ofFilesAlone = [
-    ...(rules ? [{ name: 'static checks' as const, problems: broken }] : []),
-    ...(coverage === undefined ? [] : [{ name: 'coverage' as const, problems: coverage.problems }]),
+    ...(rules ? [{ name: 'static checks', problems: broken }] : []),
+    ...(coverage === undefined ? [] : [{ name: COVERAGE, problems: coverage.problems }]),
   ];
   const results = context.has('static') ? [] : await dataChecks(context, checks, ofFilesAlone);
   const file = context.value('junit');

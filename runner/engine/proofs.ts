@@ -36,8 +36,11 @@ export interface Checked {
   failed: boolean;
 }
 
-/** Names of what `check` looks at besides the files of checks/. */
-export const FILE_CHECKS = ['static checks', 'coverage'] as const;
+/** What `check` looks at besides the files of checks/: name and what holds when it passes. */
+export const FILE_CHECKS: Readonly<Record<string, string>> = {
+  'static checks': 'The SQL files keep the rules of checks/static.',
+  coverage: 'Every source column is carried, archived or left out with a reason.',
+};
 
 /** One hash over every SQL file that decides what is stored. */
 export function filesHash(catalog: Catalog): string {
@@ -85,13 +88,13 @@ export async function enterVerified(
   await enter(session, 'verified', { after, files: filesHash(catalog), names, entities });
 }
 
-/** Enters what `check` found in the data, and in the files where it looked at all of them. */
+/** Enters what `check` found in the data, and what it found otherwise, by name (`FILE_CHECKS`). */
 export async function enterChecked(
   session: Session,
   catalog: Catalog,
   after: number,
   results: CheckResult[],
-  files: { name: (typeof FILE_CHECKS)[number]; problems: Problem[] }[] = [],
+  files: { name: string; problems: Problem[] }[] = [],
 ): Promise<void> {
   const hash = filesHash(catalog);
   const checked: Checked[] = [
@@ -108,7 +111,7 @@ export async function enterChecked(
     ...files.map(({ name, problems }) => ({
       name,
       severity: 'error' as const,
-      title: name === 'coverage' ? COVERAGE_TITLE : STATIC_TITLE,
+      title: FILE_CHECKS[name] ?? name,
       hash,
       findings: problems.length,
       acknowledged: 0,
@@ -118,9 +121,6 @@ export async function enterChecked(
   ];
   await enter(session, 'checked', { after, files: hash, results: checked });
 }
-
-const STATIC_TITLE = 'The SQL files keep the rules of checks/static.';
-const COVERAGE_TITLE = 'Every source column is carried, archived or left out with a reason.';
 
 async function enter(session: Session, what: string, details: object): Promise<void> {
   const [row] = await session.query<{ run: number | null }>(

@@ -1,4 +1,4 @@
-// deadline 420
+// deadline 600
 /* The page on the cut-over is played: its commands, in its order, and what it says their screens say. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

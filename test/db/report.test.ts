@@ -1,4 +1,4 @@
-// deadline 420
+// deadline 600
 /* The report: three renderings of one object, what it says is so, and when it is a certificate. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -256,6 +256,28 @@ test('a warning that a person accepted is no obstacle, and stands in the report'
   const [gone] = await context.target<{ rows: string }[]>`
     select count(distinct entity)::text as rows from migration.gone`;
   assert.equal(accepted?.slice(0, 3), ['gone', 'deleted on purpose by the office', gone?.rows]);
+});
+
+test('whatever check results the ledger holds stand in the report', async (context) => {
+  const { target } = context;
+  await target`
+    insert into migration.events (what, details)
+    select 'checked', jsonb_build_object('after', max(event), 'files', 'f', 'results', jsonb_build_array(
+      jsonb_build_object('name', 'emptiness', 'title', 'No column is empty.', 'severity', 'warning',
+        'hash', 'h', 'findings', 2, 'acknowledged', 0, 'sample', jsonb_build_array('column=a'),
+        'failed', false)))
+    from migration.events`;
+  await makePage(context);
+  const checks = tableOf(context.page, 'Checks, and what each said when it ran last');
+  assert.equal(checks.at(-1)?.slice(0, 2), ['emptiness', 'No column is empty.']);
+  const captions = elements(context.page, 'figcaption').map((each) => textOf(each));
+  assert.ok(captions.includes('emptiness: not so: No column is empty. (2 findings)'));
+  assert.match((await certificate(context)).stderr, 'Checks that found something: emptiness');
+  // one that is no more says nothing for ever
+  await context.source`update dispatch_task set text = concat(text, '?') where id = (
+    select min(id) from dispatch_task)`;
+  await up(context.pair);
+  assert.not.match((await certificate(context)).stderr, 'emptiness');
 });
 
 test('what a name says is shown, not obeyed', async (context) => {
