@@ -1,5 +1,6 @@
 import type { Context } from './command.ts';
 import { CouldNotConnect, mayRetry, type Session, transaction } from '../database.ts';
+import { note } from '../terminal/terminal.ts';
 
 /**
  * Runs `body` in a second session, in a transaction of its own that is rolled back, while the command
@@ -20,6 +21,15 @@ export async function beside(
 /** True if `join` says so; false also where the source refuses it, or it would have to wait. */
 export async function joined(join: () => Promise<boolean>): Promise<boolean> {
   return (await join().catch(noneToHave)) ?? false;
+}
+
+/** Enters a proof in the audit trail; where that cannot be, what was found stands all the same. */
+export async function enterOrSay(enter: () => Promise<void>): Promise<void> {
+  try {
+    await enter();
+  } catch {
+    note('what was found is not in the audit trail: the target took no line of it');
+  }
 }
 
 function noneToHave(error: unknown): undefined {

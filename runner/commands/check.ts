@@ -4,12 +4,13 @@ import type { FromFiles } from '../../checks/child.ts';
 import { definedEntities } from '../engine/catalog.ts';
 import { type Problem } from '../engine/text.ts';
 import { type CheckResult, readChecks, runChecksInTwo } from '../engine/checks.ts';
-import { beside, joined } from './beside.ts';
+import { beside, enterOrSay, joined } from './beside.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { drawLineage, proveCoverage, readEmptyColumns } from './coverage.ts';
 import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { openLink, login, loginBeside, pointLink } from '../engine/link.ts';
+import { enterChecked, lastEvent } from '../engine/proofs.ts';
 import { note, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
 
 /** Reserved among the names of checks: it is no query but a proof over the files and both databases. */
@@ -54,7 +55,11 @@ async function runCommand(context: Context): Promise<number> {
   const broken = files?.problems ?? [];
   const coverage = files?.coverage && (await proveCoverage(context, files.coverage));
   const found = [...broken, ...(coverage?.problems ?? [])];
-  const results = context.has('static') ? [] : await dataChecks(context, checks);
+  const ofFilesAlone = [
+    ...(rules ? [{ name: 'static checks', problems: broken }] : []),
+    ...(coverage === undefined ? [] : [{ name: COVERAGE, problems: coverage.problems }]),
+  ];
+  const results = context.has('static') ? [] : await dataChecks(context, checks, ofFilesAlone);
   const file = context.value('junit');
   if (file !== undefined) writeFileSync(file, junit(found, results));
   const failed =
@@ -128,10 +133,14 @@ async function ofFiles(context: Context, rules: boolean): Promise<FromFiles> {
   return checkFiles({ root: context.root, rules });
 }
 
-/** Runs data checks in a transaction that is read only and always rolled back. */
+/**
+ * Runs data checks in a transaction that is read only and always rolled back; what they, and those of
+ * the `files`, found is entered in the audit trail after that.
+ */
 async function dataChecks(
   context: Context,
   checks: ReturnType<typeof readChecks>,
+  files: Parameters<typeof enterChecked>[4],
 ): Promise<CheckResult[]> {
   const catalog = context.catalog();
   const { source } = await context.config();
@@ -142,8 +151,10 @@ async function dataChecks(
   }
   await login(session, source);
   const defined = definedEntities(catalog);
+  let after = 0;
   const body = async () => {
     const renewed = await install(session, catalog, (make) => make());
+    after = await lastEvent(session);
     await pointLink(session, source);
     const results = await runChecksInTwo(session, checks, defined, {
       beside: async (help) => {
@@ -169,9 +180,11 @@ async function dataChecks(
     }
     return results;
   };
-  return throughLink(source, () =>
+  const results = await throughLink(source, () =>
     transaction(session, body, { commit: false, lockTimeout: '1s' }),
   );
+  await enterOrSay(() => enterChecked(session, catalog, after, results, files));
+  return results;
 }
 
 function showResult({

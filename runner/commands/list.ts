@@ -94,6 +94,13 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./check.ts')).check,
   },
   {
+    name: 'report',
+    group: 'look',
+    usage: '[file]',
+    summary: 'what became of every row: a page to sign',
+    load: async () => (await import('./report.ts')).report,
+  },
+  {
     name: 'acknowledge',
     group: 'look',
     usage: '<check>',

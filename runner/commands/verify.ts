@@ -1,10 +1,11 @@
 import type { Problem } from '../engine/text.ts';
-import { beside, joined } from './beside.ts';
+import { beside, enterOrSay, joined } from './beside.ts';
 import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
 import { joinReading, prepareReading } from '../engine/prepare.ts';
+import { enterVerified, lastEvent } from '../engine/proofs.ts';
 import { Interrupted } from '../engine/run.ts';
 import { oneLine, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
 import {
@@ -36,8 +37,10 @@ async function runCommand(context: Context): Promise<number> {
   await login(session, source);
   let wrong: Problem[] = [];
   let found: EntityFindings[] = [];
+  let after = 0;
   const body = async () => {
     const renewed = await install(session, catalog, (make) => make());
+    after = await lastEvent(session);
     const { problems: unfit, built } = await prepareReading(session, { catalog, source });
     wrong = unfit;
     if (wrong.length > 0) return;
@@ -66,6 +69,7 @@ async function runCommand(context: Context): Promise<number> {
     return 1;
   }
   if (found.length === 0) throw nothingYet();
+  await enterOrSay(() => enterVerified(session, catalog, { after, names }, found));
   const total = found.reduce((sum, each) => sum + differences(each), 0);
   if (context.has('json')) sayJson({ differences: total, entities: found });
   else show(found, total, (name) => entities.find((e) => e.name === name)?.file ?? name);

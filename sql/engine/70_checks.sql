@@ -342,10 +342,11 @@ begin
       group by a.column_name, a.in_group
     )
     select s.* from totals as s
-    where s.source_rows <> s.target_rows + s.rejected_rows
+    where $3
+      or s.source_rows <> s.target_rows + s.rejected_rows
       or s.source_total <> s.target_total + s.rejected_total
   $q$, $1, known.source, known.target, both_sides, rejects)
-  using settled, rejected;
+  using settled, rejected, current_setting('migration.totals', true) is not distinct from 'all';
 end
 $$;
 

@@ -3,7 +3,7 @@
  * Every value of a small source is a marker. None is in what a command says, in the ledger but where
  * rows are kept on purpose, or in the log of either server, whose settings are the defaults.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -33,6 +33,8 @@ const READING = [
   ['verify'],
   ['rejects'],
   ['rejects', '--rows'],
+  ['report'],
+  ['report', '--markdown'],
   ['doctor'],
   ['schema', 'status'],
   ['down', '1-rows', '--cascade', '--dry-run'],
@@ -76,6 +78,9 @@ test('rows that are merged, adopted, archived, and refused in three ways', async
     await quiet(context, undefined, command);
     await quiet(context, undefined, [...command, '--json']);
   }
+  await quiet(context, 0, ['report', 'page.html']);
+  assert.match(readFileSync(join(context.project.root, 'page.html'), 'utf8'), 'Rejected rows');
+  leavesNone(context.project.root);
   await quiet(context, 0, ['retry', 'accounts']);
   await quiet(context, 0, ['up', '--full', '--json']);
 });

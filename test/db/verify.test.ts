@@ -179,7 +179,13 @@ test('the files as they are here are compared, not those of the last run; nothin
         `case when o.id = ${other} then 'moved' else btrim(o.address) end`,
       ),
   );
-  const before = await touches(target, ['public', 'ids', 'migration']);
+  const state = async () => {
+    const dump = await touches(target, ['public', 'ids', 'migration']);
+    // that it was compared, and with which files, is a line of the audit trail
+    dump.delete('migration.events');
+    return dump;
+  };
+  const before = await state();
   const ended = await runner(pair, ['verify', '--json'], { root: project.root });
   const { differences, entities } = reportOf(ended.stdout);
   assert.is(differences, 2, ended.stderr);
@@ -202,7 +208,16 @@ test('the files as they are here are compared, not those of the last run; nothin
     problems.map((problem) => `${problem.file} ${problem.message}`),
     [`${file} column o.flat does not exist`],
   );
-  assert.equal(await touches(target, ['public', 'ids', 'migration']), before);
+  assert.equal(await state(), before);
+  const [line] = await target<{ found: object }[]>`
+    select e.details -> 'entities' @> '[{"entity": "offices", "differences":
+      {"missing": 1, "differs": 1}}]' and e.details ->> 'files' <> l.details ->> 'files' as found
+    from migration.events as e
+    cross join lateral (
+      select o.details from migration.events as o
+      where o.what = 'verified' and o.event < e.event order by o.event desc limit 1) as l
+    where e.what = 'verified' order by e.event desc limit 1`;
+  assert.equal(line, { found: true });
   assert.equal(await found('offices'), []);
   project.remove();
 });
