@@ -2,10 +2,12 @@ import { fileURLToPath } from 'node:url';
 
 import { acknowledge } from './commands/acknowledge.ts';
 import { check } from './commands/check.ts';
+import { diff } from './commands/diff.ts';
 import { doctor } from './commands/doctor.ts';
 import { down } from './commands/down.ts';
 import { embedded } from './commands/embedded.ts';
 import { forget } from './commands/forget.ts';
+import { id } from './commands/id.ts';
 import { plan } from './commands/plan.ts';
 import { rejects } from './commands/rejects.ts';
 import { retry } from './commands/retry.ts';
@@ -23,6 +25,7 @@ const COMMANDS: Command[] = [
   up,
   down,
   plan,
+  diff,
   status,
   check,
   acknowledge,
@@ -33,6 +36,7 @@ const COMMANDS: Command[] = [
   doctor,
   embedded,
   forget,
+  id,
   uninstall,
 ];
 

@@ -9,7 +9,7 @@ import { awaitTurn, buildLink, loginBeside, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
 import { readerHash, readInChild } from './reader-child.ts';
 import type { Reading } from './reader.ts';
-import { hashedColumns, render } from './render.ts';
+import { hashedColumns, render, type Shape } from './render.ts';
 import { strayEntities, strayProblems } from './strays.ts';
 import { literal } from '../quote.ts';
 
@@ -121,19 +121,31 @@ export async function joinReading(
   return openPrepared(session, source, basisOf(catalog));
 }
 
-/** Enters the entities, creates their views, compares them with both sides, renders their functions. */
-async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
+/**
+ * Enters the entities, creates their views and compares them with both sides: the shapes of those
+ * without a problem, and all problems.
+ */
+export async function fitViews(
+  session: Session,
+  catalog: Catalog,
+): Promise<{ shapes: Map<string, Shape>; problems: Problem[] }> {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   const readings = await readInChild(entities);
   const unseen = entities.flatMap((entity, index) => unseenNames(entity, readings[index]));
-  if (unseen.length > 0) return unseen;
+  if (unseen.length > 0) return { shapes: new Map(), problems: unseen };
   // before the ledger takes over what the files say
   const strays = strayProblems(catalog, await strayEntities(session, catalog));
   await session.query('select migration.enter_entities($1::text::jsonb)', [
     JSON.stringify(definitionsOf(catalog, readings)),
   ]);
   const { shapes, problems } = await preflight(session, catalog, readings);
-  if (strays.length + problems.length > 0) return [...strays, ...problems];
+  return { shapes, problems: [...strays, ...problems] };
+}
+
+/** The same, and renders their functions. */
+async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
+  const { shapes, problems } = await fitViews(session, catalog);
+  if (problems.length > 0) return problems;
   const hashed = [...shapes.values()].map((shape) => [shape.entity.name, hashedColumns(shape)]);
   await session.query('select migration.enter_columns($1::text::jsonb)', [
     JSON.stringify(Object.fromEntries(hashed)),

@@ -3,6 +3,7 @@ import kleur from 'kleur';
 import type { Problem } from '../engine/text.ts';
 import { readTerminal } from '../config.ts';
 import type { Progress } from '../engine/phase.ts';
+import { annotations } from './github.ts';
 
 const settings = readTerminal();
 kleur.enabled = settings.color && process.stdout.isTTY;
@@ -102,6 +103,7 @@ export function problems(found: readonly Problem[], textOf: (file: string) => st
     }
     note(`  fix: ${fix}`);
   }
+  for (const line of annotations(found)) note(line);
 }
 
 /** Progress of entities: one line that moves on a terminal, a line per entity elsewhere. */
