@@ -20,6 +20,7 @@ export const diff: Command = {
       text: 'compare with the files of this git commit; default: the views in the target',
       value: 'ref',
     },
+    all: { text: 'every problem, also where there are many of one cause' },
     markdown: { text: 'as Markdown, for a pull request' },
     'show-data': { text: 'print what the first rows said and say' },
   },
@@ -70,7 +71,11 @@ function show(context: Context, found: Differences, ref: string | undefined): vo
   else if (context.has('markdown')) say(markdown);
   else for (const line of diffLines(found, against)) say(line);
   if (!context.has('json')) {
-    problems(found.problems, (name) => files.find(({ file }) => file === name)?.text);
+    problems(
+      found.problems,
+      (name) => files.find(({ file }) => file === name)?.text,
+      context.has('all'),
+    );
   }
 }
 

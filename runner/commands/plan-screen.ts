@@ -33,7 +33,10 @@ export function planLines(plan: Plan, options: Made & { all: boolean }): string[
 function shownOf(plan: Plan, { all, ...made }: Made & { all: boolean }): Shown[] {
   const working = plan.entities.filter(isNews);
   const lines: Shown[] = [titleOf(made)];
-  if (plan.problems.length > 0) return [...lines, ...schemaLines(plan), ...rightsLines(plan)];
+  const stands = plan.rights.every(({ state }) => state !== 'error');
+  if (plan.problems.length > 0 || !stands) {
+    return [...lines, ...schemaLines(plan), ...rightsLines(plan)];
+  }
   if (working.length > 0) {
     lines.push(forecastTable(working, working.length > SHOWN && !all));
     if (working.some((e) => e.at_most)) {

@@ -64,7 +64,7 @@ async function printStatements(
 
 function showProblems(context: Context, found: Problem[]): void {
   const files = context.catalog().phases.flatMap((phase) => phase.entities);
-  problems(found, (name) => files.find(({ file }) => file === name)?.text);
+  problems(found, (name) => files.find(({ file }) => file === name)?.text, context.has('all'));
 }
 
 function show(

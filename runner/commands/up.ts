@@ -30,6 +30,7 @@ export const up: Command = {
       text: 'where both sides changed a row: source (default) or target wins',
       value: 'side',
     },
+    all: { text: 'every problem, also where there are many of one cause' },
     plan: {
       text: 'what was approved (`plan --out file`): stop where it is no longer what `up` would do',
       value: 'file',
@@ -129,7 +130,7 @@ async function failed(context: Context, error: unknown): Promise<number> {
         .phases.flatMap(({ entities }) => entities.map(({ file, text }) => [file, text] as const)),
     );
     if (context.has('json')) sayJson({ problems: found });
-    problems(found, (file) => files.get(file));
+    problems(found, (file) => files.get(file), context.has('all'));
     complain(error.message);
     return 1;
   }

@@ -21,6 +21,7 @@ export const verify: Command = {
   summary: 'every row of every view against the target; exit 1 on any difference',
   usage: 'verify [entity...]',
   options: {
+    all: { text: 'every problem, also where there are many of one cause' },
     'show-data': { text: 'print the values that differ, not only the names of the columns' },
   },
   run: runCommand,
@@ -68,7 +69,12 @@ async function runCommand(context: Context): Promise<number> {
   await throughLink(source, () => transaction(session, body, { commit: false, lockTimeout: '1s' }));
   if (wrong.length > 0) {
     if (context.has('json')) sayJson({ problems: wrong });
-    else problems(wrong, (file) => entities.find((entity) => entity.file === file)?.text);
+    else
+      problems(
+        wrong,
+        (file) => entities.find((entity) => entity.file === file)?.text,
+        context.has('all'),
+      );
     return 1;
   }
   if (found.length === 0) {

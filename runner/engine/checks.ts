@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { type Accepted, likeOf, readAccepted } from './accepted.ts';
 import { type Problem, positionAt } from './text.ts';
 import { saidOf } from '../conditions.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
@@ -19,6 +20,8 @@ export interface Check {
   severity: 'error' | 'warning';
   /** Reads the source, itself or (`-- reads  source`) by a function: the link is needed. */
   needsLink: boolean;
+  /** Findings that are accepted in checks/accepted.txt; of warnings only. */
+  accepted: Accepted[];
   /** `edits  explain`: the application, changing migrated rows, may cause findings. */
   explainedByEdits: boolean;
 }
@@ -45,18 +48,23 @@ const LISTED = 5;
 /** Reads `checks/*.sql` or another folder of checks, in the order of their names. */
 export function readChecks(root: string, folder: string): Check[] {
   if (!existsSync(join(root, folder))) return [];
+  const accepted = readAccepted(root);
   return readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.sql'))
     .toSorted()
     .map((name) => {
       const file = `${folder}/${name}`;
       const text = readFileSync(join(root, file), 'utf8');
+      const severity = /^-- severity\s+warning/m.test(text) ? 'warning' : 'error';
+      const by = file.replace(/^checks\//, '').replace(/\.sql$/, '');
       return {
         name: name.replace(/\.sql$/, ''),
         file,
         text,
         title: /^-- (.*)/.exec(text)?.[1] ?? name,
-        severity: /^-- severity\s+warning/m.test(text) ? 'warning' : 'error',
+        severity,
+        // an error is accepted in the ledger, by whoever runs it (`acknowledge`)
+        accepted: severity === 'error' ? [] : accepted.filter((each) => each.by === by),
         explainedByEdits: /^-- edits\s+explain/m.test(text),
         needsLink: /\blegacy\./.test(text) || /^-- reads\s+source/m.test(text),
       };
@@ -99,7 +107,12 @@ export async function runChecks(
 /** Checks as the engine takes them. */
 function textsOf(checks: Check[]): string {
   return JSON.stringify(
-    checks.map(({ name, text, needsLink }) => ({ name, text, through_link: needsLink })),
+    checks.map(({ name, text, needsLink, accepted }) => ({
+      name,
+      text,
+      through_link: needsLink,
+      accepted: accepted.map(({ finding, reason }) => ({ like: likeOf(finding), reason })),
+    })),
   );
 }
 

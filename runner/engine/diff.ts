@@ -2,7 +2,7 @@ import { type Catalog, type Entity, functionsHash, mentioned, sourceTables } fro
 import type { Endpoint } from '../config.ts';
 import type { Session } from '../database.ts';
 import { awaitTurn, buildLink } from './link.ts';
-import { fitViews } from './prepare.ts';
+import { fitViews, refuseAnotherSource } from './prepare.ts';
 import { readShapes } from './preflight.ts';
 import { askedTemplate } from './question.ts';
 import { render, type Shape } from './render.ts';
@@ -104,7 +104,8 @@ export async function readDifferences(
       ...[...views.values()].flatMap((text) => mentioned(blanked(text), 'legacy')),
     ]),
   ];
-  await buildLink(session, source, tables, catalog.settings.secrets);
+  const missing = await buildLink(session, source, tables, catalog.settings.secrets);
+  refuseAnotherSource(missing, tables, source);
   const { was, unreadable } = await viewsBefore(session, catalog, views);
   const { shapes: is, problems } = await fitViews(session, catalog);
   const functionsChanged = ledger !== undefined && (await haveFunctionsChanged(session, catalog));

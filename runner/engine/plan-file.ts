@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Catalog } from './catalog.ts';
@@ -100,7 +100,7 @@ function filesOf(root: string, catalog: Catalog): Record<string, string> {
     ...archive,
   ];
   const folder = join(root, 'schema-changes', 'additive');
-  const changes = readdirSync(folder)
+  const changes = (existsSync(folder) ? readdirSync(folder) : [])
     .filter((name) => name.endsWith('.sql'))
     .map((name) => [
       `schema-changes/additive/${name}`,

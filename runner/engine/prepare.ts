@@ -3,7 +3,7 @@ import { hashOf, type Problem } from './text.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Endpoint } from '../config.ts';
 import type { Session } from '../database.ts';
-import { type Diagnosis, examineSource } from './doctor.ts';
+import { type Diagnosis, examineSource, examineTables, isAnotherSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
 import { awaitTurn, buildLink, loginBeside, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
@@ -65,6 +65,10 @@ export async function prepare(
   const { files, tables, targets } = basis;
   const ready = await openPrepared(session, source, basis);
   const missing = ready ? [] : await buildLink(session, source, tables, catalog.settings.secrets);
+  if (isAnotherSource(missing, tables)) {
+    refuse([examineTables(missing, tables, source)]);
+    return { problems: [], entities: [], archive: [] };
+  }
   refuse(await examineSource(session, tables));
   const there = tables.filter((table) => !missing.includes(table));
   for (const line of await takeSums(session, there, run)) remark(line);
@@ -105,8 +109,16 @@ export async function prepareReading(
   if (await openPrepared(session, source, basis)) {
     return { problems: catalog.problems, built: false };
   }
-  await buildLink(session, source, basis.tables, catalog.settings.secrets);
+  const missing = await buildLink(session, source, basis.tables, catalog.settings.secrets);
+  refuseAnotherSource(missing, basis.tables, source);
   return { problems: await build(session, catalog), built: true };
+}
+
+/** Throws where the source is another database: what its absence leads to would fill screens. */
+export function refuseAnotherSource(missing: string[], tables: string[], source: Endpoint): void {
+  if (!isAnotherSource(missing, tables)) return;
+  const { found, fix } = examineTables(missing, tables, source);
+  throw new Error(`${found}\nfix: ${fix}`);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { hashOf } from '../engine/text.ts';
@@ -16,10 +16,9 @@ export async function pendingChanges(
   folder: 'additive' | 'removal',
 ): Promise<boolean> {
   const applied = await appliedChanges(session, folder);
+  const files = changeFiles(root, folder).filter((file) => file !== REMOVAL_COLUMNS);
+  if (files.length === 0 && applied === undefined) return false;
   if (applied === undefined) return true;
-  const files = readdirSync(join(root, 'schema-changes', folder))
-    .filter((file) => !file.startsWith('.') && file !== REMOVAL_COLUMNS)
-    .toSorted();
   return (
     JSON.stringify(applied.map(({ name, hash }) => [name, hash])) !==
     JSON.stringify(
@@ -31,14 +30,22 @@ export async function pendingChanges(
   );
 }
 
+/** The files of a folder, by name; none where a project has no such folder. */
+export function changeFiles(root: string, folder: string): string[] {
+  const path = join(root, 'schema-changes', folder);
+  if (!existsSync(path)) return [];
+  return readdirSync(path)
+    .filter((file) => !file.startsWith('.'))
+    .toSorted();
+}
+
 /** Names of the additive changes that are not made yet; what has been edited since is not among them. */
 export async function pendingNames(session: Session, root: string): Promise<string[]> {
   const applied = (await appliedChanges(session, 'additive')) ?? [];
-  return readdirSync(join(root, 'schema-changes', 'additive'))
-    .filter((file) => file.endsWith('.sql') && !file.startsWith('.'))
+  return changeFiles(root, 'additive')
+    .filter((file) => file.endsWith('.sql'))
     .map((file) => file.replace(/\.sql$/, ''))
-    .filter((name) => !applied.some((row) => row.name === name))
-    .toSorted();
+    .filter((name) => !applied.some((row) => row.name === name));
 }
 
 /**
