@@ -79,11 +79,12 @@ const ADVICE: [RegExp, string][] = [
 ];
 
 /**
- * A failure of a statement, with whose it is: entity or archive table, file, SQLSTATE and what to do.
+ * A failure of a statement, with whose it is (entity or archive table, none of a phase as a whole), file,
+ * SQLSTATE and what to do.
  * `said` holds no values of rows.
  */
 export function blamedOn(
-  name: string,
+  name: string | undefined,
   file: string | undefined,
   code: string,
   said: string,
@@ -91,5 +92,6 @@ export function blamedOn(
   const state = said.includes(`(${code})`) ? '' : ` (SQLSTATE ${code})`;
   const advice =
     ADVICE.find(([codes]) => codes.test(code))?.[1] ?? 'correct the cause, run `up` again';
-  return `${name}: ${said}${state}\n  ${file === undefined ? '' : `${file}: `}${advice}`;
+  const whose = name === undefined ? '' : `${name}: `;
+  return `${whose}${said}${state}\n  ${file === undefined ? '' : `${file}: `}${advice}`;
 }

@@ -6,6 +6,7 @@ import { throughLink, transaction } from '../database.ts';
 import { type Base, type Differences, isDifferent, readDifferences } from '../engine/diff.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
+import { keepLock } from '../engine/lock.ts';
 import { Interrupted } from '../engine/run.ts';
 import { diffLines, diffMarkdown } from './diff-screen.ts';
 import { summarize } from '../terminal/github.ts';
@@ -35,7 +36,10 @@ async function runCommand(context: Context): Promise<number> {
   if (unknown.length > 0) throw new UsageError(`there is no entity ${unknown.join(', ')}`);
   const ref = context.value('base');
   const base = ref === undefined ? undefined : filesOf(context.root, ref, catalog);
-  const { source } = await context.config();
+  const { source, target } = await context.config();
+  // views are made on the way: a run would wait for them
+  const keeper = await keepLock(target, () => {});
+  context.onEnd(() => keeper.release());
   const session = await context.session('runner diff');
   if (base === undefined && (await installed(session, catalog)) === undefined) {
     note('nothing is migrated yet: there are no views to compare with (--base <git ref>)');

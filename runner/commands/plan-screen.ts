@@ -1,4 +1,4 @@
-import type { EntityForecast, Plan } from '../engine/plan.ts';
+import { type EntityForecast, movesRows, type Plan } from '../engine/plan.ts';
 import {
   type Cell,
   columns,
@@ -32,7 +32,7 @@ export function planLines(plan: Plan, options: Made & { all: boolean }): string[
 
 function shownOf(plan: Plan, { all, ...made }: Made & { all: boolean }): Shown[] {
   const working = plan.entities.filter(isNews);
-  const lines: Shown[] = [titleOf(made)];
+  const lines: Shown[] = titleOf(made);
   const stands = plan.rights.every(({ state }) => state !== 'error');
   if (plan.problems.length > 0 || !stands) {
     return [...lines, ...schemaLines(plan), ...rightsLines(plan)];
@@ -55,23 +55,30 @@ function shownOf(plan: Plan, { all, ...made }: Made & { all: boolean }): Shown[]
 /** The same for a pull request, or the summary of a workflow. */
 export function planMarkdown(plan: Plan, made: Made): string {
   const found = plan.problems.map((p) => `- \`${p.file}:${p.line}:${p.column}\` ${p.message}`);
+  const title = titleOf(made);
   const lines = shownOf(plan, { ...made, all: true });
   const parts = lines
     .slice(1)
     .map((line) =>
       typeof line === 'string' ? (line === '' ? '' : `    ${line}`) : markdownTable(line),
     );
-  return [`### ${titleOf(made)}`, ...found, '', ...parts].join('\n');
+  return [`### ${title.join(' · ')}`, ...found, '', ...parts].join('\n');
 }
 
-function titleOf({ target, source, made }: Made): string {
+function titleOf({ target, source, made }: Made): string[] {
   const at = made.toISOString().slice(0, 16).replace('T', ' ');
-  return `plan for ${target} · source ${source} · ${at} UTC`;
+  const lines: string[] = [];
+  for (const part of [`plan for ${target}`, `source ${source}`, `${at} UTC`]) {
+    const longer = [...lines.slice(-1), part].join(' · ');
+    if (longer.length <= WIDTH) lines.splice(-1, 1, longer);
+    else lines.push(part);
+  }
+  return lines;
 }
 
-/** Something a person wants to know of: it reads rows, or its file is another. */
-function isNews({ work, read, file }: EntityForecast): boolean {
-  return work && (read > 0 || file !== 'same');
+/** Something a person wants to know of: rows are read or gone, or its file is another. */
+function isNews(each: EntityForecast): boolean {
+  return each.work && (each.file !== 'same' || movesRows(each));
 }
 
 function forecastTable(working: EntityForecast[], byPhase: boolean): Table {
@@ -92,7 +99,7 @@ function forecastTable(working: EntityForecast[], byPhase: boolean): Table {
   const all: [string, (part: EntityForecast[]) => Cell][] = [
     ['read', (part) => total(part, 'read')],
     ['new', (part) => limited(part, 'new')],
-    ['known', (part) => limited(part, 'recognised')],
+    ['adopted', (part) => limited(part, 'recognised')],
     ['changed', (part) => limited(part, 'changed')],
     ['gone', (part) => limited(part, 'gone')],
     ['rejects', rejectsOf],
@@ -152,7 +159,7 @@ function sumLines(plan: Plan, working: EntityForecast[]): string[] {
   const rows = [
     `${most}${number(total(working, 'new'))} to insert`,
     `${most}${number(total(working, 'changed'))} to update`,
-    ...ifAny(total(working, 'recognised'), (n) => `${most}${n} there before, recognised`),
+    ...ifAny(total(working, 'recognised'), (n) => `${most}${n} adopted (there before)`),
     ...ifAny(gone, (n) => `${most}${n} gone (kept)`),
     ...ifAny(total(removed, 'gone'), (n) => `${most}${n} removed`),
     ...(exact ? ifAny(opened(working), (n) => `${n} new rejects`) : []),

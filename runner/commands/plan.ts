@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import type { Problem } from '../engine/text.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import type { Session } from '../database.ts';
+import { keepLock } from '../engine/lock.ts';
 import { type Plan, type Planning, readPlan, readStatements } from '../engine/plan.ts';
 import { pendingNames, previewChanges } from '../schema/pending.ts';
 import { planLines, planMarkdown } from './plan-screen.ts';
@@ -32,6 +33,9 @@ async function runCommand(context: Context): Promise<number> {
     throw new UsageError(`there is no entity ${wanted}`);
   }
   const config = await context.config();
+  // what it enters on the way would be in the way of a run, and a run in the way of what it says
+  const keeper = await keepLock(config.target, () => {});
+  context.onEnd(() => keeper.release());
   const session = await context.session('runner plan');
   const planning: Planning = {
     root,

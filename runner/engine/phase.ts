@@ -131,8 +131,7 @@ export async function attemptPhase(
     // the laws of the engine name what they are about, the server does not
     const named = failure?.code.startsWith('MIG') ?? true;
     const file = entities.find((entity) => entity.name === at)?.file;
-    const message =
-      named || failure === undefined ? said : blamedOn(at ?? name, file, failure.code, said);
+    const message = named || failure === undefined ? said : blamedOn(at, file, failure.code, said);
     const blamed = at === undefined ? entities.map((entity) => entity.name) : [at];
     if (!context.dryRun) {
       await noteFailure(context, { blamed, started, message, refused: failure?.refused });

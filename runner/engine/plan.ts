@@ -197,10 +197,15 @@ function bytesOf(entities: EntityForecast[]): Plan['bytes'] {
   };
 }
 
+/** Rows are read, or are no rows to store any more. */
+export function movesRows({ read, gone, closed }: EntityForecast): boolean {
+  return read + gone + closed > 0;
+}
+
 /** A phase holds what it has changed until it commits; one that commits range by range, a chunk. */
 function locksOf(catalog: Catalog, entities: EntityForecast[], jobs: number): Plan['locks'] {
   return catalog.phases.flatMap(({ name, entities: files }) => {
-    const own = entities.filter(({ phase, work, read }) => phase === name && work && read > 0);
+    const own = entities.filter((each) => each.phase === name && each.work && movesRows(each));
     if (own.length === 0) return [];
     const tables = [...new Set(own.map(({ target }) => target))].toSorted();
     // what is inserted nobody else sees
@@ -208,7 +213,10 @@ function locksOf(catalog: Catalog, entities: EntityForecast[], jobs: number): Pl
       (e) => e.changed + e.recognised + (e.removals_allowed === null ? 0 : e.gone) > 0,
     );
     const byChunk = files.some(({ commitBatch }) => commitBatch);
-    const longest = Math.max(0, ...existing.map((e) => e.seconds * Math.min(1, 60_000 / e.read)));
+    const longest = Math.max(
+      0,
+      ...existing.map((e) => e.seconds * Math.min(1, 60_000 / Math.max(1, e.read))),
+    );
     const waits =
       existing.length === 0
         ? 0

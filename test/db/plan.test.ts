@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Plan } from '../../runner/engine/plan.ts';
+import { movesRows, type Plan } from '../../runner/engine/plan.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import {
   entityFile,
@@ -48,6 +48,8 @@ const PROJECT = {
   'sql/2-links/10_links.sql': entityFile('links', 'link', ['t.note as note'], {
     header: '-- deletes  remove\n',
   }),
+  // more than are compared whole when one of them changes
+  'sql/2-links/30_memos.sql': entityFile('memos', 'memo', ['t.note as note']),
   'sql/2-links/20_boxes.sql': entityFile('boxes', 'box', ['m.id as parent_id', 't.name as name'], {
     joins: ['left join ids.boxes as m on m.legacy_id = t.parent_id'],
   }),
@@ -65,6 +67,8 @@ test.before(async (context) => {
     create table person (id integer primary key, login text, note text);
     create table plan (id integer primary key, person_id integer, name text);
     create table link (id integer primary key, note text);
+    create table memo (id integer primary key, note text);
+    insert into memo select g, 'memo ' || g from generate_series(1, 1500) as g;
     create table box (id integer primary key, parent_id integer, name text);
     insert into person select g, 'login ' || g, 'note ' || g from generate_series(1, 400) as g;
     update person set note = 'reject' where id in (7, 8);
@@ -78,6 +82,7 @@ test.before(async (context) => {
     create table public.people (id uuid primary key default gen_random_uuid(), login text, note text);
     create table public.plans (
       id uuid primary key, person_id uuid references public.people, name text);
+    create table public.memos (id uuid primary key, note text);
     create table public.links (id uuid primary key, note text);
     create table public.boxes (
       id uuid primary key, parent_id uuid references public.boxes, name text);
@@ -102,7 +107,7 @@ async function planned({ pair, project }: Context, ...args: string[]): Promise<P
 function foretold({ entities }: Plan): Record<string, string> {
   return Object.fromEntries(
     entities
-      .filter((each) => each.read > 0)
+      .filter((each) => movesRows(each))
       .map((e) => [
         e.entity,
         `inserted ${e.new} updated ${e.changed + e.recognised} gone ${e.gone} ` +
@@ -121,7 +126,8 @@ async function done({ pair, project, target }: Context): Promise<Record<string, 
       ' rejects ', (select count(*) from migration.rejects as r
         where r.entity = c.entity and r.resolved_run is null)) as line
     from migration.control as c join migration.entities as e on e.entity = c.entity
-    where c.run = (select max(run) from migration.runs) and c.rows_read > 0
+    where c.run = (select max(run) from migration.runs) and (c.rows_read > 0 or exists (
+      select from migration.gone as g where g.entity = c.entity and g.run = c.run))
     order by c.entity`;
   return Object.fromEntries(rows.map(({ entity, line }) => [entity, line]));
 }
@@ -142,6 +148,7 @@ test('before the first run: what is inserted, recognised, rejected; nothing of i
       ['plans', 20, 20],
       ['links', 100, 100],
       ['boxes', 10, 10],
+      ['memos', 1500, 1500],
     ],
   );
   const told = foretold(plan);
@@ -150,10 +157,11 @@ test('before the first run: what is inserted, recognised, rejected; nothing of i
     plans: 'inserted 17 updated 0 gone 0 rejects 3',
     links: 'inserted 100 updated 0 gone 0 rejects 0',
     boxes: 'inserted 10 updated 0 gone 0 rejects 0',
+    memos: 'inserted 1500 updated 0 gone 0 rejects 0',
   });
   assert.equal(await done(context), told);
   const { stdout } = await succeed(pair, ['plan'], { root: project.root });
-  assert.match(stdout, '4 entities unchanged: 530 rows in unchanged versions, not read');
+  assert.match(stdout, '5 entities unchanged: 2,030 rows in unchanged versions, not read');
   assert.match(stdout, 'nothing to do');
   assert.ok(stdout.trimEnd().split('\n').length <= 6, stdout);
 });
@@ -168,8 +176,17 @@ test('of a changed source: new, changed, gone, rejects that come and go, and who
   await source`update person set note = 'reject' where id = 20`;
   await source`delete from link where id in (5, 6)`;
   await source`insert into box values (11, 10, 'box 11')`;
+  // gone, and nothing to read of it
+  await source`delete from memo where id = 7`;
   const plan = await planned(context);
+  const { stdout } = await succeed(context.pair, ['plan'], { root: context.project.root });
+  assert.match(stdout, /^2-links\/memos +0 +· +· +1 +· +\d/m);
+  assert.match(
+    stdout,
+    'rows      4 to insert, 2 to update, 2 gone (kept), 2 removed, 2 new rejects',
+  );
   const told = foretold(plan);
+  assert.match(told['memos'] ?? '', 'gone 1');
   // plan 7 waited for person 7
   assert.match(told['plans'] ?? '', 'inserted 1 updated 0 gone 0 rejects 2');
   assert.match(told['people'] ?? '', 'inserted 2 updated 2 gone 1 rejects 3');
