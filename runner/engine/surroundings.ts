@@ -30,7 +30,8 @@ export async function examineSurroundings(
     await session.query('select 1');
     times.push(performance.now() - began);
   }
-  const median = times.toSorted((a, b) => a - b)[2] ?? 0;
+  // the best of five: what is busy at the moment is not what the way is like
+  const best = Math.min(...times);
   const [facts] = await session.query<{
     ssl: boolean | null;
     tls: string | null;
@@ -45,8 +46,8 @@ export async function examineSurroundings(
   return [
     diagnosis(
       'round trip to the target',
-      median <= SLOW_MS,
-      `${median.toFixed(1)} ms`,
+      best <= SLOW_MS,
+      `${best.toFixed(1)} ms`,
       'run it nearer to the target: a run waits for every answer',
     ),
     encryption('target', target, facts.ssl, facts.tls),

@@ -66,6 +66,7 @@ function settled(screen: string): string {
     .replace(measured, (text) => text.replace(/\n {7}/g, ' '))
     .replace(/looks_[0-9a-f]{8}/g, 'app')
     .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:N')
+    .replace(/port \d+ failed/g, 'port N failed')
     .replace(/20\d\d-\d\d-\d\d \d\d:\d\d/g, 'YYYY-MM-DD HH:MM')
     .replace(/\d+(\.\d+)? (MB|GB)/g, 'N MB')
     .replace(/[\d,]+ rows\/s/g, 'N rows/s')
