@@ -64,3 +64,34 @@ export function saidOf(code: string, { constraint, column }: Place = {}): string
   ].filter((place) => place !== '');
   return [`${name} (${code})`, ...places].join(', ');
 }
+
+/** What to do about a statement that failed while rows were merged; the first that fits. */
+const ADVICE: [RegExp, string][] = [
+  [/^2[23]/, 'correct its file, or the rows that it reads'],
+  [/^42501/, 'grant the right that is missing: `runner doctor` looks at all of them'],
+  [/^42/, 'source or target are not as they were when this run began: run `up` again'],
+  [/^53100/, 'free space on the server, and run `up` again'],
+  [/^53/, 'the server has no room left for this: see its log, and run `up` again'],
+  [/^(55P03|40P01)/, 'another session holds the rows or the table: run `up` again when it is done'],
+  [/^57014/, 'a time limit was reached, or somebody cancelled it: run `up` again'],
+  [/^0[89A]|^HV/, 'the source or the way to it failed: `runner doctor` looks at both'],
+  [/^P0001/, 'a trigger of the application raised this: see the triggers on its table'],
+];
+
+/**
+ * A failure of a statement, with whose it is (entity or archive table, none of a phase as a whole), file,
+ * SQLSTATE and what to do.
+ * `said` holds no values of rows.
+ */
+export function blamedOn(
+  name: string | undefined,
+  file: string | undefined,
+  code: string,
+  said: string,
+): string {
+  const state = said.includes(`(${code})`) ? '' : ` (SQLSTATE ${code})`;
+  const advice =
+    ADVICE.find(([codes]) => codes.test(code))?.[1] ?? 'correct the cause, run `up` again';
+  const whose = name === undefined ? '' : `${name}: `;
+  return `${whose}${said}${state}\n  ${file === undefined ? '' : `${file}: `}${advice}`;
+}

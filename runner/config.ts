@@ -108,6 +108,13 @@ export function readTerminal(): { color: boolean; ci: boolean } {
   return { color: env['NO_COLOR'] === undefined, ci: env['CI'] !== undefined };
 }
 
+/** What GitHub Actions wants to hear: problems as commands, and the file of the summary of the step. */
+export function readWorkflow(): { annotates: boolean; summary: string | undefined } {
+  const { GITHUB_ACTIONS: actions, GITHUB_STEP_SUMMARY: summary } = process.env;
+  const annotates = actions === 'true';
+  return { annotates, summary: annotates && summary !== '' ? summary : undefined };
+}
+
 /** Wraps a value so that it cannot be printed by accident. */
 export function secret(value: string): Secret {
   const redacted = () => '[redacted]';

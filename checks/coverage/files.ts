@@ -29,6 +29,8 @@ export interface Lineage {
   filled: Map<string, string>;
   /** Places in views that cannot be followed. */
   problems: Problem[];
+  /** Files that could not be read: what they carry and fill is not known. */
+  unread: string[];
 }
 
 // They say what becomes of the row, and are stored nowhere in the target.
@@ -39,13 +41,23 @@ const NOT_STORED = new Set(['filter', 'missing', 'reject']);
  * header is left out: the static checks report it. Throws only what the file system throws.
  */
 export async function readLineage(root: string): Promise<Lineage> {
-  const lineage: Lineage = { links: [], reads: new Map(), filled: new Map(), problems: [] };
-  const { phases, archive } = readCatalog(root);
+  const lineage: Lineage = {
+    links: [],
+    reads: new Map(),
+    filled: new Map(),
+    problems: [],
+    unread: [],
+  };
+  const { phases, archive, problems: unusable } = readCatalog(root);
+  lineage.unread.push(...unusable.map(({ file }) => file).filter((file) => file.endsWith('.sql')));
   for (const { entities } of phases) {
     for (const entity of entities) {
       const file = viewFile(await readSql(root, entity.file), entity.name, entity);
       const select = selectOf(file.view?.query);
-      if (select === undefined) continue;
+      if (select === undefined) {
+        lineage.unread.push(entity.file);
+        continue;
+      }
       const { columns, reads, problems } = lineageOf(file, select);
       lineage.reads.set(entity.name, { file: entity.file, columns: reads });
       lineage.problems.push(...problems);
@@ -70,7 +82,7 @@ export async function readLineage(root: string): Promise<Lineage> {
   }
   for (const { file, source, target } of archive) {
     const columns = tableColumns(await readSql(root, file));
-    if (columns.length === 0) lineage.problems.push(unreadable(file));
+    if (columns.length === 0) lineage.unread.push(file);
     for (const column of columns) {
       lineage.links.push({
         entity: target.table,
@@ -94,8 +106,14 @@ function tableColumns({ statements }: SqlFile): string[] {
   );
 }
 
-function unreadable(file: string): Problem {
-  const message = 'which columns this file archives cannot be read';
-  const fix = 'begin with `create table if not exists legacy_archive.<table> (`';
+/** A file whose columns are not known: the coverage proof cannot be made without it. */
+export function unreadable(file: string): Problem {
+  const archives = file.startsWith('sql/archive/');
+  const message = archives
+    ? 'which columns this file archives cannot be read'
+    : 'what this file carries cannot be read: nothing is proved of its columns';
+  const fix = archives
+    ? 'begin with `create table if not exists legacy_archive.<table> (`'
+    : 'correct what the static checks say of it';
   return { rule: 'coverage', file, line: 1, column: 1, message, fix };
 }

@@ -1,5 +1,5 @@
 import type { Problem } from '../../runner/engine/text.ts';
-import { readLineage, type Lineage, type Link } from './files.ts';
+import { readLineage, type Lineage, type Link, unreadable } from './files.ts';
 import {
   atEntry,
   LEFT_OUT_LIST,
@@ -29,11 +29,14 @@ export async function readCoverage(root: string): Promise<Coverage> {
   const lineage = await readLineage(root);
   const lists = readLists(root);
   const { problems, counts } = sourceSide(lineage, lists);
+  const unread = [...new Set(lineage.unread)];
   return {
     problems: [
       ...lineage.problems,
-      ...problems,
-      ...targetSide(lineage, lists),
+      // of what a file carries nothing is known: all else would be a guess
+      ...(unread.length > 0
+        ? unread.map(unreadable)
+        : [...problems, ...targetSide(lineage, lists)]),
       ...listProblems(lists),
     ],
     lineage,

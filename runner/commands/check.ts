@@ -21,6 +21,7 @@ export const check: Command = {
     static: { text: 'only the checks of the files: no database needed' },
     mermaid: { text: 'print the lineage of entities or phases as a flowchart: no database needed' },
     target: { text: 'with coverage: columns of the target that are NULL in every row' },
+    all: { text: 'every problem, also where there are many of one cause' },
     junit: { text: 'write the results as JUnit XML', value: 'file' },
   },
   run: runCommand,
@@ -54,10 +55,14 @@ async function runCommand(context: Context): Promise<number> {
   const files = rules || names.includes(COVERAGE) ? await ofFiles(context, rules) : undefined;
   const broken = files?.problems ?? [];
   const coverage = files?.coverage && (await proveCoverage(context, files.coverage));
-  const found = [...broken, ...(coverage?.problems ?? [])];
+  const unread = coverage?.lineage.unread ?? [];
+  // a file that the static checks have found to be unreadable is one finding, not two
+  const known = broken.filter(({ file }) => unread.includes(file)).map(({ file }) => file);
+  const unproved = (coverage?.problems ?? []).filter(({ file }) => !known.includes(file));
+  const found = [...broken, ...unproved];
   const ofFilesAlone = [
     ...(rules ? [{ name: 'static checks', problems: broken }] : []),
-    ...(coverage === undefined ? [] : [{ name: COVERAGE, problems: coverage.problems }]),
+    ...(coverage === undefined ? [] : [{ name: COVERAGE, problems: unproved }]),
   ];
   const results = context.has('static') ? [] : await dataChecks(context, checks, ofFilesAlone);
   const file = context.value('junit');
@@ -91,6 +96,7 @@ async function runCommand(context: Context): Promise<number> {
         .catalog()
         .phases.flatMap((p) => p.entities)
         .find((e) => e.file === path)?.text,
+    context.has('all'),
   );
   if (names.length === 0) {
     say(
@@ -102,9 +108,11 @@ async function runCommand(context: Context): Promise<number> {
     say(
       `coverage: of ${carried + archived + leftOut + open} source columns ${carried} carried, ` +
         `${archived} archived, ${leftOut} left out with a reason: ` +
-        (coverage.problems.length === 0
-          ? words.good('nothing found')
-          : `${coverage.problems.length} found`),
+        (unread.length > 0
+          ? words.bad(`not proved, ${unread.length} of the files cannot be read`)
+          : unproved.length === 0
+            ? words.good('nothing found')
+            : `${unproved.length} found`),
     );
   }
   for (const result of results) showResult(result);

@@ -12,7 +12,7 @@ import { note } from '../terminal/terminal.ts';
  * no link and no view to compare with: a note says so.
  */
 export async function proveCoverage(context: Context, coverage: Coverage): Promise<Coverage> {
-  if (context.has('static')) return coverage;
+  if (context.has('static') || coverage.lineage.unread.length > 0) return coverage;
   const { liveProblems } = await import('../../checks/coverage/live.ts');
   const { source } = await context.config();
   const session = await context.session('runner check coverage');

@@ -66,6 +66,13 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./plan.ts')).plan,
   },
   {
+    name: 'diff',
+    group: 'look',
+    usage: '[entity...]',
+    summary: 'what a changed file would do to the rows',
+    load: async () => (await import('./diff.ts')).diff,
+  },
+  {
     name: 'status',
     group: 'look',
     usage: '',
@@ -99,6 +106,13 @@ export const COMMANDS: readonly Entry[] = [
     usage: '[file]',
     summary: 'what became of every row: a page to sign',
     load: async () => (await import('./report.ts')).report,
+  },
+  {
+    name: 'id',
+    group: 'look',
+    usage: '[entity-or-uuid] [key]',
+    summary: 'from old ids to new ones, and back',
+    load: async () => (await import('./id.ts')).id,
   },
   {
     name: 'acknowledge',

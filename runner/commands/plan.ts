@@ -1,34 +1,28 @@
+import { writeFileSync } from 'node:fs';
+
 import type { Problem } from '../engine/text.ts';
 import { type Command, type Context, UsageError } from './command.ts';
-import { throughLink, transaction } from '../database.ts';
-import { install } from '../engine/ledger.ts';
-import { login } from '../engine/link.ts';
-import { prepare } from '../engine/prepare.ts';
-import { readShapes } from '../engine/preflight.ts';
-import { render } from '../engine/render.ts';
-import { runOptions } from '../engine/run.ts';
-import { pendingChanges, previewChanges } from '../schema/pending.ts';
-import { note, problems, say, sayJson, table } from '../terminal/terminal.ts';
+import type { Session } from '../database.ts';
+import { keepLock } from '../engine/lock.ts';
+import { type Plan, type Planning, readPlan, readStatements } from '../engine/plan.ts';
+import { pendingNames, previewChanges } from '../schema/pending.ts';
+import { planLines, planMarkdown } from './plan-screen.ts';
+import { summarize } from '../terminal/github.ts';
+import { note, problems, say, sayJson } from '../terminal/terminal.ts';
 
 export const plan: Command = {
   options: {
-    sql: { text: 'print the statements of one entity instead', value: 'entity' },
+    out: { text: 'write it as JSON, for `up --plan`', value: 'file' },
+    exact: { text: 'read all that `up` would read, also where that is much' },
+    all: { text: 'every entity with work, also where there are many' },
     full: { text: 'as `up --full`' },
+    sql: { text: 'print the statements of one entity instead', value: 'entity' },
   },
   run: runCommand,
 };
 
-interface Line {
-  phase: string;
-  entity: string;
-  file: 'new' | 'changed' | 'same';
-  rows: number;
-  ranges: number;
-  read: number;
-  seconds: number | null;
-}
-
 async function runCommand(context: Context): Promise<number> {
+  const { root } = context;
   const catalog = context.catalog();
   const wanted = context.value('sql');
   const entities = catalog.phases.flatMap((phase) => phase.entities);
@@ -36,95 +30,72 @@ async function runCommand(context: Context): Promise<number> {
     throw new UsageError(`there is no entity ${wanted}`);
   }
   const config = await context.config();
+  // what it enters on the way would be in the way of a run, and a run in the way of what it says
+  const keeper = await keepLock(config.target, () => {});
+  context.onEnd(() => keeper.release());
   const session = await context.session('runner plan');
-  const pending = await pendingChanges(session, context.root, 'additive');
-  await login(session, config.source);
-  let lines: Line[] = [];
-  let found: Problem[] = [];
-  let sql: string | undefined;
-  await throughLink(config.source, () =>
-    transaction(
-      session,
-      async () => {
-        await install(session, catalog, (make) => make());
-        if (pending) await previewChanges(session, context.root);
-        const options = runOptions({
-          catalog,
-          config,
-          full: context.has('full'),
-          jobs: config.jobs,
-          policy: 'source',
-          removeMany: false,
-        });
-        await session.query(`select set_config('migration.options', $1, true)`, [
-          JSON.stringify(options),
-        ]);
-        const { problems: findings } = await prepare(session, {
-          root: context.root,
-          catalog,
-          source: config.source,
-          run: 0,
-          checks: false,
-          remark: note,
-          refuse: () => {},
-        });
-        found = findings;
-        if (found.length > 0) return;
-        if (wanted === undefined)
-          lines = await session.query<Line>('select * from migration.plan_lines()');
-        else {
-          const shape = (await readShapes(session, catalog)).get(wanted);
-          if (shape !== undefined) sql = render(catalog.templates, shape);
-        }
-      },
-      { commit: false },
-    ),
-  );
-  if (wanted !== undefined && (sql !== undefined || context.has('json'))) {
-    if (context.has('json')) sayJson({ entity: wanted, sql: sql ?? null, problems: found });
-    else say(sql);
-    return found.length > 0 ? 1 : 0;
-  }
-  show(context, lines, found, pending);
-  return found.length > 0 ? 1 : 0;
+  const planning: Planning = {
+    root,
+    catalog,
+    config,
+    full: context.has('full'),
+    exact: context.has('exact'),
+    pending: await pendingNames(session, root),
+    preview: () => previewChanges(session, root),
+    remark: note,
+  };
+  if (wanted !== undefined) return printStatements(context, session, planning, wanted);
+  const found = await readPlan(session, planning);
+  const made = { target: nameOf(config.target), source: nameOf(config.source) };
+  return show(context, found, { ...made, made: new Date() });
 }
 
-function show(context: Context, lines: Line[], found: Problem[], pending: boolean): void {
-  if (context.has('json')) {
-    sayJson({ schemaChangesPending: pending, problems: found, entities: lines });
-    return;
+async function printStatements(
+  context: Context,
+  session: Session,
+  planning: Planning,
+  entity: string,
+): Promise<number> {
+  const { sql, problems: found } = await readStatements(session, planning, entity);
+  if (context.has('json')) sayJson({ problems: found, entity, sql: sql ?? null });
+  else if (sql !== undefined) say(sql);
+  else showProblems(context, found);
+  return sql === undefined ? 1 : 0;
+}
+
+function showProblems(context: Context, found: Problem[]): void {
+  const files = context.catalog().phases.flatMap((phase) => phase.entities);
+  problems(found, (name) => files.find(({ file }) => file === name)?.text, context.has('all'));
+}
+
+function show(
+  context: Context,
+  found: Plan,
+  made: { target: string; source: string; made: Date },
+): number {
+  const file = context.value('out');
+  const { schemaChanges, problems: wrong } = found;
+  const written = {
+    v: 1,
+    ...made,
+    schemaChangesPending: schemaChanges.length > 0,
+    ...found,
+  };
+  const failed = wrong.length > 0 || found.rights.some(({ state }) => state === 'error');
+  if (file !== undefined && !failed) {
+    writeFileSync(file, `${JSON.stringify(written, null, 2)}\n`);
   }
-  const files = new Map(
-    context
-      .catalog()
-      .phases.flatMap(({ entities }) => entities.map(({ file, text }) => [file, text] as const)),
-  );
-  if (pending) note('schema changes are pending: `up` applies them first');
-  problems(found, (file) => files.get(file));
-  table(
-    [
-      'phase',
-      'entity',
-      'file',
-      'rows in source',
-      'ranges to look at',
-      'rows in them',
-      'seconds, estimated',
-    ],
-    lines.map((line) => [
-      line.phase,
-      line.entity,
-      line.file,
-      line.rows,
-      line.ranges,
-      line.read,
-      line.seconds === null ? null : Number(line.seconds.toFixed(1)),
-    ]),
-  );
-  const read = lines.reduce((sum, line) => sum + line.read, 0);
-  say(
-    read === 0
-      ? '\nnothing to do'
-      : `\n${read.toLocaleString('en-US')} rows are in ranges that \`up\` would look at`,
-  );
+  summarize(planMarkdown(found, made));
+  if (context.has('json')) sayJson(written);
+  else {
+    showProblems(context, wrong);
+    for (const line of planLines(found, { ...made, all: context.has('all') })) say(line);
+    if (failed) note('`up` would stop before the first write: nothing to approve');
+    else if (file !== undefined) say(`Approve: runner up --plan ${file}`);
+  }
+  return failed ? 1 : 0;
+}
+
+function nameOf({ host, database }: { host: string; database: string }): string {
+  return `${host}/${database}`;
 }

@@ -1,4 +1,4 @@
-import { type Phase, phaseOf } from '../engine/catalog.ts';
+import { phaseOf } from '../engine/catalog.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { showAfter } from './context.ts';
 import type { ConflictPolicy } from '../engine/render.ts';
@@ -6,7 +6,13 @@ import type { Session } from '../database.ts';
 import { errorLine, exitCodeOf } from './outcome.ts';
 import { consult } from '../engine/ledger.ts';
 import { PhaseFailed } from '../engine/phase.ts';
-import { PreflightFailed, runUp } from '../engine/run.ts';
+import {
+  type PlanBasis,
+  readPlanFile,
+  refuseOtherFiles,
+  refuseOtherRows,
+} from '../engine/plan-file.ts';
+import { PreflightFailed, runUp, type UpOptions } from '../engine/run.ts';
 import { applyInChild } from '../schema/child.ts';
 import { pendingChanges, previewChanges } from '../schema/pending.ts';
 import { readSummary, type Summary, summaryJson } from '../engine/summary.ts';
@@ -26,6 +32,11 @@ export const up: Command = {
     'clear-leaked-hashes': {
       text: 'clear password hashes of the source that stand in tables of the application',
     },
+    all: { text: 'every problem, also where there are many of one cause' },
+    plan: {
+      text: 'what was approved (`plan --out file`): stop where it is no longer what `up` would do',
+      value: 'file',
+    },
     yes: { text: 'remove rows even if more than 5 % of an entity are gone' },
   },
   run: runCommand,
@@ -33,6 +44,7 @@ export const up: Command = {
 
 async function runCommand(context: Context): Promise<number> {
   const { phases } = context.catalog();
+  const approved = approvedPlan(context);
   const wanted = context.positionals.map((word) => {
     if (word === 'archive') return word;
     const phase = phaseOf(phases, word);
@@ -46,13 +58,27 @@ async function runCommand(context: Context): Promise<number> {
     phases: phases.filter((phase) => wanted.length === 0 || wanted.includes(phase)),
     archive: wanted.length === 0 || wanted.includes('archive'),
     retry: false,
+    ...(approved === undefined ? {} : { approve: (session) => refuseOtherRows(session, approved) }),
   });
+}
+
+/** The plan that was approved, where one is given; throws PlanOutdated if the files are others. */
+function approvedPlan(context: Context): PlanBasis | undefined {
+  const file = context.value('plan');
+  if (file === undefined) return undefined;
+  const approved = readPlanFile(file);
+  if (context.positionals.length > 0) throw new UsageError('a plan is for all phases: name none');
+  if (approved.full !== context.has('full')) {
+    throw new UsageError(`the plan was made ${approved.full ? 'with' : 'without'} --full`);
+  }
+  refuseOtherFiles(approved, context.root, context.catalog());
+  return approved;
 }
 
 /** What `up` and `retry` share: the run, its failures, and what is shown at the end. */
 export async function migrate(
   context: Context,
-  what: { phases: Phase[]; archive: boolean; retry: boolean },
+  what: Pick<UpOptions, 'phases' | 'approve'> & { archive: boolean; retry: boolean },
 ): Promise<number> {
   const config = await context.config();
   const dryRun = context.has('dry-run');
@@ -114,7 +140,7 @@ async function failed(context: Context, error: unknown): Promise<number> {
         .catalog()
         .phases.flatMap(({ entities }) => entities.map(({ file, text }) => [file, text] as const)),
     );
-    problems(found, (file) => files.get(file));
+    problems(found, (file) => files.get(file), context.has('all'));
     throw error;
   }
   if (!(error instanceof PhaseFailed)) throw error;

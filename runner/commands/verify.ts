@@ -19,6 +19,7 @@ import {
 
 export const verify: Command = {
   options: {
+    all: { text: 'every problem, also where there are many of one cause' },
     'show-data': { text: 'print the values that differ, not only the names of the columns' },
   },
   run: runCommand,
@@ -65,7 +66,12 @@ async function runCommand(context: Context): Promise<number> {
   await throughLink(source, () => transaction(session, body, { commit: false, lockTimeout: '1s' }));
   if (wrong.length > 0) {
     if (context.has('json')) sayJson({ problems: wrong });
-    else problems(wrong, (file) => entities.find((entity) => entity.file === file)?.text);
+    else
+      problems(
+        wrong,
+        (file) => entities.find((entity) => entity.file === file)?.text,
+        context.has('all'),
+      );
     return 1;
   }
   if (found.length === 0) throw nothingYet();

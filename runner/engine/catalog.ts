@@ -369,7 +369,8 @@ function readEntity(
   };
 }
 
-function mentioned(code: string, schema: 'legacy' | 'ids'): string[] {
+/** Names of tables of a schema in a text without comments and literals, as they are usually written. */
+export function mentioned(code: string, schema: 'legacy' | 'ids'): string[] {
   const pattern = new RegExp(`(?<![\\w".])"?${schema}"?\\s*\\.\\s*"?([a-z_][a-z0-9_]*)`, 'gi');
   return [...code.matchAll(pattern)].map((match) => (match[1] ?? '').toLowerCase());
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { type Accepted, likeOf, readAccepted } from './accepted.ts';
 import { type Problem, positionAt } from './text.ts';
 import { saidOf } from '../conditions.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
@@ -19,6 +20,8 @@ export interface Check {
   severity: 'error' | 'warning';
   /** Reads the source, itself or (`-- reads  source`) by a function: the link is needed. */
   needsLink: boolean;
+  /** Findings that are accepted in checks/accepted.txt; of warnings only. */
+  accepted: Accepted[];
   /** `edits  explain`: the application, changing migrated rows, may cause findings. */
   explainedByEdits: boolean;
   /** `verdict  rows are ...`: what a run that is right says of the rows it counts (`row_count`). */
@@ -46,6 +49,12 @@ const LISTED = 5;
 
 /** Reads `checks/*.sql` or another folder of checks, in the order of their names; and `performance`. */
 export function readChecks(root: string, folder: string): Check[] {
+  const accepted = readAccepted(root);
+  // an error is accepted in the ledger, by whoever runs it (`acknowledge`)
+  const acceptedOf = (check: Pick<Check, 'file' | 'severity'>) => {
+    const by = check.file.replace(/^checks\//, '').replace(/\.sql$/, '');
+    return check.severity === 'error' ? [] : accepted.filter((each) => each.by === by);
+  };
   const checks = sqlFiles(root, folder).map(({ name, file, text }) => ({
     name,
     file,
@@ -57,7 +66,9 @@ export function readChecks(root: string, folder: string): Check[] {
     verdict: /^-- verdict\s+(.*)/m.exec(text)?.[1] ?? null,
   }));
   const queries = sqlFiles(root, `${folder}/${PERFORMANCE}`);
-  return queries.length === 0 ? checks : [...checks, performanceCheck(folder, queries)];
+  return [...checks, ...(queries.length === 0 ? [] : [performanceCheck(folder, queries)])].map(
+    (check) => ({ ...check, accepted: acceptedOf(check) }),
+  );
 }
 
 /** Its queries are files of their own: what the application asks most. */
@@ -76,15 +87,12 @@ function sqlFiles(root: string, folder: string): SqlText[] {
     .toSorted()
     .map((name) => {
       const file = `${folder}/${name}`;
-      return {
-        name: name.replace(/\.sql$/, ''),
-        file,
-        text: readFileSync(join(root, file), 'utf8'),
-      };
+      const text = readFileSync(join(root, file), 'utf8');
+      return { name: name.replace(/\.sql$/, ''), file, text };
     });
 }
 
-function performanceCheck(folder: string, files: SqlText[]): Check {
+function performanceCheck(folder: string, files: SqlText[]): Omit<Check, 'accepted'> {
   const queries = files.map(({ name, text }) => ({
     name,
     text,
@@ -138,7 +146,12 @@ export async function runChecks(
 /** Checks as the engine takes them. */
 function textsOf(checks: Check[]): string {
   return JSON.stringify(
-    checks.map(({ name, text, needsLink }) => ({ name, text, through_link: needsLink })),
+    checks.map(({ name, text, needsLink, accepted }) => ({
+      name,
+      text,
+      through_link: needsLink,
+      accepted: accepted.map(({ finding, reason }) => ({ like: likeOf(finding), reason })),
+    })),
   );
 }
 

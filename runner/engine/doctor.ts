@@ -155,9 +155,7 @@ export async function examineSource(session: Session, tables: string[]): Promise
   look(
     'collations',
     facts.source_collation === facts.target_collation,
-    facts.source_collation === facts.target_collation
-      ? facts.source_collation
-      : `source ${facts.source_collation}, target ${facts.target_collation}`,
+    `source ${facts.source_collation}, target ${facts.target_collation}`,
     'joins do not depend on it; where a view orders by a text, say `collate "C"`',
     'warning',
   );
@@ -222,6 +220,33 @@ export async function examinePooler(target: Endpoint): Promise<Diagnosis> {
     await one.close();
     await two.close();
   }
+}
+
+/**
+ * Source tables that are not there. Where most are missing it is another database, and nothing else has
+ * to be said: what follows from it would fill screens.
+ */
+export function examineTables(missing: string[], tables: string[], source: Endpoint): Diagnosis {
+  const what = 'source tables';
+  if (missing.length === 0) return { what, state: 'ok', found: `${tables.length}`, fix: '' };
+  if (isAnotherSource(missing, tables)) {
+    return {
+      what,
+      state: 'error',
+      found:
+        `${missing.length === tables.length ? 'none' : `only ${tables.length - missing.length}`} of the ` +
+        `${tables.length} tables that the files read is in database ${source.database} at ` +
+        `${source.host} (${some(missing)}), or the account may not see them`,
+      fix: 'is SOURCE_DATABASE_URL the right database, and sourceSchema in sql/settings.json its schema?',
+    };
+  }
+  const found = `not there: ${some(missing)}`;
+  return { what, state: 'error', found, fix: 'restore them, or take them out of the files' };
+}
+
+/** Most tables that the files read are not there. */
+export function isAnotherSource(missing: string[], tables: string[]): boolean {
+  return missing.length > tables.length / 2;
 }
 
 /** A connection that cannot be made, as a finding. */

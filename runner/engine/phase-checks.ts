@@ -28,7 +28,7 @@ export interface Checking {
 /** What data checks look at: a phase, or the archive. */
 export interface Checked {
   name: string;
-  entities: readonly { name: string }[];
+  entities: readonly { name: string; file: string }[];
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   isUnproven,
   LawBroken,
 } from './phase-checks.ts';
+import { blamedOn } from '../conditions.ts';
 import { batch, failureOf, mayRetry, type Session, transaction } from '../database.ts';
 import { type Counts, holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
@@ -142,8 +143,9 @@ export async function attemptPhase(
     context.checkpoint();
     const said = error instanceof Error ? error.message : String(error);
     // the laws of the engine name what they are about, the server does not
-    const named = at === undefined || (failure?.code.startsWith('MIG') ?? true);
-    const message = named ? said : `${at}: ${said}`;
+    const named = failure?.code.startsWith('MIG') ?? true;
+    const file = entities.find((entity) => entity.name === at)?.file;
+    const message = named || failure === undefined ? said : blamedOn(at, file, failure.code, said);
     const blamed = at === undefined ? entities.map((entity) => entity.name) : [at];
     if (!context.dryRun) {
       await noteFailure(context, { blamed, started, message, refused: failure?.refused });

@@ -3,13 +3,13 @@ import { hashOf, type Problem } from './text.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Endpoint } from '../config.ts';
 import type { Session } from '../database.ts';
-import { type Diagnosis, examineSource } from './doctor.ts';
+import { type Diagnosis, examineSource, examineTables, isAnotherSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
 import { awaitTurn, buildLink, loginBeside, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
 import { readerHash, readInChild } from './reader-child.ts';
 import type { Reading } from './reader.ts';
-import { hashedColumns, render } from './render.ts';
+import { hashedColumns, render, type Shape } from './render.ts';
 import { strayEntities, strayProblems } from './strays.ts';
 import { literal } from '../quote.ts';
 
@@ -65,6 +65,10 @@ export async function prepare(
   const { files, tables, targets } = basis;
   const ready = await openPrepared(session, source, basis);
   const missing = ready ? [] : await buildLink(session, source, tables, catalog.settings.secrets);
+  if (isAnotherSource(missing, tables)) {
+    refuse([examineTables(missing, tables, source)]);
+    return { problems: [], entities: [], archive: [] };
+  }
   refuse(await examineSource(session, tables));
   const there = tables.filter((table) => !missing.includes(table));
   for (const line of await takeSums(session, there, run)) remark(line);
@@ -105,8 +109,16 @@ export async function prepareReading(
   if (await openPrepared(session, source, basis)) {
     return { problems: catalog.problems, built: false };
   }
-  await buildLink(session, source, basis.tables, catalog.settings.secrets);
+  const missing = await buildLink(session, source, basis.tables, catalog.settings.secrets);
+  refuseAnotherSource(missing, basis.tables, source);
   return { problems: await build(session, catalog), built: true };
+}
+
+/** Throws where the source is another database: what its absence leads to would fill screens. */
+export function refuseAnotherSource(missing: string[], tables: string[], source: Endpoint): void {
+  if (!isAnotherSource(missing, tables)) return;
+  const { found, fix } = examineTables(missing, tables, source);
+  throw new Error(`${found}\nfix: ${fix}`);
 }
 
 /**
@@ -121,19 +133,31 @@ export async function joinReading(
   return openPrepared(session, source, basisOf(catalog));
 }
 
-/** Enters the entities, creates their views, compares them with both sides, renders their functions. */
-async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
+/**
+ * Enters the entities, creates their views and compares them with both sides: the shapes of those
+ * without a problem, and all problems.
+ */
+export async function fitViews(
+  session: Session,
+  catalog: Catalog,
+): Promise<{ shapes: Map<string, Shape>; problems: Problem[] }> {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   const readings = await readInChild(entities);
   const unseen = entities.flatMap((entity, index) => unseenNames(entity, readings[index]));
-  if (unseen.length > 0) return unseen;
+  if (unseen.length > 0) return { shapes: new Map(), problems: unseen };
   // before the ledger takes over what the files say
   const strays = strayProblems(catalog, await strayEntities(session, catalog));
   await session.query('select migration.enter_entities($1::text::jsonb)', [
     JSON.stringify(definitionsOf(catalog, readings)),
   ]);
   const { shapes, problems } = await preflight(session, catalog, readings);
-  if (strays.length + problems.length > 0) return [...strays, ...problems];
+  return { shapes, problems: [...strays, ...problems] };
+}
+
+/** The same, and renders their functions. */
+async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
+  const { shapes, problems } = await fitViews(session, catalog);
+  if (problems.length > 0) return problems;
   const hashed = [...shapes.values()].map((shape) => [shape.entity.name, hashedColumns(shape)]);
   await session.query('select migration.enter_columns($1::text::jsonb)', [
     JSON.stringify(Object.fromEntries(hashed)),

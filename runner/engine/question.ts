@@ -9,3 +9,9 @@ const FOLDER = new URL('../../sql/engine/questions/', import.meta.url);
 export function question(name: string): string {
   return readFileSync(new URL(`${name}.sql`, FOLDER), 'utf8');
 }
+
+/** `sql/engine/templates/asked/<name>.sql`: rendered when a command asks for it, and never installed. */
+export function askedTemplate(name: string): { file: string; text: string } {
+  const file = `sql/engine/templates/asked/${name}.sql`;
+  return { file, text: readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8') };
+}

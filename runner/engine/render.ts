@@ -59,9 +59,15 @@ export type Template = Pick<SetupFile, 'file' | 'text'>;
  * entity. Throws where one holds a word that is not in the list of placeholders, a condition that is
  * not, or an `-- if` without its end.
  */
-export function render(templates: Template[], shape: Shape): string {
+export function render(
+  templates: Template[],
+  shape: Shape,
+  /** Words that are other than usual, or that only this template has. */
+  own: Record<string, string> = {},
+): string {
   const flags = flagsOf(shape);
-  const words = wordsOf(shape);
+  const usual = wordsOf(shape);
+  const words = (word: string) => (Object.hasOwn(own, word) ? own[word] : usual(word));
   return templates.map((template) => renderOne(template, flags, words)).join('\n');
 }
 
@@ -193,6 +199,12 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
         `or coalesce(age(${from}.xmin) > restored_age, false)`,
     ],
     [/^missing of (\w+)$/, (from) => optional(has.missing, 'missing', from)],
+    [/^filter of (\w+)$/, (from) => optional(has.filter, 'filter', from)],
+    [/^kept (\w+)$/, (from) => (has.filter ? `${from}.filter is null` : 'true')],
+    [
+      /^texts of (\w+)$/,
+      (from) => `array[${columns.map((column) => textOf(column, from)).join(', ')}]::text[]`,
+    ],
     [/^reject of (\w+)$/, (from) => optional(has.reject, 'reject', from)],
     [/^version of (\w+)$/, (from) => (entity.source === null ? '0' : `${from}.version`)],
     [/^sum a of (\w+)$/, (from) => sum('a', from)],

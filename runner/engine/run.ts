@@ -52,6 +52,8 @@ export interface UpOptions {
   applySchema: (session: Session) => Promise<string[]>;
   /** Makes them in a transaction that will be rolled back: for a dry run. */
   previewSchema?: (session: Session) => Promise<void>;
+  /** Called when the sums of the source are taken; throws where that is not what was approved. */
+  approve?: (session: Session) => Promise<void>;
   report: (progress: Progress) => void;
   remark: (line: string) => void;
   /** Called when the run is done, with the session that did it; of a dry run, before it is undone. */
@@ -291,6 +293,7 @@ async function prepareRun(options: UpOptions, session: Session, run: number): Pr
       refuse: refuseIfNotReady,
     });
     if (prepared.problems.length > 0) throw new PreflightFailed(prepared.problems);
+    await options.approve?.(session);
     return prepared;
   };
   if (!options.dryRun) {

@@ -19,6 +19,14 @@ export async function pendingChanges(
   );
 }
 
+/** Names of the additive changes that are not made yet; what has been edited since is not among them. */
+export async function pendingNames(session: Session, root: string): Promise<string[]> {
+  const applied = (await appliedChanges(session, 'additive')) ?? [];
+  return readTexts(root, 'additive')
+    .map(({ name }) => name)
+    .filter((name) => !applied.some((row) => row.name === name));
+}
+
 /**
  * Makes the additive changes that are pending, in the transaction of the caller, which rolls them
  * back: what comes after sees the target as `up` would. Nothing is noted in the ledger.

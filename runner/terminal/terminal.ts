@@ -3,6 +3,9 @@ import kleur from 'kleur';
 import type { Problem } from '../engine/text.ts';
 import { readTerminal } from '../config.ts';
 import type { Progress } from '../engine/phase.ts';
+import { numberText } from './columns.ts';
+import { annotations } from './github.ts';
+import { grouped } from './grouped.ts';
 
 const settings = readTerminal();
 kleur.enabled = settings.color && process.stdout.isTTY;
@@ -91,17 +94,39 @@ export function table(head: string[], rows: (string | number | null)[][]): void 
   for (const row of cells) say(line(row));
 }
 
-/** Findings with their place, the line itself where it is known, and what to do. */
-export function problems(found: readonly Problem[], textOf: (file: string) => string | undefined) {
-  for (const { file, line, column, message, fix, rule } of found) {
-    note(`${words.strong(`${file}:${line}:${column}`)}  ${message} ${words.dim(`[${rule}]`)}`);
-    const source = textOf(file)?.split('\n')[line - 1];
-    if (source !== undefined && source.trim() !== '') {
-      note(`  ${source}`);
-      note(`  ${' '.repeat(Math.max(column - 1, 0))}${words.bad('^')}`);
-    }
-    note(`  fix: ${fix}`);
+/**
+ * Findings with their place, the line itself where it is known, and what to do. Not `all`: more
+ * than a screen of them are shown by their causes, of each a few.
+ */
+export function problems(
+  found: readonly Problem[],
+  textOf: (file: string) => string | undefined,
+  all = true,
+) {
+  let unshown = 0;
+  for (const { shown, more } of grouped(found, all)) {
+    for (const problem of shown) showProblem(problem, textOf(problem.file));
+    const [like] = shown;
+    if (like === undefined) unshown += more;
+    else if (more > 0)
+      note(`  and ${numberText(more)} more like it ${words.dim(`[${like.rule}]`)}`);
   }
+  if (unshown > 0) note(`and ${numberText(unshown)} of other causes`);
+  if (found.length > 20 && !all) note(`${numberText(found.length)} in all; --all shows every one`);
+  for (const line of annotations(found)) note(line);
+}
+
+function showProblem(
+  { file, line, column, message, fix, rule }: Problem,
+  text: string | undefined,
+): void {
+  note(`${words.strong(`${file}:${line}:${column}`)}  ${message} ${words.dim(`[${rule}]`)}`);
+  const source = text?.split('\n')[line - 1];
+  if (source !== undefined && source.trim() !== '') {
+    note(`  ${source}`);
+    note(`  ${' '.repeat(Math.max(column - 1, 0))}${words.bad('^')}`);
+  }
+  note(`  fix: ${fix}`);
 }
 
 /** Progress of entities: one line that moves on a terminal, a line per entity elsewhere. */

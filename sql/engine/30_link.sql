@@ -131,6 +131,22 @@ begin
 end
 $$;
 
+-- Makes the foreign tables of source tables. Of one alone an error says which it is.
+create or replace function migration.import_tables(tables text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format(
+    'import foreign schema %I limit to (%s) from server legacy_source into legacy'
+    ' options (import_collate ''false'')',
+    migration.source_schema(), (select string_agg(format('%I', t), ', ') from unnest(tables) as t));
+exception when undefined_object or undefined_function or invalid_schema_name then
+  if cardinality(tables) <> 1 then raise; end if;
+  raise exception 'the source table % cannot be linked: %', tables[1], sqlerrm
+    using errcode = sqlstate, hint = 'its columns have a type that the target lacks: create one of that'
+      ' name there (a domain over text will do for an enum), or take the table out of the files';
+end
+$$;
+
 -- Server, foreign tables and version tables, all made anew. `server` holds the libpq options
 -- host, port, dbname, sslmode ...; `settings` what the sessions in the source run with; `secrets`
 -- the columns that nothing may read, {table: [column]}.
@@ -174,10 +190,12 @@ begin
       concat(settings, ' -c idle_in_transaction_session_timeout=0'));
   end if;
 
-  execute format(
-    'import foreign schema %I limit to (%s) from server legacy_source into legacy'
-    ' options (import_collate ''false'')',
-    migration.source_schema(), (select string_agg(format('%I', t), ', ') from unnest(tables) as t));
+  begin
+    perform migration.import_tables(tables);
+  exception when undefined_object or undefined_function or invalid_schema_name then
+    -- the server does not say of which table: one by one
+    perform migration.import_tables(array[t]) from unnest(tables) as t;
+  end;
 
   -- secrets are unreachable from here on; a name that leads nowhere may be meant for another column
   for secret in

@@ -379,39 +379,3 @@ begin
   revoke execute on all functions in schema merge from public;
 end
 $$;
-
--- What is planned, an entity a row, in the order of the phases: source rows, ranges to look at and the rows
--- in them, and the seconds that takes at the speed of the runs before.
-create or replace function migration.plan_lines()
-returns table (
-  phase text, entity text, file text, rows bigint, ranges bigint, read bigint,
-  seconds double precision)
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select
-    e.phase,
-    e.entity,
-    case
-      when e.file_hash is null then 'new'
-      when e.file_hash = e.defined_hash then 'same'
-      else 'changed'
-    end,
-    w.source_rows,
-    coalesce(c.ranges, 0),
-    coalesce(c.rows, 0),
-    (c.rows / h.speed)::double precision
-  from migration.entities as e
-  join migration.work as w on w.entity = e.entity
-  left join (
-    select k.entity, sum(cardinality(k.ranges))::bigint as ranges, sum(k.row_count)::bigint as rows
-    from migration.chunks as k group by k.entity
-  ) as c on c.entity = e.entity
-  left join (
-    select
-      l.entity,
-      nullif(sum(l.rows_read), 0)
-        / nullif(sum(extract(epoch from l.finished_at - l.started_at)), 0) as speed
-    from migration.control as l where l.status = 'done' group by l.entity
-  ) as h on h.entity = e.entity
-  where e.position is not null
-  order by e.phase, e.position
-$$;

@@ -9,14 +9,14 @@ begin
 end
 $$;
 
--- Runs checks, [{name, text, through_link}], one after the other and read only, first those that do
+-- Runs checks, [{name, text, through_link, accepted}], one after the other and read only, first those that do
 -- not read the source: one of them looks for logins of the source that are left behind. Opens the link
 -- where one reads the source, and closes what it opened. With a phase they look at its entities only
 -- (migration.is_looked_at). An error of a check is its result; no result is a cancelled statement, or
 -- a source that is out of reach: that says nothing of the data.
 -- sample: the first offending rows, `most` of them, as column=value. Checks select keys and counts,
--- no data. What a person has accepted (migration.acknowledged) is no finding: remarks has the first
--- of these, with the reason. settled: what migration.settled_comparisons said, where it has been asked.
+-- no data. What a person has accepted (migration.acknowledged; accepted, [{like, reason}]) is no finding:
+-- remarks has the first of these, with the reason. settled: what migration.settled_comparisons said, where it has been asked.
 create or replace function migration.run_checks(
   checks jsonb, phase text default '', defined jsonb default null, most integer default 5,
   settled text[] default null)
@@ -32,7 +32,8 @@ begin
   perform migration.look_at(phase, defined);
   for each in
     select c.value ->> 'name' as name, c.value ->> 'text' as text,
-      (c.value -> 'through_link')::boolean as through_link
+      (c.value -> 'through_link')::boolean as through_link,
+      coalesce(c.value -> 'accepted', '[]') as accepted
     from jsonb_array_elements(checks) with ordinality as c (value, position)
     order by 3, c.position
   loop
@@ -43,7 +44,8 @@ begin
         cross join lateral unnest(migration.settled_comparisons(c.entity, c.comparisons)) as key);
     end if;
     perform set_config('migration.equal', array_to_string(settled, ','), true);
-    return query select each.name, r.* from migration.run_check(each.name, each.text, most) as r;
+    return query
+    select each.name, r.* from migration.run_check(each.name, each.text, most, each.accepted) as r;
   end loop;
   perform set_config('migration.equal', '', true);
   if not was_open and migration.is_link_open() then perform migration.close_link(); end if;
@@ -53,7 +55,7 @@ $$;
 -- Nested loops over foreign tables, which have no statistics, never end; merge joins take the source's
 -- word for the order of texts, and lose partners.
 create or replace function migration.run_check(
-  name text, query text, most integer, out findings bigint, out sample text[],
+  name text, query text, most integer, in_file jsonb, out findings bigint, out sample text[],
   out acknowledged bigint, out remarks text[], out code text, out message text, out hint text)
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_mergejoin = off as $$
@@ -64,6 +66,7 @@ declare
     from migration.acknowledged as a where a.check_name = name);
   found_row record;
   said      text;
+  reason    text;
 begin
   findings := 0;
   sample := '{}';
@@ -73,12 +76,15 @@ begin
   begin
     perform set_config('transaction_read_only', 'on', true);
     for found_row in execute query loop
-      if accepted is not null or findings < most then
+      if accepted is not null or in_file <> '[]' or findings < most then
         said := migration.row_text(to_json(found_row));
       end if;
-      if accepted ? said then
+      reason := coalesce(accepted ->> said, (
+        select a.value ->> 'reason' from jsonb_array_elements(in_file) as a
+        where said like a.value ->> 'like' limit 1));
+      if reason is not null then
         acknowledged := acknowledged + 1;
-        if acknowledged <= most then remarks := remarks || concat(said, ': ', accepted ->> said); end if;
+        if acknowledged <= most then remarks := remarks || concat(said, ': ', reason); end if;
         continue;
       end if;
       findings := findings + 1;

@@ -1,0 +1,200 @@
+// deadline 240
+/* What is said when something is wrong: once, by its cause, with the place and what to do. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Sql } from 'postgres';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { testPair, type TestPair } from '../pair.ts';
+import { entityFile, lastLine, open, runner, scratch, succeed, tinyProject } from '../runner.ts';
+
+interface Context {
+  pair: TestPair;
+  source: Sql;
+  target: Sql;
+}
+
+const test = suite<Context>('says');
+
+test.before(async (context) => {
+  context.pair = await testPair({ name: 'says', source: 'empty' });
+  context.source = open(context.pair.sourceAdminUrl);
+  context.target = open(context.pair.targetAdminUrl);
+  await context.source.unsafe(`
+    create table person (id integer primary key, note text);
+    insert into person select g, 'secret ' || g from generate_series(1, 40) as g;
+    create table dispatch_agent (id integer primary key, note integer);
+    insert into dispatch_agent values (1, 70000);
+    create type public.mood as enum ('ok', 'bad');
+    create table moody (id integer primary key, mood public.mood);
+    grant select on all tables in schema public to legacy_reader`);
+  await context.target.unsafe(`
+    set role postgres;
+    create table public.people (id uuid primary key, note text);
+    create table public.moods (id uuid primary key, mood text)`);
+});
+
+test.after(async ({ pair, source, target }) => {
+  await source.end();
+  await target.end();
+  await pair.drop();
+});
+
+const PEOPLE = { 'sql/1-people/10_people.sql': entityFile('people', 'person', ['t.note as note']) };
+
+test('another database as source: one sentence, and nothing that follows from it', async ({
+  pair,
+}) => {
+  const SENTENCE =
+    /(none|only 1) of the \d+ tables that the files read is in database says_\w+ at 127\.0\.0\.1/;
+  for (const args of [['up'], ['plan'], ['doctor'], ['diff', 'offices']]) {
+    const { code, stdout, stderr } = await runner(pair, args);
+    const said = stdout + stderr;
+    assert.is(code, 1, said);
+    const plain = said.replace(/\s+/g, ' ');
+    assert.match(plain, SENTENCE, args.join(' '));
+    assert.match(plain, /is SOURCE_DATABASE_URL the right/);
+    assert.ok(said.split('\n').length <= (args[0] === 'doctor' ? 50 : 15), said);
+  }
+});
+
+test('problems of one cause: a few of them and how many; all with --all, and in JSON', async ({
+  pair,
+}) => {
+  const files = Object.fromEntries(
+    Array.from({ length: 30 }, (_, i) => [
+      `sql/1-people/${i + 10}_p${i}.sql`,
+      entityFile('people', 'person', ['t.note as nothing']).replaceAll(
+        'transform.people',
+        `transform.p${i}`,
+      ),
+    ]),
+  );
+  const project = tinyProject(files);
+  const { root } = project;
+  const few = await runner(pair, ['plan'], { root });
+  assert.is(few.code, 1);
+  const places = (text: string) => text.match(/^sql\/\S+:\d+:\d+ /gm)?.length ?? 0;
+  assert.ok(places(few.stderr) <= 20, few.stderr);
+  assert.match(few.stderr, /and \d+ more like it/);
+  assert.match(few.stderr, /^30 in all; --all shows every one$/m);
+  const all = await runner(pair, ['plan', '--all'], { root });
+  assert.is(places(all.stderr), 30);
+  const json = await runner(pair, ['plan', '--json'], { root });
+  assert.is(lastLine<{ problems: object[] }>(json).problems.length, 30);
+  project.remove();
+});
+
+test('a file that does not parse is one finding; nothing is claimed of what it carries', async () => {
+  const project = scratch();
+  const { root } = project;
+  project.edit('sql/1-foundation/10_offices.sql', (text) => text.replace('\nfrom ', '\nfromm '));
+  const { code, stdout, stderr } = await runner(null, ['check', '--static'], { root });
+  assert.is(code, 1);
+  assert.equal(stderr.match(/^\S+:\d+:\d+ /gm), ['sql/1-foundation/10_offices.sql:40:1 ']);
+  assert.match(stdout, 'not proved, 1 of the files cannot be read');
+  const alone = await runner(null, ['check', 'coverage', '--static'], { root });
+  assert.is(alone.code, 1);
+  assert.equal(alone.stderr.match(/^\S+:\d+:\d+ /gm), ['sql/1-foundation/10_offices.sql:1:1 ']);
+  project.remove();
+});
+
+test('an error of the server at run time: entity, file, SQLSTATE, what to do, no value', async ({
+  pair,
+  target,
+}) => {
+  const project = tinyProject(PEOPLE);
+  const { root } = project;
+  await target.unsafe(`
+    create function public.no() returns trigger language plpgsql as
+    $$ begin raise exception 'not on a friday'; end $$;
+    create trigger no before insert on public.people for each row execute function public.no()`);
+  const raised = await runner(pair, ['up'], { root });
+  assert.is(raised.code, 1);
+  assert.match(
+    raised.stderr,
+    'phase 1-people failed: people: not on a friday (SQLSTATE P0001)\n' +
+      '  sql/1-people/10_people.sql: a trigger of the application raised this',
+  );
+  await target.unsafe(`
+    drop trigger no on public.people;
+    create or replace function public.no() returns trigger language plpgsql as
+    $$ begin execute 'select nothing'; return new; end $$;
+    create trigger no before insert on public.people for each row execute function public.no()`);
+  const gone = await runner(pair, ['up'], { root });
+  assert.match(
+    gone.stderr,
+    /people: column "nothing" does not exist \(SQLSTATE 42703\)\n +sql\/1-people/,
+  );
+  await target.unsafe('drop trigger no on public.people');
+  await succeed(pair, ['up'], { root });
+  project.remove();
+});
+
+test('the archive names its table and file', async ({ pair, target }) => {
+  const project = tinyProject({
+    ...PEOPLE,
+    'sql/archive/dispatch_agent.sql': `-- Agents.
+--
+-- target   legacy_archive.dispatch_agent
+-- source   dispatch_agent
+
+create table if not exists legacy_archive.dispatch_agent (
+  id   bigint primary key,
+  note smallint
+);
+`,
+  });
+  const { root } = project;
+  const { code, stderr } = await runner(pair, ['up'], { root });
+  assert.is(code, 1);
+  assert.match(stderr, /phase archive failed: legacy_archive\.dispatch_agent: /);
+  assert.match(stderr, '  sql/archive/dispatch_agent.sql: ');
+  assert.not.match(stderr, '70000');
+  await target`drop table if exists legacy_archive.dispatch_agent`;
+  project.remove();
+});
+
+test('a type that the target lacks: the table that has it, and what to do', async ({ pair }) => {
+  const project = tinyProject({
+    ...PEOPLE,
+    'sql/1-people/20_moods.sql': entityFile('moods', 'moody', ['t.mood::text as mood']),
+  });
+  const { root } = project;
+  const { code, stderr } = await runner(pair, ['up'], { root });
+  assert.is(code, 1);
+  assert.match(
+    stderr,
+    /the source table moody cannot be linked: type "public\.mood" does not exist/,
+  );
+  assert.match(stderr, 'create one of that name there');
+  const doctor = await runner(pair, ['doctor', '--json'], { root });
+  const { findings } = JSON.parse(doctor.stdout) as { findings: { what: string; state: string }[] };
+  assert.equal(
+    findings.filter(({ state }) => state === 'error').map(({ what }) => what),
+    ['link'],
+  );
+  project.remove();
+});
+
+test('a project without schema changes: no folder is needed', async () => {
+  const pair = await testPair({ name: 'folderless', source: 'empty' });
+  const [source, target] = [open(pair.sourceAdminUrl), open(pair.targetAdminUrl)];
+  await source.unsafe('create table person (id integer primary key, note text)');
+  await source.unsafe('grant select on person to legacy_reader');
+  await target.unsafe(
+    'set role postgres; create table public.people (id uuid primary key, note text)',
+  );
+  await Promise.all([source.end(), target.end()]);
+  const project = tinyProject(PEOPLE);
+  const { root } = project;
+  rmSync(join(root, 'schema-changes'));
+  for (const args of [['plan'], ['up'], ['status'], ['schema', 'status']]) {
+    const { stderr, stdout } = await succeed(pair, args, { root });
+    assert.not.match(stderr + stdout, 'ENOENT');
+  }
+  project.remove();
+  await pair.drop();
+});
+
+test.run();
