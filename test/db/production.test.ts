@@ -1,5 +1,6 @@
 // deadline 180
 /* A production install: nothing that only tests, the sample and the development of this project need. */
+import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -41,10 +42,10 @@ function install(): string {
     cpSync(join(ROOT, part), join(root, part), { recursive: true });
   }
   const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, { dev?: boolean; devOptional?: boolean }>;
+    packages: Record<string, { dev?: boolean; devOptional?: boolean; link?: boolean }>;
   };
-  for (const [path, { dev, devOptional }] of Object.entries(packages)) {
-    if (path === '' || dev === true || devOptional === true) continue;
+  for (const [path, { dev, devOptional, link }] of Object.entries(packages)) {
+    if (path === '' || [dev, devOptional, link].includes(true)) continue;
     const from = join(ROOT, path);
     if (statSync(from, { throwIfNoEntry: false }) === undefined) continue;
     mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -59,6 +60,19 @@ async function run({ root, pair }: Context, ...args: string[]) {
   return startRunner(pair, args, { root, env, tsx: join(root, 'node_modules/tsx/dist/loader.mjs') })
     .ended;
 }
+
+test('`npm ci` takes the lock file, with what is for development and without', () => {
+  const place = mkdtempSync(join(tmpdir(), 'lock-'));
+  for (const part of ['package.json', 'package-lock.json', 'runner/embedded/postgres-10']) {
+    cpSync(join(ROOT, part), join(place, part), { recursive: true });
+  }
+  for (const omit of [[], ['--omit=dev']]) {
+    const args = ['ci', '--dry-run', '--offline', '--no-audit', '--no-fund', ...omit];
+    const ended = spawnSync('npm', args, { cwd: place, encoding: 'utf8' });
+    assert.is(ended.status, 0, ended.stderr);
+  }
+  rmSync(place, { recursive: true });
+});
 
 test('it is small, and holds no servers', ({ root }) => {
   const bytes = readdirSync(join(root, 'node_modules'), { recursive: true, encoding: 'utf8' })
