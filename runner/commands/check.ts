@@ -18,7 +18,7 @@ const COVERAGE = 'coverage';
 export const check: Command = {
   name: 'check',
   summary: 'data checks and static checks; exit 1 when one finds something',
-  usage: 'check [name...] | check coverage --mermaid [entity...] | check coverage --target',
+  usage: 'check [name...] | check coverage --mermaid [entity...]',
   options: {
     static: { text: 'only the checks of the files: no database needed' },
     mermaid: { text: 'print the lineage of entities or phases as a flowchart: no database needed' },
