@@ -112,7 +112,7 @@ test('rejects say what they mean and which id leads nowhere, also as CSV', async
   const csv = (await succeed(pair, ['rejects', 'tasks', '--csv'])).stdout.split('\n');
   assert.match(csv[0] ?? '', /^entity,key,reason,sqlstate,constraint,column,leads nowhere,meaning/);
   assert.is(
-    csv[1]?.split(',it names')[0],
+    csv[1]?.split(',"it names')[0],
     `tasks,${row?.key},orphan_order,,,,instruction_id ${row?.nowhere}`,
   );
   const { rejects } = lastLine<{ rejects: { meaning: string; leads_nowhere: string }[] }>(

@@ -113,13 +113,20 @@ const PLANTED_LATE: PlantedLate[] = [
   {
     check: 'id_maps',
     phase: '2-core',
+    entity: 'template_products',
+    plant: `with chosen as materialized (
+        select x.legacy_id, x.id as was, gen_random_uuid() as now
+        from ids.template_products as x order by x.legacy_id limit 1),
+      moved as (
+        update public.template_products as t set id = c.now from chosen as c where t.id = c.was)
+      update ids.template_products as m set id = c.now from chosen as c
+      where m.legacy_id = c.legacy_id`,
+  },
+  {
+    check: 'mappings',
+    phase: '2-core',
     entity: 'technician_roles',
-    plant: `with wrong as (
-        update public.technician_roles set id = gen_random_uuid()
-        where legacy_role_id = (select min(x.legacy_role_id) from public.technician_roles as x)
-        returning id, legacy_role_id)
-      update ids.technician_roles as m set id = w.id from wrong as w
-      where m.legacy_id = w.legacy_role_id`,
+    plant: `delete from public.migration_mappings where entity_type = 'technician_role'`,
   },
   {
     check: 'foreign_keys',
