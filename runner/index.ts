@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 
 import { acknowledge } from './commands/acknowledge.ts';
 import { check } from './commands/check.ts';
+import { conflicts } from './commands/conflicts.ts';
 import { doctor } from './commands/doctor.ts';
 import { down } from './commands/down.ts';
 import { embedded } from './commands/embedded.ts';
@@ -28,6 +29,7 @@ const COMMANDS: Command[] = [
   acknowledge,
   verify,
   rejects,
+  conflicts,
   retry,
   schema,
   doctor,

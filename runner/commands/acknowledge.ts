@@ -5,6 +5,7 @@ import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login, pointLink } from '../engine/link.ts';
 import { keepLock } from '../engine/lock.ts';
+import { LOG, recorded } from './record.ts';
 import { say, sayJson } from '../terminal/terminal.ts';
 
 export const acknowledge: Command = {
@@ -13,8 +14,9 @@ export const acknowledge: Command = {
   usage: 'acknowledge <check> --reason <text>',
   options: {
     reason: { text: 'why it is right as it is; kept in the ledger, shown by check', value: 'text' },
+    log: LOG,
   },
-  run: runCommand,
+  run: (context) => recorded(context, 'acknowledge', () => runCommand(context)),
 };
 
 /** All findings, not only the first. */

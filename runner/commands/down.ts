@@ -4,6 +4,7 @@ import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, type Session, transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { finishRun, holdLease, install, installed, startRun } from '../engine/ledger.ts';
+import { LOG, recorded } from './record.ts';
 import { complain, note, say, sayJson, table } from '../terminal/terminal.ts';
 import { phasesOnTop, StillReferenced, undo, undoArchive, type UndoStep } from '../engine/down.ts';
 
@@ -16,8 +17,9 @@ export const down: Command = {
     'dry-run': { text: 'show what would be done, then roll it back' },
     force: { text: 'also where the application changed or referenced our rows since' },
     yes: { text: 'do not ask; needed where there is no terminal' },
+    log: LOG,
   },
-  run: runCommand,
+  run: (context) => recorded(context, 'down', () => runCommand(context)),
 };
 
 type Verdict =

@@ -5,14 +5,15 @@ import { transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { finishRun, holdLease, install, installed, startRun } from '../engine/ledger.ts';
 import { type Stray, strayEntities } from '../engine/strays.ts';
+import { LOG, recorded } from './record.ts';
 import { complain, say, sayJson } from '../terminal/terminal.ts';
 
 export const forget: Command = {
   name: 'forget',
   summary: 'the ledger lets go of an entity whose file is gone; its rows stay',
   usage: 'forget <entity>',
-  options: { yes: { text: 'do not ask; needed where there is no terminal' } },
-  run: runCommand,
+  options: { yes: { text: 'do not ask; needed where there is no terminal' }, log: LOG },
+  run: (context) => recorded(context, 'forget', () => runCommand(context)),
 };
 
 async function runCommand(context: Context): Promise<number> {

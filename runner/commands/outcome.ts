@@ -35,6 +35,8 @@ export function exitCodeOf(error: unknown): number {
 /** What happened, what is true now and what to do. */
 export function explanationOf(error: unknown, usage: string): string {
   if (error instanceof Interrupted) {
+    // `up` knows what is committed
+    if (error.message !== 'interrupted') return error.message;
     return 'interrupted; what was not committed is rolled back, `up` goes on from there';
   }
   const failure = failureOf(error);

@@ -1,13 +1,14 @@
 import { type Command, type Context, UsageError } from './command.ts';
 import { consult } from '../engine/ledger.ts';
 import { say } from '../terminal/terminal.ts';
+import { LOG } from './record.ts';
 import { migrate } from './up.ts';
 
 export const retry: Command = {
   name: 'retry',
   summary: 'reads rejected rows again, with whatever changed in their entities',
   usage: 'retry [entity]',
-  options: {},
+  options: { log: LOG },
   run: runCommand,
 };
 

@@ -12,6 +12,7 @@ import type { Connection } from '../schema/client.ts';
 import { SchemaChangeError } from '../schema/error.ts';
 import type { Folder } from '../schema/files.ts';
 import { showCode, showFiles, showRemoval } from '../schema/report.ts';
+import { LOG, recorded } from './record.ts';
 import { complain, note, problems, say, sayJson } from '../terminal/terminal.ts';
 
 export const schema: Command = {
@@ -27,8 +28,9 @@ export const schema: Command = {
       value: 'reason',
     },
     yes: { text: 'down: do not ask; needed where there is no terminal' },
+    log: LOG,
   },
-  run: runCommand,
+  run: (context) => recorded(context, 'schema', () => runCommand(context)),
 };
 
 async function runCommand(context: Context): Promise<number> {

@@ -5,6 +5,7 @@ import { agreed, notAgreed } from './consent.ts';
 import { transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { consult, installed, lendFunctions } from '../engine/ledger.ts';
+import { LOG, recorded } from './record.ts';
 import { complain, say, sayJson } from '../terminal/terminal.ts';
 
 export const uninstall: Command = {
@@ -14,8 +15,9 @@ export const uninstall: Command = {
   options: {
     audit: { text: 'file for the audit trail (default: audit.jsonl)', value: 'file' },
     yes: { text: 'do not ask; needed where there is no terminal' },
+    log: LOG,
   },
-  run: runCommand,
+  run: (context) => recorded(context, 'uninstall', () => runCommand(context)),
 };
 
 async function runCommand(context: Context): Promise<number> {

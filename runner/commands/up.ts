@@ -4,13 +4,16 @@ import type { ConflictPolicy } from '../engine/render.ts';
 import type { Session } from '../database.ts';
 import { exitCodeOf } from './outcome.ts';
 import { PhaseFailed } from '../engine/phase.ts';
-import { PreflightFailed, runUp } from '../engine/run.ts';
+import { Interrupted, PreflightFailed, runUp } from '../engine/run.ts';
 import { applyInChild } from '../schema/child.ts';
 import { pendingChanges, previewChanges } from '../schema/pending.ts';
-import { readSummary, type Summary, summaryJson } from '../engine/summary.ts';
-import { complain, note, problems, progressOf, say, sayJson } from '../terminal/terminal.ts';
+import { type EntitySummary, readSummary, type Summary, summaryJson } from '../engine/summary.ts';
+import { type Told, runScreen } from '../terminal/run-screen.ts';
+import { nextOf, showEntities, showOpen, showPhases } from '../terminal/summary-screen.ts';
+import { complain, note, problems, say, sayJson, words } from '../terminal/terminal.ts';
+import { counted, duration } from '../terminal/text.ts';
 import { connectionOf } from './schema.ts';
-import { showSummary } from './status.ts';
+import { failureOfRun, LOG, recorded, type Recorder } from './record.ts';
 
 export const up: Command = {
   name: 'up',
@@ -25,6 +28,9 @@ export const up: Command = {
       value: 'side',
     },
     yes: { text: 'remove rows even if more than 5 % of an entity are gone' },
+    entities: { text: 'at the end, a line per entity that has something to tell' },
+    all: { text: 'with --entities: of all entities' },
+    log: LOG,
   },
   run: runCommand,
 };
@@ -48,12 +54,26 @@ async function runCommand(context: Context): Promise<number> {
 }
 
 /** What `up` and `retry` share: the run, its failures, and what is shown at the end. */
-export async function migrate(
+export function migrate(
   context: Context,
   what: { phases: Phase[]; archive: boolean; retry: boolean },
 ): Promise<number> {
+  const command = what.retry ? 'retry' : context.has('dry-run') ? 'up --dry-run' : 'up';
+  return recorded(context, command, (recorder) => runAndShow(context, what, recorder), {
+    tells: true,
+  });
+}
+
+async function runAndShow(
+  context: Context,
+  what: { phases: Phase[]; archive: boolean; retry: boolean },
+  recorder: Recorder,
+): Promise<number> {
   const config = await context.config();
   const dryRun = context.has('dry-run');
+  const jobs = jobsOf(context.value('jobs'), config.jobs);
+  const policy = policyOf(context.value('on-conflict'));
+  const screen = runScreen();
   let code = 0;
   try {
     await runUp({
@@ -63,27 +83,29 @@ export async function migrate(
       catalog: context.catalog(),
       dryRun,
       full: context.has('full'),
-      jobs: jobsOf(context.value('jobs'), config.jobs),
-      policy: policyOf(context.value('on-conflict')),
+      jobs,
+      policy,
       removeMany: context.has('yes'),
       applySchema: (session) => applySchema(context, session),
       previewSchema: (session) => previewChanges(session, context.root),
-      report: progressOf(),
-      remark: note,
+      report: (event) => {
+        screen.hear(event);
+        recorder.report(event);
+      },
+      remark: screen.remark,
       conclude: async (session, run) => {
-        code = await showAfter(
-          `run ${run} is done; \`runner status\` shows what became of it`,
-          async () => show(context, await readSummary(session, context.catalog(), run), 0),
-        );
+        screen.end();
+        const truth = `run ${run} is done; \`runner status\` shows what became of it`;
+        code = await showAfter(truth, () => show(context, session, run, screen.told));
       },
       interrupt: context.interrupt,
     });
   } catch (error) {
-    return failed(context, error);
-  }
-  if (dryRun) {
-    say('dry run: everything above was rolled back, nothing is changed');
-    return 0;
+    screen.end();
+    recorder.failure = failureOfRun(error);
+    return failed(context, error, screen.told);
+  } finally {
+    screen.end();
   }
   return code;
 }
@@ -95,7 +117,8 @@ async function applySchema(context: Context, session: Session): Promise<string[]
   return applyInChild({ connection: connectionOf(target), root: context.root });
 }
 
-async function failed(context: Context, error: unknown): Promise<number> {
+async function failed(context: Context, error: unknown, told: Told): Promise<number> {
+  if (error instanceof Interrupted) throw new Interrupted(interruption(told), { cause: error });
   if (error instanceof PreflightFailed) {
     const { problems: found } = error;
     const files = new Map(
@@ -129,10 +152,47 @@ async function failed(context: Context, error: unknown): Promise<number> {
   return exitCodeOf(error);
 }
 
-function show(context: Context, summary: Summary, code: number): number {
-  if (context.has('json')) sayJson(summaryJson(summary));
-  else showSummary(summary);
-  return code;
+/** What is true after Ctrl-C. */
+function interruption({ committed, phase, dryRun }: Told): string {
+  if (dryRun) return 'interrupted: the dry run is rolled back, nothing is changed';
+  const there = committed.length === 0 ? '' : `; ${committed.join(', ')} committed by this run`;
+  const on = phase === undefined ? '`up` goes on from there' : `\`up\` goes on with ${phase}`;
+  return `interrupted; what was not committed is rolled back${there}\n${on}`;
+}
+
+/** The end of a run that came to its end. */
+async function show(context: Context, session: Session, run: number, told: Told): Promise<number> {
+  const catalog = context.catalog();
+  if (context.has('json')) {
+    sayJson(summaryJson(await readSummary(session, catalog, { run, ended: run })));
+    return 0;
+  }
+  const summary = await readSummary(session, catalog, { ended: run });
+  const { verdict } = summary;
+  if (told.phases.size === 0) {
+    const rows = counted(told.sourceRows, 'source row');
+    say(`nothing to do: ${rows}, none of them new or changed  ${duration(told.seconds())}`);
+  } else {
+    showPhases(summary, told);
+    if (context.has('entities')) showEntities(ofThisRun(summary, told), context.has('all'));
+    say();
+    showOpen(summary);
+  }
+  say(summary.ok ? words.good(verdict) : words.strong(verdict));
+  if (told.dryRun) say('dry run: everything above was rolled back, nothing is changed');
+  else if (told.phases.size > 0) say(words.dim(`next: ${nextOf(summary)}`));
+  return 0;
+}
+
+/** Every entity with the counts of this run; those it did not call are as they were. */
+function ofThisRun({ entities }: Summary, { entities: done }: Told): EntitySummary[] {
+  return entities.map((entity) => {
+    const counts = done.get(entity.entity)?.counts;
+    if (counts !== undefined) return { ...entity, ...counts };
+    const { inserted, updated, unchanged, kept } = entity;
+    const same = (inserted ?? 0) + (updated ?? 0) + (unchanged ?? 0) + (kept ?? 0);
+    return { ...entity, inserted: 0, updated: 0, kept: 0, unchanged: same, rejected: 0, gone: 0 };
+  });
 }
 
 function jobsOf(text: string | undefined, fallback: number): number {

@@ -1,4 +1,5 @@
-import { type Check, type CheckResult, runChecks } from './checks.ts';
+import type { Happening } from './events.ts';
+import { type Check, checkDone, type CheckResult, runChecks } from './checks.ts';
 import type { Session } from '../database.ts';
 import type { Counts } from './ledger.ts';
 import { literal } from '../quote.ts';
@@ -20,6 +21,7 @@ export interface Checking {
   /** The phase of every entity and archive table. */
   defined: Record<string, string>;
   remark: (line: string) => void;
+  report: (event: Happening) => void;
 }
 
 /** What data checks look at: a phase, or the archive. */
@@ -48,6 +50,7 @@ export async function checkPhase(
   const much = total('read') > 0 && total('read') >= CHECKED_SHARE * total('source');
   if (!much && !unproven && (await isWrittenRight(context, session, phase))) return;
   const results = await runChecks(session, context.checks, context.defined, phase.name);
+  for (const result of results) context.report(checkDone(result, phase.name));
   const found = results.filter(({ findings }) => findings > 0);
   if (found.length === 0) return;
   // rows nobody can read are rejects already; the checks that meet them say nothing of the others
