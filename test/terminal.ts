@@ -9,7 +9,11 @@ export interface Terminal {
   /** Waits until the terminal shows this. */
   shows(text: string): Promise<void>;
   type(text: string): void;
-  ended: Promise<{ code: number | null; output: string }>;
+  /** What is seen now. */
+  screen(): string;
+  /** Of python3, whose child the runner is. */
+  pid: number | undefined;
+  ended: Promise<{ code: number | null; output: string; screen: string }>;
 }
 
 /** A test that needs a pseudo-terminal; skipped where there is no python3. */
@@ -23,8 +27,13 @@ export function atTerminal<Context>(
   else test.skip(`${name}: needs python3 for a pseudo-terminal`);
 }
 
-/** Starts `runner <args>` of a project. */
-export function atWork(pair: Databases, { root }: { root: string }, args: string[]): Terminal {
+/** Starts `runner <args>` of a project, at a terminal of so many columns that nobody keeps. */
+export function atWork(
+  pair: Databases,
+  { root }: { root: string },
+  args: string[],
+  { columns = 80, env = {} }: { columns?: number; env?: Record<string, string> } = {},
+): Terminal {
   const child = spawn(
     'python3',
     [
@@ -36,6 +45,13 @@ export function atWork(pair: Databases, { root }: { root: string }, args: string
       stdio: ['pipe', 'pipe', 'pipe'],
       env: {
         ...process.env,
+        CI: undefined,
+        NO_COLOR: undefined,
+        FORCE_COLOR: undefined,
+        COLUMNS: undefined,
+        TERM: 'xterm-256color',
+        COLUMNS_OF_TERMINAL: String(columns),
+        ...env,
         SOURCE_DATABASE_URL: pair.sourceUrl,
         TARGET_DATABASE_URL: pair.targetUrl,
       },
@@ -45,11 +61,13 @@ export function atWork(pair: Databases, { root }: { root: string }, args: string
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   }
-  const ended = new Promise<{ code: number | null; output: string }>((done, fail) => {
+  const ended = new Promise<Awaited<Terminal['ended']>>((done, fail) => {
     child.once('error', fail);
-    child.once('close', (code) => done({ code, output }));
+    child.once('close', (code) => done({ code, output, screen: screenOf(output) }));
   });
   return {
+    pid: child.pid,
+    screen: () => screenOf(output),
     shows: async (text) => {
       await waitFor(`the terminal shows ${text}`, () =>
         Promise.resolve(output.includes(text) ? [{}] : []),
@@ -62,10 +80,12 @@ export function atWork(pair: Databases, { root }: { root: string }, args: string
 
 /** What is typed comes from its input, what the terminal shows goes to its output. */
 const TERMINAL = `
-import os, pty, select, signal, sys
-signal.alarm(60)
+import fcntl, os, pty, select, signal, struct, sys, termios
+signal.alarm(120)
 pid, terminal = pty.fork()
 if pid == 0:
+    size = struct.pack('HHHH', 50, int(os.environ.pop('COLUMNS_OF_TERMINAL')), 0, 0)
+    fcntl.ioctl(1, termios.TIOCSWINSZ, size)
     os.execvp(sys.argv[1], sys.argv[1:])
 while True:
     ready, _, _ = select.select([terminal, 0], [], [])
@@ -82,3 +102,25 @@ while True:
     os.write(1, part)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
+
+/**
+ * The screen after everything that a program has written: what moves is where it stands last. Colours are
+ * written as `‹32›`. Only what the runner sends is understood; anything else stays to be seen.
+ */
+export function screenOf(output: string): string {
+  const lines = [''];
+  let row = 0;
+  for (const [part] of output.matchAll(/\u001b\[\d*[A-Za-z]|\r|\n|[^\u001b\r\n]+|[^]/g)) {
+    const line = lines[row] ?? '';
+    if (part === '\n') {
+      row += 1;
+      lines[row] ??= '';
+    } else if (/\[\d+A$/.test(part)) row -= Number(part.slice(2, -1));
+    else if (part === '\u001b[J') lines.splice(row, lines.length, '');
+    else if (part === '\u001b[2J') lines.fill('');
+    else if (part === '\u001b[H') row = 0;
+    else if (/\[\d+m$/.test(part)) lines[row] = `${line}‹${part.slice(2, -1)}›`;
+    else if (part !== '\r') lines[row] = line + part;
+  }
+  return lines.join('\n');
+}

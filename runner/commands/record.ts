@@ -19,6 +19,8 @@ export interface Recorder {
   report(event: Happening): void;
   /** What a failure that the command has explained itself came from. */
   failure: { message: string; code: string | null; fix: string | null } | undefined;
+  /** With --json what a command ends with: the last line, after every event. */
+  last: object | undefined;
   /** False where nobody is told anything. */
   hears: boolean;
 }
@@ -50,11 +52,12 @@ export async function recorded(
     const exit = await body(recorder);
     if (exit === 0) {
       recorder.report({ type: 'run.done', command, exit, ms: Date.now() - began });
-      return exit;
+    } else {
+      const failure = recorder.failure ?? { message: 'refused', code: null, fix: null };
+      recorder.report({ type: 'error', exit, ...failure });
+      end(exit, failure.message);
     }
-    const failure = recorder.failure ?? { message: 'refused', code: null, fix: null };
-    recorder.report({ type: 'error', exit, ...failure });
-    end(exit, failure.message);
+    if (recorder.last !== undefined) sayJson(recorder.last);
     return exit;
   } catch (reason) {
     const error = endOf(reason, context.interrupt.requested);
@@ -92,6 +95,7 @@ function openRecorder(context: Context, json: boolean): Recorder {
   let run: number | null = null;
   return {
     failure: undefined,
+    last: undefined,
     hears: sinks.length > 0,
     report: (happening) => {
       if (happening.type === 'run.started') run = happening.run;

@@ -7,7 +7,7 @@ import { type AtWork, clock, readSummary, type Summary, summaryJson } from '../e
 import { strayProblems } from '../engine/strays.ts';
 import { columnsOf } from '../terminal/stream.ts';
 import { markOf, showEntities, showOpen, showPhases } from '../terminal/summary-screen.ts';
-import { clearScreen, problems, say, sayJson, words } from '../terminal/terminal.ts';
+import { clearScreen, problems, say, sayJson, sayWrapped, words } from '../terminal/terminal.ts';
 import { about, counted, number, wrap } from '../terminal/text.ts';
 
 export const status: Command = {
@@ -71,7 +71,7 @@ function showStatus(context: Context, summary: Summary, host: string): void {
   const { atWork, phases, ok, verdict, howFar, runs, database, lastRun, entities } = summary;
   say(`${words.strong(`${host}/${database}`)} · ${counted(runs, 'run')}`);
   if (atWork !== undefined) {
-    say(verdict);
+    sayWrapped(verdict);
     say(`  ${whoAndHowFar(summary, atWork)}`);
     showPhaseMarks(phases, atWork.phase);
   } else {
@@ -91,7 +91,7 @@ function showStatus(context: Context, summary: Summary, host: string): void {
     const rejected = howFar.rejected === 0 ? '' : `; ${number(howFar.rejected)} rejected`;
     if (howFar.total > 0) say(`committed so far ${rows}${rejected}`);
   }
-  if (atWork === undefined) say(ok ? words.good(verdict) : words.strong(verdict));
+  if (atWork === undefined) sayWrapped(verdict, ok ? words.good : words.strong);
 }
 
 function stateOf(state: string, died: boolean): string {

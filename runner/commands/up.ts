@@ -10,7 +10,7 @@ import { pendingChanges, previewChanges } from '../schema/pending.ts';
 import { type EntitySummary, readSummary, type Summary, summaryJson } from '../engine/summary.ts';
 import { type Told, runScreen } from '../terminal/run-screen.ts';
 import { nextOf, showEntities, showOpen, showPhases } from '../terminal/summary-screen.ts';
-import { complain, note, problems, say, sayJson, words } from '../terminal/terminal.ts';
+import { complain, noteWrapped, problems, say, sayWrapped, words } from '../terminal/terminal.ts';
 import { counted, duration } from '../terminal/text.ts';
 import { connectionOf } from './schema.ts';
 import { failureOfRun, LOG, recorded, type Recorder } from './record.ts';
@@ -92,18 +92,18 @@ async function runAndShow(
         screen.hear(event);
         recorder.report(event);
       },
-      remark: screen.remark,
+      remark: (line, check) => screen.remark(line, check),
       conclude: async (session, run) => {
         screen.end();
         const truth = `run ${run} is done; \`runner status\` shows what became of it`;
-        code = await showAfter(truth, () => show(context, session, run, screen.told));
+        code = await showAfter(truth, () => show(context, session, run, screen.told, recorder));
       },
       interrupt: context.interrupt,
     });
   } catch (error) {
     screen.end();
     recorder.failure = failureOfRun(error);
-    return failed(context, error, screen.told);
+    return failed(context, error, screen.told, recorder);
   } finally {
     screen.end();
   }
@@ -117,7 +117,12 @@ async function applySchema(context: Context, session: Session): Promise<string[]
   return applyInChild({ connection: connectionOf(target), root: context.root });
 }
 
-async function failed(context: Context, error: unknown, told: Told): Promise<number> {
+async function failed(
+  context: Context,
+  error: unknown,
+  told: Told,
+  recorder: Recorder,
+): Promise<number> {
   if (error instanceof Interrupted) throw new Interrupted(interruption(told), { cause: error });
   if (error instanceof PreflightFailed) {
     const { problems: found } = error;
@@ -126,14 +131,14 @@ async function failed(context: Context, error: unknown, told: Told): Promise<num
         .catalog()
         .phases.flatMap(({ entities }) => entities.map(({ file, text }) => [file, text] as const)),
     );
-    if (context.has('json')) sayJson({ problems: found });
+    if (context.has('json')) recorder.last = { problems: found };
     problems(found, (file) => files.get(file));
     complain(error.message);
     return 1;
   }
   if (!(error instanceof PhaseFailed)) throw error;
   complain(`phase ${error.phase} failed: ${error.message}`);
-  note(
+  noteWrapped(
     error.committed
       ? `ranges committed before stay; the phase is not complete and later phases did not start; ` +
           'correct the cause and run `up` again, it goes on from there' +
@@ -147,7 +152,7 @@ async function failed(context: Context, error: unknown, told: Told): Promise<num
   );
   if (context.has('json')) {
     const session = await context.session('runner status');
-    sayJson(summaryJson(await readSummary(session, context.catalog())));
+    recorder.last = summaryJson(await readSummary(session, context.catalog()));
   }
   return exitCodeOf(error);
 }
@@ -161,10 +166,16 @@ function interruption({ committed, phase, dryRun }: Told): string {
 }
 
 /** The end of a run that came to its end. */
-async function show(context: Context, session: Session, run: number, told: Told): Promise<number> {
+async function show(
+  context: Context,
+  session: Session,
+  run: number,
+  told: Told,
+  recorder: Recorder,
+): Promise<number> {
   const catalog = context.catalog();
   if (context.has('json')) {
-    sayJson(summaryJson(await readSummary(session, catalog, { run, ended: run })));
+    recorder.last = summaryJson(await readSummary(session, catalog, { run, ended: run }));
     return 0;
   }
   const summary = await readSummary(session, catalog, { ended: run });
@@ -178,7 +189,7 @@ async function show(context: Context, session: Session, run: number, told: Told)
     say();
     showOpen(summary);
   }
-  say(summary.ok ? words.good(verdict) : words.strong(verdict));
+  sayWrapped(verdict, summary.ok ? words.good : words.strong);
   if (told.dryRun) say('dry run: everything above was rolled back, nothing is changed');
   else if (told.phases.size > 0) say(words.dim(`next: ${nextOf(summary)}`));
   return 0;

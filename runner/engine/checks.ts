@@ -233,7 +233,7 @@ export async function runBeforeChecks(
     report(checkDone(result, null));
     if (result.problem !== undefined) problems.push(result.problem);
     else if (result.findings > 0 && check.severity === 'warning') {
-      remark(`${check.file}: not so: ${check.title} (${result.sample.join('; ')})`, check.name);
+      remark(`not so: ${check.title} (${result.sample.join('; ')})`, check.name);
     } else if (result.findings > 0) {
       problems.push({
         rule: 'before',

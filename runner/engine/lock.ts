@@ -99,7 +99,7 @@ async function waitForLock(session: Session, before: string[]): Promise<void> {
     if (Date.now() > until) {
       const holder = rows.find((row) => 'holder' in row)?.['holder'];
       throw new RunnerBusy(
-        `another runner is at work on this target${typeof holder === 'string' ? ` (${holder})` : ''}; ` +
+        `another runner is at work on this target${typeof holder === 'string' ? ` (${holder.replace(/^runner /, '')})` : ''}; ` +
           'nothing was changed',
       );
     }

@@ -111,7 +111,7 @@ export async function attemptPhase(
   context.report({ type: 'phase.started', phase, entities: open, rows });
   try {
     const done = new Map(
-      (await attempt(context, checked, committed, body)).map((each) => [each.entity, each]),
+      (await tryPhase(context, checked, committed, body)).map((each) => [each.entity, each]),
     );
     context.report({
       type: context.dryRun ? 'phase.rehearsed' : 'phase.committed',
@@ -136,7 +136,7 @@ export async function attemptPhase(
   }
 }
 
-async function attempt(
+async function tryPhase(
   context: RunContext,
   { name, entities }: Checked,
   committed: boolean,

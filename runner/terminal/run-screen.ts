@@ -3,7 +3,7 @@ import type { Counts } from '../engine/ledger.ts';
 import { type Standing, trackRun } from '../engine/progress.ts';
 import { live } from './live.ts';
 import { columnsOf, isMoving } from './stream.ts';
-import { note, words } from './terminal.ts';
+import { note, noteWrapped, words } from './terminal.ts';
 import { about, counted, cut, duration, number, padded, percent, widthOf } from './text.ts';
 
 /** What a run has done, as it was told; counts are those of this run. */
@@ -75,7 +75,10 @@ export function runScreen(): RunScreen {
     for (const line of before.remarks) print(line);
     Object.assign(before, { schema: 0, ok: 0, notes: [], remarks: [] });
   };
-  const frame = () => {
+  let drawn = 0;
+  const frame = (atOnce = true) => {
+    if (!atOnce && Date.now() - drawn < FRAME_MS / 4) return;
+    drawn = Date.now();
     const standing = tracker.standing();
     if (isMoving('stderr')) {
       if (standing !== undefined) live(liveLines(standing, told));
@@ -84,7 +87,7 @@ export function runScreen(): RunScreen {
       print(datedLine(standing));
     }
   };
-  const timer = setInterval(frame, FRAME_MS);
+  const timer = setInterval(() => frame(), FRAME_MS);
   timer.unref();
 
   return {
@@ -96,7 +99,8 @@ export function runScreen(): RunScreen {
         told.run = event.run;
         told.dryRun = event.dryRun;
         told.sourceRows = event.sourceRows ?? 0;
-        print(firstLine(event));
+        noteWrapped(firstLine(event));
+        printed = Date.now();
         flush();
       } else if (event.type === 'schema.applied') {
         before.schema += 1;
@@ -117,12 +121,12 @@ export function runScreen(): RunScreen {
         const what = event.type === 'phase.failed' ? 'stopped' : 'rolled back';
         print(lineOf(words.bad('✗'), event.phase, what, event.ms / 1000));
       }
-      if (event.type !== 'check.done') frame();
+      frame(event.type === 'phase.started');
     },
     remark: (line, check) => {
       if (begun) print(line);
       else if (check === undefined) before.remarks.push(line);
-      else before.notes.push(line);
+      else before.notes.push(`${check}: ${line}`);
     },
     end: () => {
       clearInterval(timer);

@@ -27,14 +27,13 @@ type Rest = 'source' | 'rejected' | 'filtered';
 
 /** A line per phase, and their sum; the times are those of the run that has just ended. */
 export function showPhases({ phases, entities }: Summary, told?: Told): void {
-  const dot = (value: number) => (value === 0 ? '·' : value);
   const timeOf = (phase: string) => {
     const ms = told?.phases.get(phase);
     return ms === undefined ? '·' : duration(ms / 1000);
   };
   const line = (first: string, of: readonly EntitySummary[], time: string) => {
     const { source, stored, rejected, leftOut } = rowsOf(of);
-    const cells = [of.length, dot(source), dot(stored), dot(rejected), dot(leftOut)];
+    const cells = [of.length, source, stored, rejected, leftOut];
     return [first, ...cells, ...(told === undefined ? [] : [time.padStart(WIDEST_TIME)])];
   };
   const rows = phases.map(({ phase, status }) =>

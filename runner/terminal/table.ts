@@ -63,7 +63,7 @@ function columnOf(title: string, index: number, rows: readonly (readonly Cell[])
     cells,
     wide: Math.max(widthOf(title), ...cells.map(widthOf)),
     numeric,
-    empty: numeric && values.every((value) => value === 0 || value === null || value === '·'),
+    empty: numeric && values.every((value) => value === 0 || value === null),
   };
 }
 
@@ -84,5 +84,7 @@ function shrink(columns: Column[], width: number): void {
 
 function show(value: Cell): string {
   if (value === null) return '';
-  return typeof value === 'number' ? number(value) : oneLine(value);
+  if (typeof value === 'string') return oneLine(value);
+  // what is there stands out
+  return value === 0 ? '·' : number(value);
 }

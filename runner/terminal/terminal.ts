@@ -2,7 +2,7 @@ import type { Problem } from '../engine/text.ts';
 import { clearLive } from './live.ts';
 import { columnsOf, isColoured, isMoving, type Stream } from './stream.ts';
 import { type Cell, tableLines } from './table.ts';
-import { CONTROLS, oneLine as inOneLine, painted, printable } from './text.ts';
+import { CONTROLS, oneLine as inOneLine, painted as inColour, printable, wrap } from './text.ts';
 
 /** A line on standard output. */
 export function say(line = ''): void {
@@ -12,6 +12,21 @@ export function say(line = ''): void {
 /** A line on standard error: progress and remarks, so that --json stays clean. */
 export function note(line: string): void {
   print('stderr', line);
+}
+
+/** Sentences on standard output, broken between words where there is a terminal to be as wide as. */
+export function sayWrapped(text: string, paint = (line: string) => line): void {
+  for (const line of wrapped('stdout', text)) say(paint(line));
+}
+
+/** The same on standard error. */
+export function noteWrapped(text: string, paint = (line: string) => line): void {
+  for (const line of wrapped('stderr', text)) note(paint(line));
+}
+
+/** A file or a pipe keeps every sentence in one line. */
+function wrapped(stream: Stream, text: string): string[] {
+  return process[stream].isTTY ? wrap(text, columnsOf(stream)) : [text];
 }
 
 function print(stream: Stream, line: string): void {
@@ -32,7 +47,8 @@ export function sayJson(value: unknown): void {
 /** A failure: first line in red, the rest as it is. */
 export function complain(message: string): void {
   const [first = '', ...rest] = message.split('\n');
-  note([words.bad(first), ...rest].join('\n'));
+  noteWrapped(first, words.bad);
+  for (const line of rest) noteWrapped(line);
 }
 
 /** Before a screen is shown again: at a terminal it is shown in the place of the last one. */
@@ -47,10 +63,10 @@ export function oneLine(text: string): string {
 
 /** Words with a meaning of their own. */
 export const words = {
-  good: (text: string) => painted([32, 39], text),
-  bad: (text: string) => painted([31, 39], text),
-  dim: (text: string) => painted([2, 22], text),
-  strong: (text: string) => painted([1, 22], text),
+  good: (text: string) => inColour([32, 39], text),
+  bad: (text: string) => inColour([31, 39], text),
+  dim: (text: string) => inColour([2, 22], text),
+  strong: (text: string) => inColour([1, 22], text),
 };
 
 /**

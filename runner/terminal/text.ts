@@ -28,7 +28,7 @@ export function oneLine(text: string): string {
 
 /** A text in a colour; which stream will show it, and whether in colour, is not known yet. */
 export function painted(code: readonly [number, number], text: string): string {
-  return `${OURS}[${code[0]}m${harmless(text)}${OURS}[${code[1]}m`;
+  return text === '' ? '' : `${OURS}[${code[0]}m${harmless(text)}${OURS}[${code[1]}m`;
 }
 
 /** What a stream gets: colours as the terminal takes them, or without. */
@@ -67,6 +67,10 @@ export function cut(text: string, width: number): string {
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const paragraph of text.split('\n')) {
+    if (widthOf(paragraph) <= width) {
+      lines.push(paragraph);
+      continue;
+    }
     let line = '';
     for (const word of paragraph.split(' ')) {
       const longer = line === '' ? word : `${line} ${word}`;

@@ -150,7 +150,9 @@ create or replace function migration.how_far() returns json
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select json_build_object(
     'total', coalesce(sum(coalesce(w.source_rows, r.source_rows)), 0),
-    'settled', coalesce(sum(least(r.source_rows, coalesce(w.source_rows, r.source_rows))), 0),
+    -- least() passes over NULL
+    'settled', coalesce(sum(case when r.source_rows is not null
+      then least(r.source_rows, w.source_rows) end), 0),
     'rejected', coalesce(sum(r.rejected), 0))
   from migration.work as w
   full join (
