@@ -1,6 +1,6 @@
 import { type Command, type Context, UsageError } from './command.ts';
 import { consult } from '../engine/ledger.ts';
-import { say } from '../terminal/terminal.ts';
+import { say, sayJson } from '../terminal/terminal.ts';
 import { LOG } from './record.ts';
 import { migrate } from './up.ts';
 
@@ -28,7 +28,9 @@ async function runCommand(context: Context): Promise<number> {
   );
   const names = (open ?? []).map(({ entity }) => entity);
   if (names.length === 0) {
-    say('no open rejects');
+    if (context.has('json')) {
+      sayJson({ verdict: 'No open rejects.', phases: [], entities: [], rejects: [] });
+    } else say('no open rejects');
     return 0;
   }
   const concerned = phases

@@ -82,7 +82,11 @@ function showStatus(context: Context, summary: Summary, host: string): void {
     }
     if (lastRun !== null) {
       const { run, command, status: state, started } = lastRun;
-      say(words.dim(`run ${run}: ${command}, ${stateOf(state, summary.died)}, ${clock(started)}`));
+      say(
+        words.dim(
+          `run ${run}: ${command}, ${stateOf(state, summary.died)}, began ${clock(started)}`,
+        ),
+      );
     }
   }
   if (context.has('entities')) showEntities(entities, context.has('all'));

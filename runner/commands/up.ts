@@ -138,6 +138,7 @@ async function failed(
   }
   if (!(error instanceof PhaseFailed)) throw error;
   complain(`phase ${error.phase} failed: ${error.message}`);
+  if (!told.dryRun && told.committed.length > 0) noteWrapped(committedBy(told));
   noteWrapped(
     error.committed
       ? `ranges committed before stay; the phase is not complete and later phases did not start; ` +
@@ -158,11 +159,20 @@ async function failed(
 }
 
 /** What is true after Ctrl-C. */
-function interruption({ committed, phase, dryRun }: Told): string {
-  if (dryRun) return 'interrupted: the dry run is rolled back, nothing is changed';
-  const there = committed.length === 0 ? '' : `; ${committed.join(', ')} committed by this run`;
+function interruption(told: Told): string {
+  if (told.dryRun) return 'interrupted: the dry run is rolled back, nothing is changed';
+  const { phase } = told;
   const on = phase === undefined ? '`up` goes on from there' : `\`up\` goes on with ${phase}`;
-  return `interrupted; what was not committed is rolled back${there}\n${on}`;
+  return `interrupted; what was not committed is rolled back\n${committedBy(told)}; ${on}`;
+}
+
+/** What a run that stopped has committed. */
+function committedBy({ committed, stays, phase }: Told): string {
+  const ranges = stays && phase !== undefined ? ` and ranges of ${phase}` : '';
+  if (committed.length > 0) return `committed by this run: ${committed.join(', ')}${ranges}`;
+  return ranges === ''
+    ? 'this run had committed nothing'
+    : `committed by this run:${ranges.slice(4)}`;
 }
 
 /** The end of a run that came to its end. */

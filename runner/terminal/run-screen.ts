@@ -14,8 +14,9 @@ export interface Told {
   /** Milliseconds of the phases that ended. */
   phases: Map<string, number>;
   committed: string[];
-  /** Where it was when it stopped. */
+  /** Where it was when it stopped, and whether what it had committed of that phase stays. */
   phase: string | undefined;
+  stays: boolean;
   dryRun: boolean;
   sourceRows: number;
   seconds(): number;
@@ -47,6 +48,7 @@ export function runScreen(): RunScreen {
     phases: new Map(),
     committed: tracker.committed,
     phase: undefined,
+    stays: false,
     dryRun: false,
     sourceRows: 0,
     seconds: () => (Date.now() - began) / 1000,
@@ -118,7 +120,8 @@ export function runScreen(): RunScreen {
         told.phase = undefined;
       } else if (event.type === 'phase.rolledback' || event.type === 'phase.failed') {
         told.phases.set(event.phase, event.ms);
-        const what = event.type === 'phase.failed' ? 'stopped' : 'rolled back';
+        told.stays = event.type === 'phase.failed';
+        const what = told.stays ? 'stopped' : 'rolled back';
         print(lineOf(words.bad('✗'), event.phase, what, event.ms / 1000));
       }
       frame(event.type === 'phase.started');
