@@ -103,6 +103,10 @@ while True:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
 
+const ESC = '\u001b';
+/** Escape sequences, line ends, text between them. */
+const PARTS = new RegExp(`${ESC}\\[\\d*[A-Za-z]|\\r|\\n|[^${ESC}\\r\\n]+|[^]`, 'g');
+
 /**
  * The screen after everything that a program has written: what moves is where it stands last. Colours are
  * written as `‹32›`. Only what the runner sends is understood; anything else stays to be seen.
@@ -110,7 +114,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 export function screenOf(output: string): string {
   const lines = [''];
   let row = 0;
-  for (const [part] of output.matchAll(/\u001b\[\d*[A-Za-z]|\r|\n|[^\u001b\r\n]+|[^]/g)) {
+  for (const [part] of output.matchAll(PARTS)) {
     const line = lines[row] ?? '';
     if (part === '\n') {
       row += 1;

@@ -54,7 +54,6 @@ export class PhaseFailed extends Error {
 }
 
 const ATTEMPTS = 6;
-/** A chunk of the plan: its number and its rows. */
 interface Chunk {
   chunk: number;
   rows: number;
@@ -110,9 +109,8 @@ export async function attemptPhase(
   const started = Date.now();
   context.report({ type: 'phase.started', phase, entities: open, rows });
   try {
-    const done = new Map(
-      (await tryPhase(context, checked, committed, body)).map((each) => [each.entity, each]),
-    );
+    const all = await tryPhase(context, checked, committed, body);
+    const done = new Map(all.map((each) => [each.entity, each]));
     context.report({
       type: context.dryRun ? 'phase.rehearsed' : 'phase.committed',
       phase,
