@@ -34,7 +34,7 @@ async function runCommand(context: Context): Promise<number> {
   const reason = context.value('reason')?.trim() ?? '';
   if (reason === '') throw new UsageError('say why it is right as it is: --reason "..."');
   const { source, target } = await context.config();
-  const keeper = await keepLock(target, () => {});
+  const keeper = await keepLock(target, () => {}, 'runner acknowledge');
   context.onEnd(() => keeper.release());
   const session = await context.session('runner acknowledge');
   const catalog = context.catalog();

@@ -49,7 +49,7 @@ async function runCommand(context: Context): Promise<number> {
     );
   }
   const config = await context.config();
-  const keeper = await keepLock(config.target, () => {});
+  const keeper = await keepLock(config.target, () => {}, 'runner down');
   context.onEnd(() => keeper.release());
   const session = await context.session('runner');
   if ((await installed(session, catalog)) === undefined) {

@@ -21,7 +21,7 @@ async function runCommand(context: Context): Promise<number> {
   const [name, ...more] = context.positionals;
   if (name === undefined || more.length > 0) throw new UsageError('say one entity');
   const { target } = await context.config();
-  const keeper = await keepLock(target, () => {});
+  const keeper = await keepLock(target, () => {}, 'runner forget');
   context.onEnd(() => keeper.release());
   const session = await context.session('runner forget');
   if ((await installed(session, catalog)) === undefined) {

@@ -25,6 +25,9 @@ export interface Recorder {
   hears: boolean;
 }
 
+/** Of a command that has told a person itself. */
+const UNSAID = 'standard error says why';
+
 /** A notification that takes longer is stopped. */
 const PATIENCE_MS = 30_000;
 
@@ -53,7 +56,7 @@ export async function recorded(
     if (exit === 0) {
       recorder.report({ type: 'run.done', command, exit, ms: Date.now() - began });
     } else {
-      const failure = recorder.failure ?? { message: 'refused', code: null, fix: null };
+      const failure = recorder.failure ?? { message: UNSAID, code: null, fix: null };
       recorder.report({ type: 'error', exit, ...failure });
       end(exit, failure.message);
     }

@@ -49,7 +49,7 @@ async function runCommand(context: Context): Promise<number> {
   if (reason === '') throw new UsageError('--accept-evidence needs a reason');
   if (verb === 'status') return showStatus(context, folder);
   const { target } = await context.config();
-  const keeper = await keepLock(target, () => {});
+  const keeper = await keepLock(target, () => {}, 'runner schema');
   context.onEnd(() => keeper.release());
   if (folder === 'removal' && verb === 'up') return removeColumns(context, reason);
   if (verb === 'up') return apply(context, folder ?? 'additive', verb, {});

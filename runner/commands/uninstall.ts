@@ -22,7 +22,7 @@ export const uninstall: Command = {
 
 async function runCommand(context: Context): Promise<number> {
   const { target } = await context.config();
-  const keeper = await keepLock(target, () => {});
+  const keeper = await keepLock(target, () => {}, 'runner uninstall');
   context.onEnd(() => keeper.release());
   const session = await context.session('runner uninstall');
   const catalog = context.catalog();

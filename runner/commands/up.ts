@@ -168,11 +168,10 @@ function interruption(told: Told): string {
 
 /** What a run that stopped has committed. */
 function committedBy({ committed, stays, phase }: Told): string {
-  const ranges = stays && phase !== undefined ? ` and ranges of ${phase}` : '';
-  if (committed.length > 0) return `committed by this run: ${committed.join(', ')}${ranges}`;
-  return ranges === ''
-    ? 'this run had committed nothing'
-    : `committed by this run:${ranges.slice(4)}`;
+  const phases = committed.length === 0 ? 'no phase' : committed.join(', ');
+  const ranges =
+    stays && phase !== undefined ? `; ranges of ${phase} that were committed stay` : '';
+  return `committed by this run: ${phases}${ranges}`;
 }
 
 /** The end of a run that came to its end. */
@@ -185,7 +184,8 @@ async function show(
 ): Promise<number> {
   const catalog = context.catalog();
   if (context.has('json')) {
-    recorder.last = summaryJson(await readSummary(session, catalog, { run, ended: run }));
+    const summary = summaryJson(await readSummary(session, catalog, { run, ended: run }));
+    recorder.last = told.dryRun ? { ...summary, dryRun: true } : summary;
     return 0;
   }
   const summary = await readSummary(session, catalog, { ended: run });
@@ -208,7 +208,7 @@ async function show(
 /** Every entity with the counts of this run; those it did not call are as they were. */
 function ofThisRun({ entities }: Summary, { entities: done }: Told): EntitySummary[] {
   return entities.map((entity) => {
-    const counts = done.get(entity.entity)?.counts;
+    const counts = done.get(entity.entity);
     if (counts !== undefined) return { ...entity, ...counts };
     const { inserted, updated, unchanged, kept } = entity;
     const same = (inserted ?? 0) + (updated ?? 0) + (unchanged ?? 0) + (kept ?? 0);

@@ -8,9 +8,8 @@ import { about, counted, cut, duration, number, padded, percent, widthOf } from 
 
 /** What a run has done, as it was told; counts are those of this run. */
 export interface Told {
-  run: number | null;
-  /** By entity, in the order in which they were done. */
-  entities: Map<string, { phase: string; counts: Counts; ms: number }>;
+  /** By entity. */
+  entities: Map<string, Counts>;
   /** Milliseconds of the phases that ended. */
   phases: Map<string, number>;
   committed: string[];
@@ -43,7 +42,6 @@ export function runScreen(): RunScreen {
   const began = Date.now();
   const tracker = trackRun();
   const told: Told = {
-    run: null,
     entities: new Map(),
     phases: new Map(),
     committed: tracker.committed,
@@ -98,7 +96,6 @@ export function runScreen(): RunScreen {
       tracker.hear(event);
       if (event.type === 'run.started') {
         begun = true;
-        told.run = event.run;
         told.dryRun = event.dryRun;
         told.sourceRows = event.sourceRows ?? 0;
         noteWrapped(firstLine(event));
@@ -112,8 +109,7 @@ export function runScreen(): RunScreen {
       } else if (event.type === 'phase.started') {
         told.phase = event.phase;
       } else if (event.type === 'entity.done') {
-        const { entity, phase, counts, ms } = event;
-        told.entities.set(entity, { phase, counts, ms });
+        told.entities.set(event.entity, event.counts);
       } else if (event.type === 'phase.committed' || event.type === 'phase.rehearsed') {
         told.phases.set(event.phase, event.ms);
         print(phaseLine(event));

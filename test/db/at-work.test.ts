@@ -145,7 +145,9 @@ test('a file has changed since: work is pending', async (context) => {
 });
 
 test('a runner that is refused is told who is at work', async (context) => {
-  await blocked(context, async () => {
+  await blocked(context, async (first) => {
+    let log = '';
+    first.child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
     await waitFor(
       'the keeper says how far it is',
       () => context.target`
@@ -154,6 +156,8 @@ test('a runner that is refused is told who is at work', async (context) => {
     );
     const { code, stderr } = await runner(context.pair, ['up'], context.project);
     assert.is(code, 3);
+    // fifteen seconds later: where lines do not move there is one every ten
+    assert.match(log, /^\d\d:\d\d:\d\d 2-two things 0\/2,901 0 % · all \d+ %/m);
     assert.match(
       stderr,
       /at work on this target \(up 2-two\/things \d+pct.*\); nothing was changed/,

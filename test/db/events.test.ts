@@ -210,7 +210,7 @@ test('NOTIFY_COMMAND hears of runs and phases, with no row value and no password
 });
 
 for (const [what, text] of [
-  ['hangs', 'sleep 300'],
+  ['hangs', 'exec sleep 45'],
   ['fails', 'exit 7'],
 ] as const) {
   test(`a NOTIFY_COMMAND that ${what} neither fails nor delays the run`, async (context) => {

@@ -99,6 +99,33 @@ atTerminal(test, 'the cause is gone: the end of a run', async ({ tiny, tinyPair,
 
 atTerminal(
   test,
+  'each stream for itself: a file gets no colours and nothing that moves',
+  async ({ tiny, tinyPair, source }) => {
+    const file = join(tiny.root, 'kept');
+    await source`insert into things values (1001, 'new')`;
+    const log = await atWork(tinyPair, tiny, ['up'], { redirect: `2> ${file}` }).ended;
+    assert.match(log.output, '\u001b[32m');
+    assert.match(log.screen, /phase +entities[^]*All 2 phases/);
+    const kept = readFileSync(file, 'utf8');
+    assert.not.match(kept, '\u001b');
+    assert.match(kept, /^run \d+ · up .*\n✓ 2-two .*1 new .*\n$/);
+    await source`insert into things values (1002, 'newer')`;
+    const table = await atWork(tinyPair, tiny, ['up'], { redirect: `> ${file}` }).ended;
+    assert.match(table.output, '\u001b[32m✓');
+    assert.match(table.output, '\u001b[J');
+    assert.not.match(readFileSync(file, 'utf8'), '\u001b');
+    assert.match(readFileSync(file, 'utf8'), 'All 2 phases');
+    const forced = await atWork(tinyPair, tiny, ['status'], {
+      redirect: `> ${file}`,
+      env: { FORCE_COLOR: '1' },
+    }).ended;
+    assert.is(forced.code, 0);
+    assert.match(readFileSync(file, 'utf8'), '\u001b[32m');
+  },
+);
+
+atTerminal(
+  test,
   'a run is at work: its screen, that of status, a second runner',
   async (context) => {
     const { pair } = context;
