@@ -2,7 +2,7 @@ import type { Happening } from '../engine/events.ts';
 import type { Counts } from '../engine/ledger.ts';
 import { type Standing, trackRun } from '../engine/progress.ts';
 import { live } from './live.ts';
-import { columnsOf, isMoving } from './stream.ts';
+import { columnsOf, isMoving, roomOf } from './stream.ts';
 import { note, noteWrapped, words } from './terminal.ts';
 import { about, counted, cut, duration, number, padded, percent, widthOf } from './text.ts';
 
@@ -151,8 +151,7 @@ function checksLine(ok: number, notes: string[]): string {
   const said = notes.length === 0 ? '' : `, ${counted(notes.length, 'note')}: ${notes.join(' · ')}`;
   const mark = notes.length === 0 ? words.good('✓') : words.strong('!');
   const line = `${mark} ${padded('checks before', NAME)}  ${ok} ok${said}`;
-  // a file or a pipe keeps the whole of it
-  return isMoving('stderr') ? cut(line, columnsOf('stderr')) : line;
+  return cut(line, roomOf('stderr'));
 }
 
 /** Cells of the name of a phase. */

@@ -9,11 +9,16 @@ export type Stream = 'stdout' | 'stderr';
 const WIDTH = 80;
 const settings = readTerminal();
 
-/** Cells of a line: those of the terminal now; without one COLUMNS, or 80. */
+/** Cells that lines are laid out for: those of the terminal now; without one COLUMNS, or 80. */
 export function columnsOf(stream: Stream): number {
   const { isTTY, columns } = process[stream];
   if (isTTY && columns > 0) return columns;
   return settings.columns ?? WIDTH;
+}
+
+/** Cells that nothing may go beyond: without a terminal and COLUMNS a line may be as long as it is. */
+export function roomOf(stream: Stream): number {
+  return process[stream].isTTY || settings.columns !== undefined ? columnsOf(stream) : Infinity;
 }
 
 /** Whether this stream shows colours: NO_COLOR and FORCE_COLOR decide, then whether it is a terminal. */

@@ -73,6 +73,7 @@ function total(columns: Column[]): number {
 
 /** Takes what is too wide from the widest column of text, cell by cell. */
 function shrink(columns: Column[], width: number): void {
+  for (const column of columns) if (!column.numeric) column.wide = Math.min(column.wide, width);
   for (let excess = total(columns) - width; excess > 0; excess -= 1) {
     const [widest] = columns
       .filter(({ numeric, wide }) => !numeric && wide > NARROW)

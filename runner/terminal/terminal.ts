@@ -1,6 +1,6 @@
 import type { Problem } from '../engine/text.ts';
 import { clearLive } from './live.ts';
-import { columnsOf, isColoured, isMoving, type Stream } from './stream.ts';
+import { isColoured, isMoving, roomOf, type Stream } from './stream.ts';
 import { type Cell, tableLines } from './table.ts';
 import { CONTROLS, oneLine as inOneLine, painted as inColour, printable, wrap } from './text.ts';
 
@@ -26,7 +26,7 @@ export function noteWrapped(text: string, paint = (line: string) => line): void 
 
 /** A file or a pipe keeps every sentence in one line. */
 function wrapped(stream: Stream, text: string): string[] {
-  return process[stream].isTTY ? wrap(text, columnsOf(stream)) : [text];
+  return wrap(text, roomOf(stream));
 }
 
 function print(stream: Stream, line: string): void {
@@ -70,7 +70,7 @@ export const words = {
 };
 
 /**
- * A table: texts left, numbers right; as wide as the terminal. Columns of numbers that are all zero are not
+ * A table: texts left, numbers right; not wider than the terminal. Columns of numbers that are all zero are not
  * printed, nor, where there is no room, those named in `drop`.
  */
 export function table(
@@ -78,7 +78,7 @@ export function table(
   rows: readonly (readonly Cell[])[],
   drop: readonly string[] = [],
 ): void {
-  const [titles = '', ...lines] = tableLines(head, rows, columnsOf('stdout'), drop);
+  const [titles = '', ...lines] = tableLines(head, rows, roomOf('stdout'), drop);
   say(words.dim(titles));
   for (const line of lines) say(line);
 }
