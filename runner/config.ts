@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { parse } from 'dotenv';
@@ -52,7 +53,7 @@ export function readConfig(
   root: string,
   { file, urls }: { file?: string | undefined; urls?: { source: string; target: string } } = {},
 ): Config {
-  const settings = { ...fromFile(root, file), ...process.env };
+  const settings = settingsOf(root, file);
   const problems: string[] = [];
 
   const endpoint = (name: string, given: string | undefined): Endpoint | undefined => {
@@ -102,10 +103,70 @@ function fromFile(root: string, file: string | undefined): Record<string, string
   }
 }
 
-/** What the terminal needs to know: colours wanted, running in CI. */
-export function readTerminal(): { color: boolean; ci: boolean } {
+/**
+ * The command that is told of events, if there is one, and its environment: that of the runner without the
+ * two databases.
+ */
+export function readNotify(
+  root: string,
+  file?: string,
+): {
+  command: string | undefined;
+  environment: NodeJS.ProcessEnv;
+} {
+  const {
+    SOURCE_DATABASE_URL: _source,
+    TARGET_DATABASE_URL: _target,
+    ...environment
+  } = process.env;
+  const command = settingsOf(root, file)['NOTIFY_COMMAND']?.trim();
+  return { command: command === '' ? undefined : command, environment };
+}
+
+function settingsOf(root: string, file: string | undefined): NodeJS.ProcessEnv {
+  return { ...fromFile(root, file), ...process.env };
+}
+
+/** Who runs this process, where: for whoever finds it at work. */
+export function whoAmI(): { by: string; pid: number } {
+  return { by: `${userName()}@${hostname()}`, pid: process.pid };
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // an account without an entry, as in containers
+    return `uid ${process.getuid?.() ?? ''}`;
+  }
+}
+
+/** What the terminal needs to know. */
+export function readTerminal(): {
+  /** Colours are wanted, or not, whatever the stream is; undefined = only at a terminal. */
+  color: boolean | undefined;
+  ci: boolean;
+  /** A terminal that shows texts and nothing else. */
+  dumb: boolean;
+  /** Width where a stream is no terminal. */
+  columns: number | undefined;
+} {
   const { env } = process;
-  return { color: env['NO_COLOR'] === undefined, ci: env['CI'] !== undefined };
+  const forced = env['FORCE_COLOR'];
+  const none = env['NO_COLOR'];
+  const columns = Number(env['COLUMNS']);
+  return {
+    // as Node does it: FORCE_COLOR before NO_COLOR
+    color:
+      forced !== undefined
+        ? forced !== '0' && forced !== 'false'
+        : none !== undefined && none !== ''
+          ? false
+          : undefined,
+    ci: env['CI'] !== undefined,
+    dumb: env['TERM'] === 'dumb',
+    columns: Number.isInteger(columns) && columns >= 20 ? columns : undefined,
+  };
 }
 
 /** What GitHub Actions wants to hear: problems as commands, and the file of the summary of the step. */

@@ -27,17 +27,22 @@ export function atTerminal<Context>(
   else test.skip(`${name}: needs python3 for a pseudo-terminal`);
 }
 
-/** Starts `runner <args>` of a project, at a terminal of so many columns that nobody keeps. */
+/** Starts `runner <args>` of a project, at a terminal of so many columns; `redirect` as a shell takes it. */
 export function atWork(
   pair: Databases,
   { root }: { root: string },
   args: string[],
-  { columns = 80, env = {} }: { columns?: number; env?: Record<string, string> } = {},
+  {
+    columns = 80,
+    env = {},
+    redirect = '',
+  }: { columns?: number; env?: Record<string, string>; redirect?: string } = {},
 ): Terminal {
   const child = spawn(
     'python3',
     [
-      ...['-c', TERMINAL, process.execPath, '--import', import.meta.resolve('tsx')],
+      ...['-c', TERMINAL, '/bin/sh', '-c', `exec "$@" ${redirect}`, 'sh'],
+      ...[process.execPath, '--import', import.meta.resolve('tsx')],
       ...[join(root, 'runner/index.ts'), ...args],
     ],
     {

@@ -5,13 +5,15 @@ import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login, pointLink } from '../engine/link.ts';
 import { keepLock } from '../engine/lock.ts';
+import { LOG, recorded } from './record.ts';
 import { say, sayJson } from '../terminal/terminal.ts';
 
 export const acknowledge: Command = {
   options: {
     reason: { text: 'why it is right as it is; kept in the ledger, shown by check', value: 'text' },
+    log: LOG,
   },
-  run: runCommand,
+  run: (context) => recorded(context, 'acknowledge', () => runCommand(context)),
 };
 
 /** All findings, not only the first. */
@@ -29,7 +31,7 @@ async function runCommand(context: Context): Promise<number> {
   const reason = context.value('reason')?.trim() ?? '';
   if (reason === '') throw new UsageError('say why it is right as it is: --reason "..."');
   const { source, target } = await context.config();
-  const keeper = await keepLock(target, () => {});
+  const keeper = await keepLock(target, () => {}, 'runner acknowledge');
   context.onEnd(() => keeper.release());
   const session = await context.session('runner acknowledge');
   const catalog = context.catalog();

@@ -4,6 +4,7 @@ import { agreed, notAgreed } from './consent.ts';
 import { ConnectionLost, type Session, transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { finishRun, holdLease, install, installed, startRun } from '../engine/ledger.ts';
+import { LOG, recorded } from './record.ts';
 import { note, say, sayJson, table } from '../terminal/terminal.ts';
 import { phasesOnTop, StillReferenced, undo, undoArchive, type UndoStep } from '../engine/down.ts';
 
@@ -13,8 +14,9 @@ export const down: Command = {
     'dry-run': { text: 'show what would be done, then roll it back' },
     force: { text: 'also where the application changed or referenced our rows since' },
     yes: { text: 'do not ask; needed where there is no terminal' },
+    log: LOG,
   },
-  run: runCommand,
+  run: (context) => recorded(context, 'down', () => runCommand(context)),
 };
 
 type Verdict =
@@ -44,7 +46,7 @@ async function runCommand(context: Context): Promise<number> {
     );
   }
   const config = await context.config();
-  const keeper = await keepLock(config.target, () => {});
+  const keeper = await keepLock(config.target, () => {}, 'runner down');
   context.onEnd(() => keeper.release());
   const session = await context.session('runner');
   if ((await installed(session, catalog)) === undefined) {

@@ -5,11 +5,12 @@ import { transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { finishRun, holdLease, install, installed, startRun } from '../engine/ledger.ts';
 import { type Stray, strayEntities } from '../engine/strays.ts';
+import { LOG, recorded } from './record.ts';
 import { say, sayJson } from '../terminal/terminal.ts';
 
 export const forget: Command = {
-  options: { yes: { text: 'do not ask; needed where there is no terminal' } },
-  run: runCommand,
+  options: { yes: { text: 'do not ask; needed where there is no terminal' }, log: LOG },
+  run: (context) => recorded(context, 'forget', () => runCommand(context)),
 };
 
 async function runCommand(context: Context): Promise<number> {
@@ -17,7 +18,7 @@ async function runCommand(context: Context): Promise<number> {
   const [name, ...more] = context.positionals;
   if (name === undefined || more.length > 0) throw new UsageError('say one entity');
   const { target } = await context.config();
-  const keeper = await keepLock(target, () => {});
+  const keeper = await keepLock(target, () => {}, 'runner forget');
   context.onEnd(() => keeper.release());
   const session = await context.session('runner forget');
   if ((await installed(session, catalog)) === undefined) {

@@ -87,6 +87,13 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./rejects.ts')).rejects,
   },
   {
+    name: 'conflicts',
+    group: 'look',
+    usage: '[entity]',
+    summary: 'rows that both sides had changed, and who won',
+    load: async () => (await import('./conflicts.ts')).conflicts,
+  },
+  {
     name: 'verify',
     group: 'look',
     usage: '[entity...]',

@@ -69,8 +69,12 @@ export function explanationOf(error: unknown, usage: string): string {
 
 function told(error: unknown, usage: string): { message: string; fix: string } {
   if (error instanceof Interrupted) {
+    // `up` knows what is committed
+    const known = error.message !== 'interrupted';
     return {
-      message: 'interrupted; what was not committed is rolled back, `up` goes on from there',
+      message: known
+        ? error.message
+        : 'interrupted; what was not committed is rolled back, `up` goes on from there',
       fix: '',
     };
   }

@@ -1,11 +1,12 @@
 import { type Command, type Context, UsageError } from './command.ts';
 import { consult } from '../engine/ledger.ts';
 import { NOTHING_YET, readSummary, summaryJson } from '../engine/summary.ts';
+import { LOG } from './record.ts';
 import { say, sayJson } from '../terminal/terminal.ts';
 import { migrate } from './up.ts';
 
 export const retry: Command = {
-  options: {},
+  options: { log: LOG },
   run: runCommand,
 };
 

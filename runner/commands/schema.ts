@@ -14,6 +14,7 @@ import { SchemaChangeError } from '../schema/error.ts';
 import type { Folder } from '../schema/folder.ts';
 import { showCode, showFiles, showRemoval } from '../schema/report.ts';
 import { note, problems, say, sayJson } from '../terminal/terminal.ts';
+import { LOG, recorded } from './record.ts';
 
 export const schema: Command = {
   options: {
@@ -25,8 +26,9 @@ export const schema: Command = {
       value: 'reason',
     },
     yes: { text: 'down: do not ask; needed where there is no terminal' },
+    log: LOG,
   },
-  run: runCommand,
+  run: (context) => recorded(context, 'schema', () => runCommand(context)),
 };
 
 async function runCommand(context: Context): Promise<number> {
@@ -45,7 +47,7 @@ async function runCommand(context: Context): Promise<number> {
   if (reason === '') throw new UsageError('--accept-evidence needs a reason');
   if (verb === 'status') return showStatus(context, folder);
   const { target } = await context.config();
-  const keeper = await keepLock(target, () => {});
+  const keeper = await keepLock(target, () => {}, 'runner schema');
   context.onEnd(() => keeper.release());
   if (folder === 'removal' && verb === 'up') return removeColumns(context, reason);
   if (verb === 'up') return apply(context, folder ?? 'additive', verb, {});

@@ -6,18 +6,20 @@ import { transaction } from '../database.ts';
 import { keepLock } from '../engine/lock.ts';
 import { consult, installed, lendFunctions } from '../engine/ledger.ts';
 import { say, sayJson } from '../terminal/terminal.ts';
+import { LOG, recorded } from './record.ts';
 
 export const uninstall: Command = {
   options: {
     audit: { text: 'file for the audit trail (default: audit.jsonl)', value: 'file' },
     yes: { text: 'do not ask; needed where there is no terminal' },
+    log: LOG,
   },
-  run: runCommand,
+  run: (context) => recorded(context, 'uninstall', () => runCommand(context)),
 };
 
 async function runCommand(context: Context): Promise<number> {
   const { target } = await context.config();
-  const keeper = await keepLock(target, () => {});
+  const keeper = await keepLock(target, () => {}, 'runner uninstall');
   context.onEnd(() => keeper.release());
   const session = await context.session('runner uninstall');
   const catalog = context.catalog();

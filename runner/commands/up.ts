@@ -12,13 +12,16 @@ import {
   refuseOtherFiles,
   refuseOtherRows,
 } from '../engine/plan-file.ts';
-import { PreflightFailed, runUp, type UpOptions } from '../engine/run.ts';
+import { Interrupted, PreflightFailed, runUp, type UpOptions } from '../engine/run.ts';
 import { applyInChild } from '../schema/child.ts';
 import { pendingChanges, previewChanges } from '../schema/pending.ts';
-import { readSummary, type Summary, summaryJson } from '../engine/summary.ts';
-import { complain, note, problems, progressOf, say, sayJson } from '../terminal/terminal.ts';
+import { type EntitySummary, readSummary, type Summary, summaryJson } from '../engine/summary.ts';
+import { type Told, runScreen } from '../terminal/run-screen.ts';
+import { nextOf, showEntities, showOpen, showPhases } from '../terminal/summary-screen.ts';
+import { complain, noteWrapped, problems, say, sayWrapped, words } from '../terminal/terminal.ts';
+import { counted, duration } from '../terminal/text.ts';
 import { connectionOf } from './schema.ts';
-import { showSummary } from './status.ts';
+import { failureOfRun, LOG, recorded, type Recorder } from './record.ts';
 
 export const up: Command = {
   options: {
@@ -32,12 +35,14 @@ export const up: Command = {
     'clear-leaked-hashes': {
       text: 'clear password hashes of the source that stand in tables of the application',
     },
-    all: { text: 'every problem, also where there are many of one cause' },
     plan: {
       text: 'what was approved (`plan --out file`): stop where it is no longer what `up` would do',
       value: 'file',
     },
     yes: { text: 'remove rows even if more than 5 % of an entity are gone' },
+    entities: { text: 'at the end, a line per entity that has something to tell' },
+    all: { text: 'every problem; with --entities, all of them' },
+    log: LOG,
   },
   run: runCommand,
 };
@@ -76,14 +81,27 @@ function approvedPlan(context: Context): PlanBasis | undefined {
 }
 
 /** What `up` and `retry` share: the run, its failures, and what is shown at the end. */
-export async function migrate(
+export function migrate(
   context: Context,
   what: Pick<UpOptions, 'phases' | 'approve'> & { archive: boolean; retry: boolean },
 ): Promise<number> {
+  const command = what.retry ? 'retry' : context.has('dry-run') ? 'up --dry-run' : 'up';
+  return recorded(context, command, (recorder) => runAndShow(context, what, recorder), {
+    tells: true,
+  });
+}
+
+async function runAndShow(
+  context: Context,
+  what: Pick<UpOptions, 'phases' | 'approve'> & { archive: boolean; retry: boolean },
+  recorder: Recorder,
+): Promise<number> {
   const config = await context.config();
   const dryRun = context.has('dry-run');
+  const jobs = jobsOf(context.value('jobs'), config.jobs);
+  const policy = policyOf(context.value('on-conflict'));
+  const screen = runScreen();
   let code = 0;
-  let would: Summary | undefined;
   try {
     await runUp({
       ...what,
@@ -92,35 +110,32 @@ export async function migrate(
       catalog: context.catalog(),
       dryRun,
       full: context.has('full'),
-      jobs: jobsOf(context.value('jobs'), config.jobs),
-      policy: policyOf(context.value('on-conflict')),
+      jobs,
+      policy,
       removeMany: context.has('yes'),
       clearSecrets: context.has('clear-leaked-hashes'),
       applySchema: (session) => applySchema(context, session),
       previewSchema: (session) => previewChanges(session, context.root),
-      report: progressOf(),
-      remark: note,
+      report: (event) => {
+        screen.hear(event);
+        recorder.report(event);
+      },
+      remark: (line, check) => screen.remark(line, check),
       conclude: async (session, run) => {
-        if (dryRun) {
-          would = await readSummary(session, context.catalog(), run);
-          return;
-        }
-        code = await showAfter(
-          context,
-          `run ${run} is done; \`runner status\` shows what became of it`,
-          async () => show(context, await readSummary(session, context.catalog(), run), 0),
+        screen.end();
+        const truth = `run ${run} is done; \`runner status\` shows what became of it`;
+        code = await showAfter(context, truth, () =>
+          show(context, session, run, screen.told, recorder),
         );
       },
       interrupt: context.interrupt,
     });
   } catch (error) {
-    return failed(context, error);
-  }
-  if (dryRun) {
-    if (would !== undefined && context.has('json'))
-      sayJson({ ...summaryJson(would), dryRun: true });
-    else say('dry run: everything above was rolled back, nothing is changed');
-    return 0;
+    screen.end();
+    recorder.failure = failureOfRun(error);
+    return failed(context, error, screen.told, recorder);
+  } finally {
+    screen.end();
   }
   return code;
 }
@@ -132,7 +147,13 @@ async function applySchema(context: Context, session: Session): Promise<string[]
   return applyInChild({ connection: connectionOf(target), root: context.root });
 }
 
-async function failed(context: Context, error: unknown): Promise<number> {
+async function failed(
+  context: Context,
+  error: unknown,
+  told: Told,
+  recorder: Recorder,
+): Promise<number> {
+  if (error instanceof Interrupted) throw new Interrupted(interruption(told), { cause: error });
   if (error instanceof PreflightFailed) {
     const { problems: found } = error;
     const files = new Map(
@@ -155,11 +176,13 @@ async function failed(context: Context, error: unknown): Promise<number> {
         : '')
     : 'the phase is rolled back, nothing that this run did in it is in the target; correct the ' +
       'cause and run `up` again';
-  complain(`${message}\n${fix}`);
+  complain(message);
+  if (!told.dryRun && told.committed.length > 0) noteWrapped(committedBy(told));
+  noteWrapped(fix);
   if (context.has('json')) {
     // what failed is said, also where nothing else can be
     const summary = await summaryNow(context).catch(() => undefined);
-    sayJson({ ...errorLine(error, ''), message, fix, ...(summary && summaryJson(summary)) });
+    recorder.last = { ...errorLine(error, ''), message, fix, ...(summary && summaryJson(summary)) };
   }
   return exitCodeOf(error);
 }
@@ -170,10 +193,62 @@ async function summaryNow(context: Context): Promise<Summary | undefined> {
   return consult(session, context.catalog(), () => readSummary(session, context.catalog()));
 }
 
-function show(context: Context, summary: Summary, code: number): number {
-  if (context.has('json')) sayJson(summaryJson(summary));
-  else showSummary(summary);
-  return code;
+/** What is true after Ctrl-C. */
+function interruption(told: Told): string {
+  if (told.dryRun) return 'interrupted: the dry run is rolled back, nothing is changed';
+  const { phase } = told;
+  const on = phase === undefined ? '`up` goes on from there' : `\`up\` goes on with ${phase}`;
+  return `interrupted; what was not committed is rolled back\n${committedBy(told)}; ${on}`;
+}
+
+/** What a run that stopped has committed. */
+function committedBy({ committed, stays, phase }: Told): string {
+  const phases = committed.length === 0 ? 'no phase' : committed.join(', ');
+  const ranges =
+    stays && phase !== undefined ? `; ranges of ${phase} that were committed stay` : '';
+  return `committed by this run: ${phases}${ranges}`;
+}
+
+/** The end of a run that came to its end. */
+async function show(
+  context: Context,
+  session: Session,
+  run: number,
+  told: Told,
+  recorder: Recorder,
+): Promise<number> {
+  const catalog = context.catalog();
+  if (context.has('json')) {
+    const summary = summaryJson(await readSummary(session, catalog, { run, ended: run }));
+    recorder.last = told.dryRun ? { ...summary, dryRun: true } : summary;
+    return 0;
+  }
+  const summary = await readSummary(session, catalog, { ended: run });
+  const { verdict } = summary;
+  if (told.phases.size === 0) {
+    const rows = counted(told.sourceRows, 'source row');
+    say(`nothing to do: ${rows}, none of them new or changed  ${duration(told.seconds())}`);
+  } else {
+    showPhases(summary, told);
+    if (context.has('entities')) showEntities(ofThisRun(summary, told), context.has('all'));
+    say();
+    showOpen(summary);
+  }
+  sayWrapped(verdict, summary.ok ? words.good : words.strong);
+  if (told.dryRun) say('dry run: everything above was rolled back, nothing is changed');
+  else if (told.phases.size > 0) say(words.dim(`next: ${nextOf(summary)}`));
+  return 0;
+}
+
+/** Every entity with the counts of this run; those it did not call are as they were. */
+function ofThisRun({ entities }: Summary, { entities: done }: Told): EntitySummary[] {
+  return entities.map((entity) => {
+    const counts = done.get(entity.entity);
+    if (counts !== undefined) return { ...entity, ...counts };
+    const { inserted, updated, unchanged, kept } = entity;
+    const same = (inserted ?? 0) + (updated ?? 0) + (unchanged ?? 0) + (kept ?? 0);
+    return { ...entity, inserted: 0, updated: 0, kept: 0, unchanged: same, rejected: 0, gone: 0 };
+  });
 }
 
 function jobsOf(text: string | undefined, fallback: number): number {

@@ -2,7 +2,7 @@ import type { ArchiveTable } from './catalog.ts';
 import type { Session } from '../database.ts';
 import type { Counts } from './ledger.ts';
 import { closeLink } from './link.ts';
-import { attemptPhase, type Begin, inOne, type Progress, type RunContext } from './phase.ts';
+import { attemptPhase, type Begin, type Done, inOne, type RunContext } from './phase.ts';
 import { checkPhase, isUnproven } from './phase-checks.ts';
 import { literal } from '../quote.ts';
 
@@ -16,7 +16,7 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
   await attemptPhase(context, archive, false, (begin) =>
     inOne(context, async (session) => {
       const unproven = await isUnproven(session, archive.name);
-      const done = await copyChanged(session, tables, begin);
+      const done = await copyChanged(context, session, tables, begin);
       begin();
       await checkPhase(context, session, archive, done, unproven);
       return done;
@@ -42,20 +42,22 @@ export async function openSecret(session: Session, table: ArchiveTable): Promise
 }
 
 async function copyChanged(
+  context: RunContext,
   session: Session,
   tables: ArchiveTable[],
   begin: Begin,
-): Promise<Progress[]> {
+): Promise<Done[]> {
   const changed = await changedOf(session, tables);
-  const done: Progress[] = [];
+  const done: Done[] = [];
   for (const table of changed) {
     begin(table.name);
     const started = Date.now();
-    const counts = await copy(session, table);
-    const seconds = (Date.now() - started) / 1000;
     const { name: entity, phase } = table;
-    const rows = { done: counts.read, total: counts.read };
-    done.push({ entity, phase, state: 'done', ...rows, counts, seconds });
+    const total = context.plans.get(entity)?.row_count ?? 0;
+    context.report({ type: 'entity.progress', entity, phase, done: 0, total });
+    const counts = await copy(session, table);
+    context.report({ type: 'entity.progress', entity, phase, done: total, total });
+    done.push({ type: 'entity.done', entity, phase, counts, ms: Date.now() - started });
   }
   if (changed.length > 0) await closeLink(session);
   return done;

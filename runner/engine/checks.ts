@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { type Accepted, likeOf, readAccepted } from './accepted.ts';
+import type { Happening } from './events.ts';
 import { type Problem, positionAt } from './text.ts';
 import { saidOf } from '../conditions.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
@@ -143,6 +144,22 @@ export async function runChecks(
   return results;
 }
 
+/** What is told of a check; `phase` null: before the first write. */
+export function checkDone(
+  { check, findings, problem }: CheckResult,
+  phase: string | null,
+): Happening {
+  const { file, severity } = check;
+  return {
+    type: 'check.done',
+    check: file,
+    phase,
+    severity,
+    // one that could not be run has found that
+    findings: problem === undefined ? findings : Math.max(findings, 1),
+  };
+}
+
 /** Checks as the engine takes them. */
 function textsOf(checks: Check[]): string {
   return JSON.stringify(
@@ -271,15 +288,17 @@ async function problemOf(
 export async function runBeforeChecks(
   session: Session,
   root: string,
-  remark: (line: string) => void,
+  remark: (line: string, check: string) => void,
+  report: (event: Happening) => void,
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   const results = await runChecks(session, readChecks(root, 'checks/before'), undefined);
   for (const result of results) {
     const { check } = result;
+    report(checkDone(result, null));
     if (result.problem !== undefined) problems.push(result.problem);
     else if (result.findings > 0 && check.severity === 'warning') {
-      remark(`warning: ${check.file}: not so: ${check.title} (${result.sample.join('; ')})`);
+      remark(`not so: ${check.title} (${result.sample.join('; ')})`, check.name);
     } else if (result.findings > 0) {
       problems.push({
         rule: 'before',

@@ -11,6 +11,8 @@ export class RunnerBusy extends Error {
 
 /** Holds the one-runner lock until it is released or the connection is lost. */
 export interface Keeper {
+  /** What other sessions see from its next heartbeat on; at most 63 bytes. */
+  says(name: () => string): void;
   /** Throws ConnectionLost once the target has stopped answering. */
   check(): void;
   release(): Promise<void>;
@@ -25,13 +27,14 @@ const SILENCE_MS = 20_000;
 /**
  * Takes the lock in a transaction of its own that stays open for the run; a session lock would
  * vanish unseen with a silent reconnect. Waits up to 15 s, then throws RunnerBusy. `onLost` is
- * called when the target stops answering.
+ * called when the target stops answering. `name`: what other sessions see of it.
  */
 export async function keepLock(
   target: Endpoint,
   onLost: (error: ConnectionLost) => void,
+  name = 'runner keeper',
 ): Promise<Keeper> {
-  const session = await connect(target, 'runner keeper');
+  const session = await connect(target, name);
   try {
     // it is asked every 5 s: after a minute of silence nobody is there who needs the lock
     await waitForLock(session, [
@@ -47,6 +50,7 @@ export async function keepLock(
   let lost: ConnectionLost | undefined;
   let asked = Date.now();
   let waiting = false;
+  let named = (): string => name;
   const fail = (error: ConnectionLost) => {
     if (lost !== undefined) return;
     lost = error;
@@ -61,8 +65,9 @@ export async function keepLock(
     }
     waiting = true;
     asked = Date.now();
+    // seen by other sessions at once, though nothing of this transaction is ever committed
     session
-      .query('select')
+      .query(`select pg_catalog.set_config('application_name', $1, true)`, [named()])
       .finally(() => {
         waiting = false;
       })
@@ -73,6 +78,9 @@ export async function keepLock(
   timer.unref();
 
   return {
+    says: (next) => {
+      named = next;
+    },
     check: () => {
       if (lost !== undefined) throw lost;
     },
@@ -89,7 +97,11 @@ async function waitForLock(session: Session, before: string[]): Promise<void> {
   let rows = await session.batch([...before, attempt]);
   while (!rows.some((row) => row['held'] === true)) {
     if (Date.now() > until) {
-      throw new RunnerBusy('another runner is at work on this target; nothing was changed');
+      const holder = rows.find((row) => 'holder' in row)?.['holder'];
+      throw new RunnerBusy(
+        `another runner is at work on this target${typeof holder === 'string' ? ` (${holder.replace(/^runner /, '')})` : ''}; ` +
+          'nothing was changed',
+      );
     }
     await sleep(300);
     rows = await session.batch([attempt]);

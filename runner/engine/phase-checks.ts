@@ -1,4 +1,5 @@
-import { type Check, type CheckResult, runChecks, runChecksInTwo } from './checks.ts';
+import type { Happening } from './events.ts';
+import { type Check, checkDone, type CheckResult, runChecks, runChecksInTwo } from './checks.ts';
 import { mayRetry, type Session, transaction } from '../database.ts';
 import type { Counts } from './ledger.ts';
 import { openLink, readBeside } from './link.ts';
@@ -23,6 +24,7 @@ export interface Checking {
   remark: (line: string) => void;
   /** Stops the statements that run, in all sessions. */
   cancel: () => void;
+  report: (event: Happening) => void;
 }
 
 /** What data checks look at: a phase, or the archive. */
@@ -56,6 +58,7 @@ export async function checkPhase(
     second === undefined
       ? await runChecks(session, context.checks, context.defined, phase.name)
       : await checkInTwo(context, session, second, phase.name);
+  for (const result of results) context.report(checkDone(result, phase.name));
   const found = results.filter(({ findings }) => findings > 0);
   if (found.length === 0) return;
   // rows nobody can read are rejects already; the checks that meet them say nothing of the others

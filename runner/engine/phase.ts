@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Catalog, Entity, Phase } from './catalog.ts';
+import { addCounts, type Happening } from './events.ts';
 import {
   type Checked,
   type Checking,
@@ -10,7 +11,14 @@ import {
   LawBroken,
 } from './phase-checks.ts';
 import { blamedOn } from '../conditions.ts';
-import { batch, failureOf, mayRetry, type Session, transaction } from '../database.ts';
+import {
+  batch,
+  ConnectionLost,
+  failureOf,
+  mayRetry,
+  type Session,
+  transaction,
+} from '../database.ts';
 import { type Counts, holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
 import type { EntityPlan } from './prepare.ts';
@@ -18,12 +26,13 @@ import { isSelfMapped } from './render.ts';
 import { literal } from '../quote.ts';
 import { type Task, workThrough } from './pool.ts';
 import { pauseAfter } from '../transactions.ts';
+import { queueing } from './two.ts';
 
 /** What a run decided before its first phase. */
 export interface RunContext extends Checking {
   run: number;
   catalog: Catalog;
-  /** What is to be done, by entity, as it was planned before the first phase. */
+  /** What is to be done, by entity or archive table, as it was planned before the first phase. */
   plans: Map<string, EntityPlan>;
   /** Entities whose id map has grown in this run: those that read it are planned again. */
   grown: Set<string>;
@@ -31,21 +40,12 @@ export interface RunContext extends Checking {
   dryRun: boolean;
   /** The first works alone, the others help where chunks are committed one by one. */
   sessions: [Session, ...Session[]];
-  report: (progress: Progress) => void;
   /** Throws when the run is to stop. */
   checkpoint: () => void;
 }
 
-/** Where an entity stands. Rows are source rows. */
-export interface Progress {
-  entity: string;
-  phase: string;
-  state: 'started' | 'working' | 'done';
-  done: number;
-  total: number;
-  counts?: Counts;
-  seconds?: number;
-}
+/** An entity of which everything is done; committed where its phase is. */
+export type Done = Extract<Happening, { type: 'entity.done' }>;
 
 /** A phase that did not come out right; the message says what, the rest what is true now. */
 export class PhaseFailed extends Error {
@@ -69,7 +69,6 @@ export class PhaseFailed extends Error {
 }
 
 const ATTEMPTS = 6;
-/** A chunk of the plan: its number and its rows. */
 interface Chunk {
   chunk: number;
   rows: number;
@@ -91,28 +90,18 @@ interface Work {
  * unless it is a dry run.
  */
 export async function runPhase(context: RunContext, phase: Phase): Promise<void> {
-  if (!phase.entities.some((entity) => hasWork(context, entity))) {
-    for (const entity of phase.entities) reportIdle(context, entity);
-    return;
-  }
+  if (!phase.entities.some((entity) => hasWork(context, entity))) return;
   const byChunk = !context.dryRun && phase.entities.some(({ commitBatch }) => commitBatch);
   await attemptPhase(context, phase, byChunk, (begin) =>
     byChunk
       ? runByChunks(context, phase, begin)
       : inOne(context, (session) => runWhole(context, session, phase, begin)),
   );
-  for (const entity of phase.entities) {
-    if (!hasWork(context, entity)) reportIdle(context, entity);
-  }
 }
 
 /** Something to read, an attempt that did not end, or an id map it reads has grown in this run. */
 function hasWork({ plans, grown }: RunContext, { name, idMaps }: Entity): boolean {
   return (plans.get(name)?.open ?? true) || idMaps.some((map) => map !== name && grown.has(map));
-}
-
-function reportIdle(context: RunContext, { name, phase }: Entity): void {
-  context.report({ entity: name, phase, state: 'done', done: 0, total: 0 });
 }
 
 /** Says what is worked at: what is blamed when that fails. Nothing = the phase as a whole. */
@@ -124,10 +113,48 @@ export type Begin = (name?: string) => void;
  */
 export async function attemptPhase(
   context: RunContext,
+  checked: Checked,
+  committed: boolean,
+  body: (begin: Begin) => Promise<Done[]>,
+): Promise<void> {
+  const { name: phase, entities } = checked;
+  const plans = entities.flatMap(({ name }) => context.plans.get(name) ?? []);
+  const rows = plans.reduce((sum, plan) => sum + plan.row_count, 0);
+  const open = plans.filter((plan) => plan.open).length;
+  const started = Date.now();
+  context.report({ type: 'phase.started', phase, entities: open, rows });
+  try {
+    const all = await tryPhase(context, checked, committed, body);
+    const done = new Map(all.map((each) => [each.entity, each]));
+    context.report({
+      type: context.dryRun ? 'phase.rehearsed' : 'phase.committed',
+      phase,
+      entities: done.size,
+      of: entities.length,
+      counts: addCounts([...done.values()].map(({ counts }) => counts)),
+      ms: Date.now() - started,
+    });
+  } catch (error) {
+    // of a COMMIT that was sent nothing is known
+    if (!(error instanceof ConnectionLost)) {
+      context.report({
+        type: committed ? 'phase.failed' : 'phase.rolledback',
+        phase,
+        entity: error instanceof PhaseFailed ? (error.entity ?? null) : null,
+        message: error instanceof Error ? error.message : String(error),
+        ms: Date.now() - started,
+      });
+    }
+    throw error;
+  }
+}
+
+async function tryPhase(
+  context: RunContext,
   { name, entities }: Checked,
   committed: boolean,
-  body: (begin: Begin) => Promise<void>,
-): Promise<void> {
+  body: (begin: Begin) => Promise<Done[]>,
+): Promise<Done[]> {
   let at: string | undefined;
   let started = new Date();
   const begin = (entity?: string) => {
@@ -136,7 +163,7 @@ export async function attemptPhase(
     started = new Date();
   };
   try {
-    await body(begin);
+    return await body(begin);
   } catch (error) {
     const failure = failureOf(error);
     if (!(error instanceof LawBroken) && failure === undefined) throw error;
@@ -157,15 +184,16 @@ export async function attemptPhase(
 /** One transaction of the run, tried again where time may heal; part of the one of a dry run. */
 export async function inOne(
   context: RunContext,
-  body: (session: Session) => Promise<Progress[]>,
-): Promise<void> {
+  body: (session: Session) => Promise<Done[]>,
+): Promise<Done[]> {
   const [session] = context.sessions;
   const held = async () => {
     await holdLease(session, context.run);
     return body(session);
   };
   const done = await again(context, () => (context.dryRun ? held() : transaction(session, held)));
-  for (const progress of done) context.report(progress);
+  for (const each of done) context.report(each);
+  return done;
 }
 
 /** `refused`: the rows it failed for, as the engine says them; they fell with the transaction. */
@@ -192,8 +220,8 @@ async function runWhole(
   session: Session,
   phase: Phase,
   begin: Begin,
-): Promise<Progress[]> {
-  const done: Progress[] = [];
+): Promise<Done[]> {
+  const done: Done[] = [];
   const unproven = await isUnproven(session, phase.name);
   const merge = async (entity: Entity, retrying: boolean): Promise<void> => {
     begin(entity.name);
@@ -226,7 +254,7 @@ async function runWhole(
 }
 
 /** Every entity chunk by chunk; the checks look at what is written, and it is complete if they pass. */
-async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Promise<void> {
+async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Promise<Done[]> {
   const [session] = context.sessions;
   const unproven = await isUnproven(session, phase.name);
   const done = await mergeByChunks(context, phase.entities, { unproven, retrying: false, begin });
@@ -242,6 +270,7 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
       phase.entities.map(({ name }) => name),
     ]);
   });
+  return done;
 }
 
 /**
@@ -252,9 +281,9 @@ async function mergeByChunks(
   context: RunContext,
   entities: readonly Entity[],
   { unproven, retrying, begin }: { unproven: boolean; retrying: boolean; begin: Begin },
-): Promise<Progress[]> {
+): Promise<Done[]> {
   const lease = `select migration.hold_lease(${context.run})`;
-  const done: Progress[] = [];
+  const done: Done[] = [];
   const open = new Set(entities);
   const waiting = new Set(entities);
   // one session at a time holds the link: reads queue, writes overlap
@@ -315,11 +344,11 @@ async function mergeByChunks(
     task(work.entity, async (session) => {
       // the data checks of the phase are still to come, and a crash before them must be seen
       const complete = !unproven && work.chunks.length === 0;
-      const progress = await endEntity(context, work, complete, retrying, (calls) =>
+      const ended = await endEntity(context, work, complete, retrying, (calls) =>
         turn(() => batch(session, [lease, 'select migration.await_link()', ...calls, CLOSE])),
       );
-      context.report(progress);
-      done.push(progress);
+      context.report(ended);
+      done.push(ended);
       open.delete(work.entity);
       return next();
     });
@@ -376,17 +405,17 @@ async function startEntity(
     await send([`select * from migration.start_entity(${literal(name)}, ${String(retrying)})`]),
   );
   const total = chunks.reduce((sum, { rows }) => sum + rows, 0);
-  context.report({ entity: name, phase, state: 'started', done: 0, total });
+  context.report({ type: 'entity.progress', entity: name, phase, done: 0, total });
   return { entity, started, chunks, mapSize, doneRows: 0 };
 }
 
 async function endEntity(
   context: RunContext,
-  { entity: { name, phase }, started, mapSize, doneRows }: Work,
+  { entity: { name, phase }, started, mapSize }: Work,
   complete: boolean,
   retrying: boolean,
   send: Send,
-): Promise<Progress> {
+): Promise<Done> {
   const { counts, map_size: size } = rowWith<{ counts: Counts; map_size: number }>(
     'counts',
     await send([
@@ -394,16 +423,15 @@ async function endEntity(
     ]),
   );
   if (size > mapSize) context.grown.add(name);
-  const seconds = (Date.now() - started.getTime()) / 1000;
-  return { entity: name, phase, state: 'done', done: doneRows, total: doneRows, counts, seconds };
+  return { type: 'entity.done', entity: name, phase, counts, ms: Date.now() - started.getTime() };
 }
 
 function advance(context: RunContext, work: Work, { rows }: Chunk): void {
   work.doneRows += rows;
   context.report({
+    type: 'entity.progress',
     entity: work.entity.name,
     phase: work.entity.phase,
-    state: 'working',
     done: work.doneRows,
     total: work.chunks.reduce((sum, chunk) => sum + chunk.rows, 0),
   });
@@ -420,13 +448,4 @@ async function again<T>(context: RunContext, body: () => Promise<T>): Promise<T>
       await sleep(pauseAfter(attempt));
     }
   }
-}
-
-function queueing(): <T>(body: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (body) => {
-    const mine = last.then(body, body);
-    last = mine.catch(() => {});
-    return mine;
-  };
 }

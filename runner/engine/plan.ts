@@ -171,7 +171,8 @@ async function prepared<T>(
       remark,
       refuse,
     });
-    return body({ problems, archive, seen });
+    const tables = archive.filter(({ open }) => open).map(({ entity }) => entity);
+    return body({ problems, archive: tables, seen });
   };
   return throughLink(source, () => transaction(session, inside, { commit: false }));
 }

@@ -1,4 +1,5 @@
 import { type Catalog, type Entity, functionsHash, sourceTables, targetTables } from './catalog.ts';
+import type { Happening } from './events.ts';
 import { hashOf, type Problem } from './text.ts';
 import { runBeforeChecks } from './checks.ts';
 import type { Endpoint } from '../config.ts';
@@ -30,8 +31,8 @@ export interface EntityPlan {
 export interface Prepared {
   problems: Problem[];
   entities: EntityPlan[];
-  /** Names of archive tables that have to be copied or compared. */
-  archive: string[];
+  /** The same of the archive tables. */
+  archive: EntityPlan[];
 }
 
 /**
@@ -48,6 +49,7 @@ export async function prepare(
     run,
     checks = true,
     remark,
+    report = () => {},
     refuse,
   }: {
     root: string;
@@ -56,7 +58,9 @@ export async function prepare(
     run: number;
     /** Run `checks/before` as well. */
     checks?: boolean;
-    remark: (line: string) => void;
+    /** `check`: the check before the first write that says it. */
+    remark: (line: string, check?: string) => void;
+    report?: (event: Happening) => void;
     /** Throws where source or target is not as it must be. */
     refuse: (diagnoses: Diagnosis[]) => void;
   },
@@ -76,7 +80,7 @@ export async function prepare(
   if (!ready && problems.length === 0) {
     await session.query('select migration.mark_prepared($1, $2, $3)', [files, tables, targets]);
   }
-  if (checks) problems.push(...(await runBeforeChecks(session, root, remark)));
+  if (checks) problems.push(...(await runBeforeChecks(session, root, remark, report)));
   if (problems.length > 0) return { problems, entities: [], archive: [] };
   const defined = catalog.archive.map(({ name, source: from, hash }) => ({
     name,
@@ -86,12 +90,13 @@ export async function prepare(
   const rows = await session.batch([
     `select migration.take_lookups(${run})`,
     'select * from migration.plan_entities()',
-    `select migration.changed_archive(${literal(JSON.stringify(defined))}) as archive`,
+    `select * from migration.plan_archive(${literal(JSON.stringify(defined))})`,
   ]);
+  const plans = rows.filter((row) => 'entity' in row) as unknown as EntityPlan[];
   return {
     problems,
-    entities: rows.filter((row) => 'entity' in row) as unknown as EntityPlan[],
-    archive: rows.flatMap((row) => ('archive' in row ? (row['archive'] as string[]) : [])),
+    entities: plans.filter(({ phase }) => phase !== 'archive'),
+    archive: plans.filter(({ phase }) => phase === 'archive'),
   };
 }
 

@@ -8,7 +8,7 @@ import {
 import { hashOf, type Problem } from './text.ts';
 import { runArchive } from './archive.ts';
 import { readChecks } from './checks.ts';
-import type { Config, Endpoint } from '../config.ts';
+import { whoAmI, type Config, type Endpoint } from '../config.ts';
 import {
   batch,
   connect,
@@ -20,10 +20,12 @@ import {
   transaction,
 } from '../database.ts';
 import { type Diagnosis, examinePooler, examineTarget } from './doctor.ts';
-import { keepLock } from './lock.ts';
+import type { Happening } from './events.ts';
+import { type Keeper, keepLock } from './lock.ts';
 import * as ledger from './ledger.ts';
 import { awaitLink, closeLink, login } from './link.ts';
-import { inOne, type Progress, type RunContext, runPhase } from './phase.ts';
+import { inOne, type RunContext, runPhase } from './phase.ts';
+import { nameOf, trackRun } from './progress.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { type ConflictPolicy, HASH_METHOD } from './render.ts';
 import { literal } from '../quote.ts';
@@ -54,8 +56,10 @@ export interface UpOptions {
   previewSchema?: (session: Session) => Promise<void>;
   /** Called when the sums of the source are taken; throws where that is not what was approved. */
   approve?: (session: Session) => Promise<void>;
-  report: (progress: Progress) => void;
-  remark: (line: string) => void;
+  /** What happens, in its order. */
+  report: (event: Happening) => void;
+  /** What a person should know; `check`: which check before the first write says it. */
+  remark: (line: string, check?: string) => void;
   /** Called when the run is done, with the session that did it; of a dry run, before it is undone. */
   conclude?: (session: Session, run: number) => Promise<void>;
   interrupt: Interrupt;
@@ -117,10 +121,16 @@ export async function runUp(options: UpOptions): Promise<number> {
     stop = reject;
   });
   silence.catch(() => {});
-  const keeper = await keepLock(config.target, (error) => {
-    lost = error;
-    stop(error);
-  });
+  const command = commandOf(options);
+  const keeper = await keepLock(
+    config.target,
+    (error) => {
+      lost = error;
+      stop(error);
+    },
+    nameOf(command, undefined),
+  );
+  const told = tellKeeper(keeper, command, options);
   interrupt.cancel = () => {
     for (const session of sessions) session.cancel();
   };
@@ -130,7 +140,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     if (interrupt.requested) throw new Interrupted('interrupted');
   };
   try {
-    return await Promise.race([silence, runWith(options, sessions, checkpoint)]);
+    return await Promise.race([silence, runWith(told, sessions, checkpoint)]);
   } catch (error) {
     if (lost !== undefined) throw lost;
     const refused = error instanceof CouldNotConnect ? error : undefined;
@@ -143,6 +153,23 @@ export async function runUp(options: UpOptions): Promise<number> {
     await Promise.all(sessions.map((session) => session.close()));
     await keeper.release();
   }
+}
+
+/** The keeper's name says how far the run is, to whoever looks at the sessions of the target. */
+function tellKeeper(keeper: Keeper, command: string, options: UpOptions): UpOptions {
+  const tracker = trackRun();
+  keeper.says(() => nameOf(command, tracker.standing()));
+  return {
+    ...options,
+    report: (event) => {
+      tracker.hear(event);
+      options.report(event);
+    },
+  };
+}
+
+function commandOf({ retry, dryRun }: UpOptions): string {
+  return retry ? 'retry' : dryRun ? 'up --dry-run' : 'up';
 }
 
 async function runWith(
@@ -162,7 +189,9 @@ async function runWith(
   const body = () => prepareAndRun(options, sessions as [Session, ...Session[]], checkpoint);
   if (!options.dryRun) {
     await ledger.install(session, catalog, undefined, installed);
-    for (const name of await options.applySchema(session)) options.remark(`schema change ${name}`);
+    for (const file of await options.applySchema(session)) {
+      options.report({ type: 'schema.applied', file });
+    }
     const done = await body();
     await options.conclude?.(session, done);
     return done;
@@ -190,10 +219,12 @@ async function prepareAndRun(
   const [session] = sessions;
   const run = await ledger.startRun(
     session,
-    options.retry ? 'retry' : dryRun ? 'up --dry-run' : 'up',
+    commandOf(options),
     {
       phases: [...options.phases.map(({ name }) => name), ...(options.archive ? ['archive'] : [])],
       way: wayTo(config.target),
+      // whom `status` names
+      ...whoAmI(),
       ...runOptions(options),
     },
     !dryRun,
@@ -205,10 +236,28 @@ async function prepareAndRun(
     );
     checkpoint();
     const checks = readChecks(options.root, 'checks');
+    const chosen = new Set(options.phases.map(({ name }) => name));
+    const planned = [
+      ...entities.filter(({ phase }) => chosen.has(phase)),
+      ...(options.archive ? archive : []),
+    ];
+    const sum = (key: 'row_count' | 'source_rows') =>
+      planned.reduce((total, plan) => total + plan[key], 0);
+    options.report({
+      type: 'run.started',
+      run,
+      command: commandOf(options),
+      target: config.target.host,
+      dryRun,
+      phases: new Set(planned.map(({ phase }) => phase)).size,
+      entities: planned.length,
+      rows: sum('row_count'),
+      sourceRows: sum('source_rows'),
+    });
     const context: RunContext = {
       run,
       catalog,
-      plans: new Map(entities.map((plan) => [plan.entity, plan])),
+      plans: new Map([...entities, ...archive].map((plan) => [plan.entity, plan])),
       grown: new Set(),
       dryRun,
       sessions,
@@ -224,7 +273,7 @@ async function prepareAndRun(
     if (options.clearSecrets === true) await clearSecrets(context);
     await hireWorkers(options, context);
     for (const phase of options.phases) await runPhase(context, phase);
-    if (options.archive && archive.length > 0) {
+    if (options.archive && archive.some(({ open }) => open)) {
       await runArchive(context, catalog.archive);
     }
     const remarks = checks

@@ -42,3 +42,13 @@ export async function inTwo<Item>(
   for (const end of ends) if (end.status === 'rejected') failure ??= end.reason;
   if (failure !== undefined) throw failure;
 }
+
+/** One at a time, in the order in which they ask. */
+export function queueing(): <T>(body: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (body) => {
+    const mine = last.then(body, body);
+    last = mine.catch(() => {});
+    return mine;
+  };
+}

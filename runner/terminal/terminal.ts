@@ -1,53 +1,40 @@
-import kleur from 'kleur';
-
 import type { Problem } from '../engine/text.ts';
-import { readTerminal } from '../config.ts';
-import type { Progress } from '../engine/phase.ts';
 import { numberText } from './columns.ts';
 import { annotations } from './github.ts';
 import { grouped } from './grouped.ts';
-
-const settings = readTerminal();
-kleur.enabled = settings.color && process.stdout.isTTY;
-const live = process.stderr.isTTY && !settings.ci;
-
-const ESCAPE = '\u001b';
-/** Stands for the escape of our own colours: half a character, which no text of a server holds. */
-const OURS = '\ud800';
-
-/** What a terminal obeys instead of showing it: all control characters but tab and line break. */
-const CONTROLS = /[^\P{Cc}\t\n]/gu;
-
-/** A text with a sign in the place of every control character. */
-function harmless(text: string): string {
-  return text.replace(CONTROLS, (c) => {
-    const code = c.charCodeAt(0);
-    // the signs Unicode has for them: ␛ for escape
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    return code === 0x7f ? '\u2421' : '\ufffd';
-  });
-}
-
-/** The same for a value, which must not begin a line of its own. */
-export function oneLine(text: string): string {
-  return harmless(text).replaceAll('\n', '\u240a');
-}
-
-function printable(line: string): string {
-  // alone: as a part of a character it is text
-  return harmless(line).replace(/\ud800/gu, ESCAPE);
-}
+import { clearLive } from './live.ts';
+import { isColoured, isMoving, roomOf, type Stream } from './stream.ts';
+import { type Cell, tableLines } from './table.ts';
+import { CONTROLS, oneLine as inOneLine, painted as inColour, printable, wrap } from './text.ts';
 
 /** A line on standard output. */
 export function say(line = ''): void {
-  clearLive();
-  process.stdout.write(`${printable(line)}\n`);
+  print('stdout', line);
 }
 
 /** A line on standard error: progress and remarks, so that --json stays clean. */
 export function note(line: string): void {
+  print('stderr', line);
+}
+
+/** Sentences on standard output, broken between words where there is a terminal to be as wide as. */
+export function sayWrapped(text: string, paint = (line: string) => line): void {
+  for (const line of wrapped('stdout', text)) say(paint(line));
+}
+
+/** The same on standard error. */
+export function noteWrapped(text: string, paint = (line: string) => line): void {
+  for (const line of wrapped('stderr', text)) note(paint(line));
+}
+
+/** A file or a pipe keeps every sentence in one line. */
+function wrapped(stream: Stream, text: string): string[] {
+  return wrap(text, roomOf(stream));
+}
+
+function print(stream: Stream, line: string): void {
   clearLive();
-  process.stderr.write(`${printable(line)}\n`);
+  process[stream].write(`${printable(line, isColoured(stream))}\n`);
 }
 
 /** A value as one line of JSON on standard output. */
@@ -63,35 +50,40 @@ export function sayJson(value: unknown): void {
 /** A failure: first line in red, the rest as it is. */
 export function complain(message: string): void {
   const [first = '', ...rest] = message.split('\n');
-  note([words.bad(first), ...rest].join('\n'));
+  noteWrapped(first, words.bad);
+  for (const line of rest) noteWrapped(line);
+}
+
+/** Before a screen is shown again: at a terminal it is shown in the place of the last one. */
+export function clearScreen(): void {
+  if (isMoving('stdout')) process.stdout.write('\u001b[H\u001b[2J');
+}
+
+/** A value in a line: it must not begin one of its own. */
+export function oneLine(text: string): string {
+  return inOneLine(text);
 }
 
 /** Words with a meaning of their own. */
 export const words = {
-  good: (text: string) => painted(kleur.green, text),
-  bad: (text: string) => painted(kleur.red, text),
-  dim: (text: string) => painted(kleur.dim, text),
-  strong: (text: string) => painted(kleur.bold, text),
+  good: (text: string) => inColour([32, 39], text),
+  bad: (text: string) => inColour([31, 39], text),
+  dim: (text: string) => inColour([2, 22], text),
+  strong: (text: string) => inColour([1, 22], text),
 };
 
-function painted(colour: (text: string) => string, text: string): string {
-  return colour(harmless(text)).replaceAll(ESCAPE, OURS);
-}
-
-/** A table: text columns left, numbers right; numbers with thousands separators. */
-export function table(head: string[], rows: (string | number | null)[][]): void {
-  const cells = rows.map((row) => row.map(show));
-  const widths = head.map((title, i) =>
-    Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)),
-  );
-  const numeric = head.map((_, i) => rows.some((row) => typeof row[i] === 'number'));
-  const line = (row: string[]) =>
-    row
-      .map((cell, i) => (numeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
-      .join('  ')
-      .trimEnd();
-  say(words.dim(line(head)));
-  for (const row of cells) say(line(row));
+/**
+ * A table: texts left, numbers right; not wider than the terminal. Columns of numbers that are all zero are not
+ * printed, nor, where there is no room, those named in `drop`.
+ */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  drop: readonly string[] = [],
+): void {
+  const [titles = '', ...lines] = tableLines(head, rows, roomOf('stdout'), drop);
+  say(words.dim(titles));
+  for (const line of lines) say(line);
 }
 
 /**
@@ -127,58 +119,4 @@ function showProblem(
     note(`  ${' '.repeat(Math.max(column - 1, 0))}${words.bad('^')}`);
   }
   note(`  fix: ${fix}`);
-}
-
-/** Progress of entities: one line that moves on a terminal, a line per entity elsewhere. */
-export function progressOf(): (progress: Progress) => void {
-  let began = Date.now();
-  let current = '';
-  let printed = Date.now();
-  return (progress) => {
-    if (progress.entity !== current) {
-      current = progress.entity;
-      began = Date.now();
-    }
-    if (progress.state === 'done' && progress.counts !== undefined) {
-      const { inserted, updated, rejected } = progress.counts;
-      const changes = [
-        inserted > 0 ? `${show(inserted)} inserted` : '',
-        updated > 0 ? `${show(updated)} updated` : '',
-        rejected > 0 ? `${show(rejected)} rejected` : '',
-      ].filter((text) => text !== '');
-      note(
-        `${words.good('✓')} ${progress.phase} ${progress.entity}  ` +
-          (changes.length === 0 ? 'unchanged' : changes.join(', ')) +
-          words.dim(`  ${(progress.seconds ?? 0).toFixed(1)} s`),
-      );
-      return;
-    }
-    if (progress.total === 0) return;
-    const seconds = (Date.now() - began) / 1000;
-    const rate = seconds > 0.5 ? progress.done / seconds : 0;
-    const eta = rate > 0 ? ` · ${((progress.total - progress.done) / rate).toFixed(0)} s left` : '';
-    const text =
-      `  ${progress.phase} ${progress.entity}  ${show(progress.done)} of ${show(progress.total)} rows` +
-      (rate > 0 ? ` · ${show(Math.round(rate))}/s${eta}` : '');
-    if (live) {
-      process.stderr.write(`\r\u001b[2K${text}`);
-      moving = true;
-    } else if (Date.now() - printed > 10_000 && progress.state === 'working') {
-      printed = Date.now();
-      note(text);
-    }
-  };
-}
-
-let moving = false;
-
-function clearLive(): void {
-  if (!moving) return;
-  moving = false;
-  process.stderr.write('\r\u001b[2K');
-}
-
-function show(value: string | number | null): string {
-  if (value === null) return '';
-  return typeof value === 'number' ? value.toLocaleString('en-US') : oneLine(value);
 }

@@ -98,6 +98,8 @@ set plan_cache_mode = force_custom_plan as $$
 declare
   -- so many times the rows in ranges of which only changed keys are read: (key, version) is short
   keys_factor constant integer := 10;
+  -- the first chunk ends with the range that reaches this: a person sees soon how fast it goes
+  first_rows  constant bigint := 5000;
   -- entities below this are compared whole as soon as one range differs
   small       constant integer := 1000;
   full_run    boolean := not again and coalesce(migration.run_option('full'), 'false') = 'true';
@@ -187,6 +189,7 @@ begin
       continue;
     end if;
     if at.kind is distinct from state.state
+      or at.chunk = 1 and at.kind = 'range' and at.row_count >= first_rows
       or at.row_count + state.row_count
         > chunk_rows * (case at.kind when 'keys' then keys_factor else 1 end)
     then

@@ -30,6 +30,28 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         and (r.row_count, r.sum_a, r.sum_b) = (s.rows, s.a, s.b))
 $$;
 
+-- The same as rows of a plan (migration.plan_entities), which are entered: a table is read whole, or not
+-- at all.
+create or replace function migration.plan_archive(defined jsonb)
+returns table (entity text, phase text, source_rows bigint, chunks bigint, row_count bigint, open boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  changed text[] := migration.changed_archive(defined);
+begin
+  insert into migration.work (entity, basis, seen, grown, again, source_rows)
+  select d.name, '', '', '{}', false, (
+    select coalesce(sum(s.row_count), 0) from migration.sums as s where s.source_table = d.source)
+  from jsonb_to_recordset(defined) as d (name text, source text);
+  return query
+  select w.entity, 'archive', w.source_rows, (w.entity = any (changed))::integer::bigint,
+    case when w.entity = any (changed) then w.source_rows else 0 end, w.entity = any (changed)
+  from migration.work as w
+  join jsonb_to_recordset(defined) as d (name text) on d.name = w.entity
+  order by 1;
+end
+$$;
+
 -- Copies a table: creates it as its file says, brings it to what the source has, enters it. The file is
 -- {name, source, hash, file, text, secret}; returns its counts. Leaves the link open.
 create or replace function migration.copy_archive(file jsonb) returns jsonb

@@ -9,6 +9,11 @@ drop function if exists
   migration.reject_counts,
   migration.reject_rows,
   migration.failed_rows,
+  migration.conflict_counts,
+  migration.conflict_rows,
+  migration.runner_at_work,
+  migration.sessions_left,
+  migration.how_far,
   migration.incomplete_entities,
   migration.stray_entities,
   migration.removal_has_begun,
@@ -100,9 +105,74 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   limit most
 $$;
 
--- All of it: {entities, rejects, findings, lastRun}; findings: what checks said of the whole when a good part
--- of it was read last.
-create or replace function migration.summary(of_run bigint default null) returns json
+-- Rows that both sides had changed, by what became of them; of one entity or of all, in a run or ever.
+create or replace function migration.conflict_counts(
+  of_entity text default null, of_run bigint default null)
+returns table (entity text, kind text, resolution text, count bigint, last_run bigint)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select c.entity, c.kind, c.resolution, count(*), max(c.run)
+  from migration.conflicts as c
+  where (of_entity is null or c.entity = of_entity) and (of_run is null or c.run = of_run)
+  group by 1, 2, 3
+  order by 1, 2, 3
+$$;
+
+-- The rows themselves, the last ones first.
+create or replace function migration.conflict_rows(of_entity text, most bigint)
+returns table (
+  entity text, legacy_id bigint, id uuid, kind text, resolution text, run bigint, found_at text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select c.entity, c.legacy_id, c.id, c.kind, c.resolution, c.run,
+    to_char(c.found_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+  from migration.conflicts as c
+  where of_entity is null or c.entity = of_entity
+  order by c.conflict_id desc
+  limit most
+$$;
+
+-- The session that holds the lock of the one runner, by what the server knows of it now: a row in a
+-- table could not be changed by a process that is dead. NULL where nobody is at work. A session that
+-- connected after a run began is not the one of that run.
+create or replace function migration.runner_at_work() returns json
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select json_build_object('name', a.application_name, 'since', a.backend_start::text)
+  from pg_locks as l
+  join pg_database as d on d.oid = l.database and d.datname = current_database()
+  join pg_stat_activity as a on a.pid = l.pid
+  where l.locktype = 'advisory' and l.classid = 20250401 and l.objid = 1 and l.objsubid = 2
+    and l.granted
+  limit 1
+$$;
+
+-- Sessions of runners that write: of one that died, the server may still be ending the last statement.
+create or replace function migration.sessions_left() returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select count(*) from pg_stat_activity as a
+  where a.datname = current_database() and a.application_name ~ '^runner( worker \d+)?$'
+    and a.pid <> pg_backend_pid()
+$$;
+
+-- Source rows as the last run that planned found them, and those of them that are settled: stored,
+-- rejected or left out, and committed.
+create or replace function migration.how_far() returns json
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select json_build_object(
+    'total', coalesce(sum(coalesce(w.source_rows, r.source_rows)), 0),
+    -- least() passes over NULL
+    'settled', coalesce(sum(case when r.source_rows is not null
+      then least(r.source_rows, w.source_rows) end), 0),
+    'rejected', coalesce(sum(r.rejected), 0))
+  from migration.work as w
+  full join (
+    select g.entity, sum(g.source_rows) as source_rows, sum(g.rejected) as rejected
+    from migration.ranges as g group by 1
+  ) as r on r.entity = w.entity
+$$;
+
+-- All of it: {entities, rejects, findings, conflicts, lastRun, atWork, howFar}. The counts and the conflicts of
+-- a run, where one is named; findings: what checks said of the whole when a good part of it was read last.
+create or replace function migration.summary(
+  of_run bigint default null, conflicts_of bigint default null) returns json
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select json_build_object(
     'entities', (
@@ -124,10 +194,28 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         order by c.name, c.run desc
       ) as f
       where f.findings > 0),
+    'conflicts', (
+      select coalesce(json_agg(c), '[]')
+      from (
+        select c.resolution, sum(c.count) as count
+        from migration.conflict_counts(null, conflicts_of) as c
+        group by 1 order by 1
+      ) as c),
+    'runs', (select count(*) from migration.runs),
+    'database', current_database(),
+    'atWork', migration.runner_at_work(),
+    'sessionsLeft', migration.sessions_left(),
+    'howFar', migration.how_far(),
     'lastRun', (
       select json_build_object('run', r.run, 'command', r.command, 'status', r.status,
         'started', r.started_at::text, 'seconds', extract(epoch from
-          coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8)
+          coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8,
+        'by', r.options ->> 'by', 'pid', (r.options ->> 'pid')::bigint,
+        -- the last that it committed: a run that died was alive then
+        'seen', greatest(r.started_at, (
+          select max(greatest(c.started_at, c.finished_at)) from migration.control as c
+          where c.run = r.run), (
+          select max(v.at) from migration.events as v where v.run = r.run))::text)
       from migration.runs as r
       order by r.run desc limit 1))
 $$;

@@ -83,12 +83,12 @@ test('one phase only', async ({ pair, target }) => {
   assert.is(rows?.archive, 0);
 });
 
-test('the whole sample: exit 0, one line of JSON in the promised shape, every entity balanced', async ({
+test('the whole sample: exit 0, a last line of JSON in the promised shape, every entity balanced', async ({
   pair,
   source,
 }) => {
   const ended = await succeed(pair, ['up', '--json']);
-  assert.is(ended.stdout.trimEnd().split('\n').length, 1);
+  for (const line of ended.stdout.trimEnd().split('\n')) JSON.parse(line);
   const summary = lastLine(ended);
   assert.match(summary.verdict, 'All 8 phases are complete');
   assert.equal(
@@ -170,7 +170,7 @@ test('a dry run counts what changed in the source and changes nothing', async (c
   const before = await touches(target, [...OURS, 'migration']);
   const { code, stdout, stderr } = await runner(pair, ['up', '--dry-run']);
   assert.is(code, 0, stderr);
-  assert.match(stderr, /1-foundation offices {2}1 inserted, 1 updated/);
+  assert.match(stderr, /✓ 1-foundation +\d of 9 +1 new +1 changed/);
   assert.match(stdout, 'nothing is changed');
   sameDump(await touches(target, [...OURS, 'migration']), before);
 });
@@ -202,7 +202,7 @@ test('down --dry-run shows the rows and changes nothing', async ({ pair, target 
   const before = await touches(target, [...OURS, 'migration']);
   const triggers = await dumpCatalog(target);
   const shown = await succeed(pair, ['down', '2-core', '--cascade', '--dry-run']);
-  assert.match(shown.stdout, /2-core +orders +231 /);
+  assert.match(shown.stdout, /2-core +orders +231\b/);
   assert.match(shown.stdout, 'nothing was changed');
   sameDump(await touches(target, [...OURS, 'migration']), before);
   sameDump(await dumpCatalog(target), triggers);
