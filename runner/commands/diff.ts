@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-import { type Command, type Context, UsageError } from './command.ts';
+import { type Command, type Context, Refused, UsageError } from './command.ts';
 import type { Catalog } from '../engine/catalog.ts';
 import { throughLink, transaction } from '../database.ts';
 import { type Base, type Differences, isDifferent, readDifferences } from '../engine/diff.ts';
@@ -10,7 +10,7 @@ import { keepLock } from '../engine/lock.ts';
 import { Interrupted } from '../engine/run.ts';
 import { diffLines, diffMarkdown } from './diff-screen.ts';
 import { summarize } from '../terminal/github.ts';
-import { note, problems, say, sayJson } from '../terminal/terminal.ts';
+import { problems, say, sayJson } from '../terminal/terminal.ts';
 
 export const diff: Command = {
   options: {
@@ -39,8 +39,10 @@ async function runCommand(context: Context): Promise<number> {
   context.onEnd(() => keeper.release());
   const session = await context.session('runner diff');
   if (base === undefined && (await installed(session, catalog)) === undefined) {
-    note('nothing is migrated yet: there are no views to compare with (--base <git ref>)');
-    return 1;
+    throw new Refused(
+      'nothing is migrated yet: there are no views to compare with',
+      'compare with those of a commit: --base <git ref>',
+    );
   }
   await login(session, source);
   const body = async (): Promise<Differences> => {

@@ -1,4 +1,4 @@
-import { type Command, type Context, UsageError } from './command.ts';
+import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { isThere, type Session, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { quoted } from '../quote.ts';
@@ -20,8 +20,7 @@ async function runCommand(context: Context): Promise<number> {
   const catalog = context.catalog();
   const session = await context.session('runner id');
   if ((await installed(session, catalog)) === undefined) {
-    note('nothing is migrated yet');
-    return 1;
+    throw new Refused('nothing is migrated yet');
   }
   return transaction(
     session,
@@ -79,8 +78,7 @@ async function showRow(
   key: number,
 ): Promise<number> {
   if (!(await isThere(session, `ids.${quoted(entity)}`))) {
-    note(`${entity} is not migrated yet`);
-    return 1;
+    throw new Refused(`${entity} is not migrated yet`);
   }
   const [row] = await session.query<Row>('select * from migration.what_became($1, $2)', [
     entity,
@@ -128,8 +126,7 @@ async function showOrigin(context: Context, session: Session, uuid: string): Pro
 
 async function printAll(session: Session, entity: string): Promise<number> {
   if (!(await isThere(session, `ids.${quoted(entity)}`))) {
-    note(`${entity} is not migrated yet`);
-    return 1;
+    throw new Refused(`${entity} is not migrated yet`);
   }
   say('legacy_id,id');
   let behind = -(2 ** 53);

@@ -91,7 +91,7 @@ function openRecorder(context: Context, json: boolean): Recorder {
   const sinks: ((event: RunEvent) => void)[] = [];
   const file = context.value('log');
   if (file !== undefined) sinks.push(logTo(file));
-  const { command, environment } = readNotify(context.root);
+  const { command, environment } = readNotify(context.root, context.value('env-file'));
   if (command !== undefined) sinks.push((event) => notify(command, environment, event));
   // an error is the last thing on standard output, and for whoever prints it
   if (json) sinks.push((event) => event.type !== 'error' && sayJson(event));

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import type { Check } from '../engine/checks.ts';
-import { type Command, type Context, UsageError } from './command.ts';
+import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { CouldNotConnect, placeOf, type Session, throughLink, transaction } from '../database.ts';
 import { install, installed, recordEvent } from '../engine/ledger.ts';
 import { closeLink, login, openLink, pointLink } from '../engine/link.ts';
@@ -10,7 +10,7 @@ import { readSummary } from '../engine/summary.ts';
 import { hashOf } from '../engine/text.ts';
 import type { Document } from '../report/document.ts';
 import type { AmountFact, Facts, FileFacts } from '../report/facts.ts';
-import { complain, note, say, sayJson } from '../terminal/terminal.ts';
+import { note, say, sayJson } from '../terminal/terminal.ts';
 
 const FILE = 'report.html';
 const DICTIONARY = 'dictionary.html';
@@ -38,15 +38,16 @@ async function runCommand(context: Context): Promise<number> {
   }
   const session = await context.session('runner report');
   if ((await installed(session, context.catalog())) === undefined) {
-    complain('nothing is migrated yet: there is nothing to report');
-    return 1;
+    throw new Refused('nothing is migrated yet: there is nothing to report');
   }
   const facts = await read(context, session, files);
   const certificate = context.has('certificate');
   if (certificate && facts.obstacles.length > 0) {
-    if (context.has('json')) sayJson({ certificate: false, obstacles: facts.obstacles });
-    complain(`no certificate:\n${facts.obstacles.map((each) => `  - ${each}`).join('\n')}`);
-    return 1;
+    const lines = facts.obstacles.map((each) => `  - ${each}`).join('\n');
+    throw new Refused(`no certificate:\n${lines}`, '', {
+      certificate: false,
+      obstacles: facts.obstacles,
+    });
   }
   const { reportOf } = await import('../report/sections.ts');
   const hash = await deliver(context, facts, reportOf(facts, certificate), file ?? FILE);

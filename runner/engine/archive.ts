@@ -2,7 +2,8 @@ import type { ArchiveTable } from './catalog.ts';
 import type { Session } from '../database.ts';
 import type { Counts } from './ledger.ts';
 import { closeLink } from './link.ts';
-import { attemptPhase, type Begin, type Done, inOne, type RunContext } from './phase.ts';
+import type { Begin, Done, RunContext } from './entity.ts';
+import { attemptPhase, inOne } from './phase.ts';
 import { checkPhase, isUnproven } from './phase-checks.ts';
 import { literal } from '../quote.ts';
 

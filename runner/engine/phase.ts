@@ -1,51 +1,23 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
-import type { Catalog, Entity, Phase } from './catalog.ts';
-import { addCounts, type Happening } from './events.ts';
+import type { Entity, Phase } from './catalog.ts';
+import { mergeByChunks } from './chunks.ts';
 import {
-  type Checked,
-  type Checking,
-  checkPhase,
-  ending,
-  isUnproven,
-  LawBroken,
-} from './phase-checks.ts';
+  again,
+  advance,
+  type Begin,
+  type Done,
+  endEntity,
+  hasWork,
+  reading,
+  type RunContext,
+  startEntity,
+  writing,
+} from './entity.ts';
+import { addCounts } from './events.ts';
+import { type Checked, checkPhase, ending, isUnproven, LawBroken } from './phase-checks.ts';
 import { blamedOn } from '../conditions.ts';
-import {
-  batch,
-  ConnectionLost,
-  failureOf,
-  mayRetry,
-  type Session,
-  transaction,
-} from '../database.ts';
-import { type Counts, holdLease } from './ledger.ts';
+import { ConnectionLost, failureOf, type Session, transaction } from '../database.ts';
+import { holdLease } from './ledger.ts';
 import { closeLink } from './link.ts';
-import type { EntityPlan } from './prepare.ts';
-import { isSelfMapped } from './render.ts';
-import { literal } from '../quote.ts';
-import { type Task, workThrough } from './pool.ts';
-import { pauseAfter } from '../transactions.ts';
-import { queueing } from './two.ts';
-
-/** What a run decided before its first phase. */
-export interface RunContext extends Checking {
-  run: number;
-  catalog: Catalog;
-  /** What is to be done, by entity or archive table, as it was planned before the first phase. */
-  plans: Map<string, EntityPlan>;
-  /** Entities whose id map has grown in this run: those that read it are planned again. */
-  grown: Set<string>;
-  /** Everything is rolled back in the end: no transaction of its own for a phase. */
-  dryRun: boolean;
-  /** The first works alone, the others help where chunks are committed one by one. */
-  sessions: [Session, ...Session[]];
-  /** Throws when the run is to stop. */
-  checkpoint: () => void;
-}
-
-/** An entity of which everything is done; committed where its phase is. */
-export type Done = Extract<Happening, { type: 'entity.done' }>;
 
 /** A phase that did not come out right; the message says what, the rest what is true now. */
 export class PhaseFailed extends Error {
@@ -68,21 +40,6 @@ export class PhaseFailed extends Error {
   }
 }
 
-const ATTEMPTS = 6;
-interface Chunk {
-  chunk: number;
-  rows: number;
-}
-
-/** An entity at work. */
-interface Work {
-  entity: Entity;
-  started: Date;
-  chunks: Chunk[];
-  mapSize: number;
-  doneRows: number;
-}
-
 /**
  * Runs a phase: in one transaction, or chunk by chunk where an entity says `commit batch`. Entities
  * without work are not called. After an error that time may heal (lock, deadlock, serialization) it
@@ -98,14 +55,6 @@ export async function runPhase(context: RunContext, phase: Phase): Promise<void>
       : inOne(context, (session) => runWhole(context, session, phase, begin)),
   );
 }
-
-/** Something to read, an attempt that did not end, or an id map it reads has grown in this run. */
-function hasWork({ plans, grown }: RunContext, { name, idMaps }: Entity): boolean {
-  return (plans.get(name)?.open ?? true) || idMaps.some((map) => map !== name && grown.has(map));
-}
-
-/** Says what is worked at: what is blamed when that fails. Nothing = the phase as a whole. */
-export type Begin = (name?: string) => void;
 
 /**
  * Runs a phase, or the archive. A law or a statement that fails is entered in the ledger, in a
@@ -273,98 +222,6 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
   return done;
 }
 
-/**
- * Chunk by chunk: a transaction that reads, a transaction that writes. Sessions work side by side, at
- * chunks of one entity and at entities that do not wait for each other.
- */
-async function mergeByChunks(
-  context: RunContext,
-  entities: readonly Entity[],
-  { unproven, retrying, begin }: { unproven: boolean; retrying: boolean; begin: Begin },
-): Promise<Done[]> {
-  const lease = `select migration.hold_lease(${context.run})`;
-  const done: Done[] = [];
-  const open = new Set(entities);
-  const waiting = new Set(entities);
-  // one session at a time holds the link: reads queue, writes overlap
-  const turn = queueing();
-
-  const task = (entity: Entity, run: (session: Session) => Promise<Task[]>): Task => ({
-    rank: entities.indexOf(entity),
-    run: async (session) => {
-      context.checkpoint();
-      try {
-        return await again(context, () => run(session));
-      } catch (error) {
-        // others are at work, too: this is the one to blame
-        begin(entity.name);
-        throw error;
-      }
-    },
-  });
-  /** What can begin now; an entity without work is done with. */
-  const next = (): Task[] =>
-    [...waiting].flatMap((entity) => {
-      const before = [...open].filter(
-        (other) => entities.indexOf(other) < entities.indexOf(entity),
-      );
-      if (before.some((other) => waitsFor(entity, other))) return [];
-      waiting.delete(entity);
-      if (retrying || hasWork(context, entity)) return [start(entity)];
-      open.delete(entity);
-      return [];
-    });
-  const start = (entity: Entity): Task =>
-    task(entity, async (session) => {
-      const work = await startEntity(context, entity, retrying, (calls) =>
-        batch(session, [lease, ...calls]),
-      );
-      if (work.chunks.length === 0) return [end(work)];
-      let left = work.chunks.length;
-      return work.chunks.map((chunk) => {
-        return task(entity, async (worker) => {
-          await mergeChunk(worker, entity, chunk);
-          advance(context, work, chunk);
-          left -= 1;
-          return left === 0 ? [end(work)] : [];
-        });
-      });
-    });
-  const mergeChunk = async (worker: Session, entity: Entity, chunk: Chunk): Promise<void> => {
-    const read = ['select migration.await_link()', ...reading(entity, chunk)];
-    const write = writing(entity, chunk);
-    if (isSelfMapped(entity)) {
-      await turn(() => batch(worker, [lease, ...read, ...write, CLOSE]));
-      return;
-    }
-    await turn(() => batch(worker, [...read, CLOSE], { lockTimeout: '60s' }));
-    await batch(worker, [lease, ...write]);
-  };
-  const end = (work: Work): Task =>
-    task(work.entity, async (session) => {
-      // the data checks of the phase are still to come, and a crash before them must be seen
-      const complete = !unproven && work.chunks.length === 0;
-      const ended = await endEntity(context, work, complete, retrying, (calls) =>
-        turn(() => batch(session, [lease, 'select migration.await_link()', ...calls, CLOSE])),
-      );
-      context.report(ended);
-      done.push(ended);
-      open.delete(work.entity);
-      return next();
-    });
-
-  await workThrough(context.sessions, next());
-  return done;
-}
-
-/** For the ids it makes, or for what it does in the same table; `other` is the earlier one. */
-function waitsFor({ idMaps, target }: Entity, other: Entity): boolean {
-  const { schema, table } = other.target;
-  return idMaps.includes(other.name) || (target.schema === schema && target.table === table);
-}
-
-const CLOSE = 'select migration.close_link()';
-
 /** Entities whose rows may be taken now that all others of the phase are there. */
 async function refusedEntities(session: Session, { name, entities }: Phase): Promise<Entity[]> {
   const rows = await session.query<{ entity: string }>(
@@ -372,80 +229,4 @@ async function refusedEntities(session: Session, { name, entities }: Phase): Pro
     [name],
   );
   return entities.filter((entity) => rows.some((row) => row.entity === entity.name));
-}
-
-function reading({ name }: Entity, { chunk }: Chunk): string[] {
-  return [`select migration.read_chunk(${literal(name)}, ${chunk})`];
-}
-
-function writing({ name }: Entity, { chunk }: Chunk): string[] {
-  return [`select migration.write_chunk(${literal(name)}, ${chunk})`];
-}
-
-/** Sends calls; their rows. */
-type Send = (calls: string[]) => Promise<Record<string, unknown>[]>;
-
-/** The row with a column among those of several calls. */
-function rowWith<Row>(column: keyof Row & string, rows: Record<string, unknown>[]): Row {
-  const row = rows.find((each) => column in each);
-  if (row === undefined) throw new Error(`the target answered without ${column}`);
-  return row as Row;
-}
-
-async function startEntity(
-  context: RunContext,
-  entity: Entity,
-  retrying: boolean,
-  send: Send,
-): Promise<Work> {
-  const { name, phase } = entity;
-  const started = new Date();
-  const { chunks, map_size: mapSize } = rowWith<{ chunks: Chunk[]; map_size: number }>(
-    'chunks',
-    await send([`select * from migration.start_entity(${literal(name)}, ${String(retrying)})`]),
-  );
-  const total = chunks.reduce((sum, { rows }) => sum + rows, 0);
-  context.report({ type: 'entity.progress', entity: name, phase, done: 0, total });
-  return { entity, started, chunks, mapSize, doneRows: 0 };
-}
-
-async function endEntity(
-  context: RunContext,
-  { entity: { name, phase }, started, mapSize }: Work,
-  complete: boolean,
-  retrying: boolean,
-  send: Send,
-): Promise<Done> {
-  const { counts, map_size: size } = rowWith<{ counts: Counts; map_size: number }>(
-    'counts',
-    await send([
-      `select * from migration.end_entity(${literal(name)}, ${String(complete)}, ${String(retrying)})`,
-    ]),
-  );
-  if (size > mapSize) context.grown.add(name);
-  return { type: 'entity.done', entity: name, phase, counts, ms: Date.now() - started.getTime() };
-}
-
-function advance(context: RunContext, work: Work, { rows }: Chunk): void {
-  work.doneRows += rows;
-  context.report({
-    type: 'entity.progress',
-    entity: work.entity.name,
-    phase: work.entity.phase,
-    done: work.doneRows,
-    total: work.chunks.reduce((sum, chunk) => sum + chunk.rows, 0),
-  });
-}
-
-/** Tries again, with growing pauses, what a lock, a deadlock or a serialization failure stopped. */
-async function again<T>(context: RunContext, body: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await body();
-    } catch (error) {
-      if (attempt >= ATTEMPTS || !mayRetry(error) || context.dryRun) throw error;
-      context.checkpoint();
-      await sleep(pauseAfter(attempt));
-    }
-  }
 }

@@ -145,6 +145,7 @@ test('a wrong call, no configuration, a server that is not there, a wrong passwo
     acknowledge: ['unequal', '--reason', 'so'],
     schema: ['status'],
     completion: ['bash'],
+    id: ['words', '1'],
   };
   for (const { name } of COMMANDS) {
     const call = [name, ...(calls[name] ?? [])];
@@ -179,6 +180,10 @@ test('before the first run', async (context) => {
     (await good(context, ['acknowledge', 'unequal', '--reason', 'so']))['acknowledged'],
     [],
   );
+  assert.equal((await good(context, ['conflicts']))['conflicts'], []);
+  await bad(context, ['id', 'words', '1'], 1);
+  await bad(context, ['diff'], 1);
+  await bad(context, ['report'], 1);
   await bad(context, ['verify'], 1);
   await bad(context, ['schema', 'up', '--folder', 'removal'], 1);
   await good(context, ['doctor']);
@@ -211,6 +216,11 @@ test('afterwards', async (context) => {
   await good(context, ['plan']);
   await good(context, ['status']);
   await good(context, ['rejects', '--rows']);
+  assert.is((await good(context, ['id', 'words', '1']))['state'], 'stored');
+  await bad(context, ['id', 'nothing', '1'], 2);
+  assert.type((await good(context, ['diff']))['entities'], 'object');
+  await good(context, ['report']);
+  assert.is((await bad(context, ['report', '--certificate'], 1))['certificate'], false);
   await bad(context, ['rejects', 'nothing'], 2);
   assert.is((await good(context, ['verify']))['differences'], 0);
   await context.target`update public.words set said = 'other' where legacy_id = 5`;
