@@ -49,7 +49,7 @@ $$;
 create or replace function migration.end_diff(was text[], "is" text[], show_data boolean)
 returns json
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set work_mem = '64MB' as $$
+set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 #variable_conflict use_variable
 declare
   found json;

@@ -66,6 +66,15 @@ const WAYS: Ways[] = [
       join public.orders as o on o.id = t.order_id where t.id = $1`,
   },
   {
+    name: 'patient_events: person of event and of its patient',
+    plant: `update public.patient_events as e set patient_id = ${other('profiles', 'e.patient_id')}
+      where e.id = (select x.id from public.patient_events as x
+        where x.legacy_event_id is not null order by x.id limit 1)`,
+    rows: `select e.id, e.patient_id, p.id as patient, p.profile_id from public.patient_events as e
+      join public.patients as p
+        on p.legacy_patient_id::text = e.metadata -> 'legacy' ->> 'patient_id' where e.id = $1`,
+  },
+  {
     name: 'case_messages: case of message and of the plan it is about',
     plant: `update public.case_messages as m set case_id = ${otherCase('m.case_id')}
       where m.id = (select x.id from public.case_messages as x

@@ -178,6 +178,9 @@ test('the certificate is given when all is verified and checked, and entered', a
   await succeed(pair, ['verify', 'orders']);
   assert.match((await certificate(context)).stderr, '`verify` has never compared everything');
   await prove(context);
+  assert.match((await certificate(context)).stderr, 'Checks that found something: relaxed');
+  await succeed(pair, ['acknowledge', 'relaxed', '--reason', 'the application expects NULL']);
+  await prove(context);
   const given = await certificate(context);
   assert.is(given.code, 0, given.stderr);
   const page = readFileSync(join(context.folder, 'certificate.html'), 'utf8');

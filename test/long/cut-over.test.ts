@@ -98,7 +98,9 @@ function steps(word: string): Step[] {
       if (said !== undefined) found.at(-1)?.says.push(said);
       else {
         assert.match(line, /^npx tsx runner [a-z]/);
-        found.push({ args: line.split(' ').slice(3), says: [] });
+        const words = line.match(/"[^"]*"|\S+/g) ?? [];
+        const args = words.slice(3).map((word) => word.replaceAll('"', ''));
+        found.push({ args, says: [] });
       }
     }
   }
