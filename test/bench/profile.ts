@@ -53,6 +53,8 @@ const LEDGER_PARTS: Record<string, RegExp> = {
   gone: /^(truncate|analyze|insert into|update) pg_temp\.gone|^(delete from|insert into) migration\.gone/,
   'images and conflicts': /^insert into migration\.(before_images|conflicts)/,
   'id map of known rows': /^update ids\."\w+" as m set version/,
+  'rows as a trigger has stored them': /^update pg_temp\.staged as b set stored_hash/,
+  'what is in the way': /^(insert into|update|analyze) pg_temp\.present/,
   'expected counts': /^select count\(\*\) filter \(where p\.overwrite\)/,
   counts: /migration\.(count|balance)_chunk\(/,
 };

@@ -728,14 +728,16 @@ begin
       expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
   end if;
   -- if rewrites
-  -- triggers of the table may have changed what is stored
-  update pg_temp.staged as b set stored_hash = {{hash of t}}
-  from {{target}} as t
-  where t.id = b.target_id and b.to_write;
-  get diagnostics found_again = row_count;
-  if found_again < updates + inserts then
-    raise exception '{{target name}}: % of % rows written are not there under their id: a trigger of the table gives them another one',
-      updates + inserts - found_again, updates + inserts using errcode = 'MIG01';
+  -- triggers of the table may have changed what is stored; none is at INSERT where `by_set` is true
+  if updates > 0 or not work.by_set then
+    update pg_temp.staged as b set stored_hash = {{hash of t}}
+    from {{target}} as t
+    where t.id = b.target_id and b.to_write;
+    get diagnostics found_again = row_count;
+    if found_again < updates + inserts then
+      raise exception '{{target name}}: % of % rows written are not there under their id: a trigger of the table gives them another one',
+        updates + inserts - found_again, updates + inserts using errcode = 'MIG01';
+    end if;
   end if;
   -- end if
 
