@@ -31,6 +31,8 @@ export type PairOptions = {
    */
   scale?: string | null;
   seed?: string;
+  /** Server settings of the target on top of ours, as long as this process has started it. */
+  targetSettings?: Record<string, string>;
 };
 
 /** Which rows the source is filled with; `scale` null = no tables. The same seed, the same rows. */
@@ -61,6 +63,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       admin: 'supabase_admin',
       roles: ['postgres'],
       label: JSON.stringify(sample),
+      settings: options.targetSettings ?? {},
       prepare: (server) => prepareTarget(server, sample),
     }),
   ]);

@@ -3,7 +3,9 @@
  * these machines are noisy:
  *   npm run bench -- [--scale 1|full] [--runs 3] [--json] [--source 17] [--target 17] [--jobs 2]
  *     [--only toolkit,elt,rows500,pgcopydb,delay50] [--first | --proofs] [--keep] [--left entity]
+ *     [--profile]
  * --first: the first run of the toolkit only; --proofs: and what proves it, `verify` and `check`.
+ * --profile: where the time of one first run goes, per entity and step; nothing else.
  * --keep: the sample stays for the next time; --left: the ELT leaves entities out, to see it noticed.
  * --json: the last line is one object; it and the contenders are explained in test/README.md.
  */
@@ -14,6 +16,7 @@ import type { Major } from '../../runner/embedded/releases.ts';
 import { changeSchema, ROOT } from '../runner.ts';
 import { CONTENDERS, type Contender, type Found, type Settings } from './contenders.ts';
 import { freshPlace } from './place.ts';
+import { profile, PROFILE_SETTINGS } from './profile.ts';
 import { printReport, reportOf } from './report.ts';
 
 const { values } = parseArgs({
@@ -27,6 +30,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     first: { type: 'boolean', default: false },
     proofs: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     left: { type: 'string', default: '' },
   },
@@ -53,9 +57,10 @@ const pair = await startPair({
   scale: values.scale,
   sourceMajor: Number(values.source) as Major,
   targetMajor: Number(values.target) as Major,
+  ...(values.profile ? { targetSettings: PROFILE_SETTINGS } : {}),
 });
 try {
-  await bench(pair);
+  await (values.profile ? profile(pair, values.jobs) : bench(pair));
 } finally {
   await pair.stop();
   if (!values.keep) removePair(directory);

@@ -36,6 +36,8 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_nestloop = off
 set enable_mergejoin = off
+-- of keys, a tenth of the usual sample says as much
+set default_statistics_target = 10
 as $$
 #variable_conflict use_variable
 begin
@@ -338,6 +340,9 @@ declare
   refused           boolean := false;
   expected_updates  bigint;
   expected_inserts  bigint;
+  kept              bigint;
+  rows_read         bigint;
+  entered           bigint;
   updates           bigint := 0;
   inserts           bigint := 0;
   removed           bigint;
@@ -446,14 +451,18 @@ begin
     removed := removed
       + merge.system_profile_gone(first_key, end_key, keys, keeps_edits, rehash);
   end if;
+  -- all that is counted of staged rows, in one pass
   select
-    count(*) filter (where p.overwrite),
-    count(*) filter (where p.legacy_key is null
-      and not (keeps_edits and b.known_written is not null))
-  into expected_updates, expected_inserts
+    count(*) filter (where b.to_write and p.overwrite),
+    count(*) filter (where b.to_write and p.legacy_key is null
+      and not (keeps_edits and b.known_written is not null)),
+    count(*) filter (where b.to_write and keeps_edits and b.known_written is not null
+      and (p.legacy_key is null or (p.touched and p.differs))),
+    count(*) filter (where b.reject is null),
+    count(*) filter (where b.reject is null and b.known_hash is null)
+  into expected_updates, expected_inserts, kept, rows_read, entered
   from pg_temp.staged as b
-  left join pg_temp.present as p on p.legacy_key = b.legacy_key
-  where b.to_write;
+  left join pg_temp.present as p on p.legacy_key = b.legacy_key;
   if (updates, inserts) <> (expected_updates, expected_inserts) then
     raise exception 'profiles: % rows to insert and % to update, % and % written: a trigger or rule of the table drops rows',
       expected_inserts, expected_updates, inserts, updates using errcode = 'MIG01';
@@ -528,13 +537,7 @@ begin
 
   -- 6. count: last, because workers wait for one another from here on
   perform migration.count_chunk('system_profile', updates, inserts,
-    removed + (select count(*) from pg_temp.gone as g where g.kept),
-    (select count(*) from pg_temp.staged as b where b.reject is null),
-    (select count(*) from pg_temp.staged as b
-     left join pg_temp.present as p on p.legacy_key = b.legacy_key
-     where keeps_edits and b.to_write and b.known_written is not null
-       and (p.legacy_key is null or (p.touched and p.differs))),
-    (select count(*) from pg_temp.staged as b where b.reject is null and b.known_hash is null));
+    removed + (select count(*) from pg_temp.gone as g where g.kept), rows_read, kept, entered);
 end
 $$;
 
