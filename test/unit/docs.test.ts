@@ -44,6 +44,7 @@ test('files that the pages name exist', () => {
       'runner/commands',
       'runner/schema',
       'runner/report',
+      'runner/terminal',
       'test',
     ];
     const places = [ROOT, dirname(join(ROOT, page)), ...rooms.map((room) => join(ROOT, room))];
@@ -60,9 +61,9 @@ test('commands that the pages name are there, with their options', async () => {
     for (const [call, name = '', rest = ''] of text.matchAll(CALL)) {
       const help = helps.get(name) ?? (await runner(null, [name, '--help'])).stdout;
       helps.set(name, help);
-      assert.match(help, `usage: runner ${name}`, `${page}: ${call}`);
+      assert.match(help, `Usage: runner ${name}`, `${page}: ${call}`);
       for (const [option] of rest.matchAll(/--[a-z-]+/g)) {
-        assert.ok(new RegExp(`^ +${option}\\b`, 'm').test(help), `${page}: ${call}: ${option}`);
+        assert.ok(new RegExp(`^ +(-\\w, )?${option}\\b`, 'm').test(help), `${page}: ${call}: ${option}`);
       }
       seen += 1;
     }
