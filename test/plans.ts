@@ -130,7 +130,8 @@ function below(node: PlanNode): PlanNode[] {
 
 function readsRows(node: PlanNode): boolean {
   return (
-    /Scan$/.test(node['Node Type']) && !/^(Values|Function|Subquery|Result)/.test(node['Node Type'])
+    node['Node Type'].endsWith('Scan') &&
+    !/^(Values|Function|Subquery|Result)/.test(node['Node Type'])
   );
 }
 

@@ -1,5 +1,7 @@
 import { type Differences, type EntityDifference, isDifferent } from '../engine/diff.ts';
-import { type Cell, columns, markdownTable, numberText, type Table } from '../terminal/columns.ts';
+import { columns, markdownTable, type Table } from '../terminal/columns.ts';
+import type { Cell } from '../terminal/table.ts';
+import { number } from '../terminal/text.ts';
 import { oneLine } from '../terminal/terminal.ts';
 
 /** The screen of `diff`; `against` says what the files were compared with. */
@@ -48,7 +50,7 @@ function verdictOf({ entities }: Differences, against: string): string {
     return `${names(entities)}: the text is another, every row is the same (${against})`;
   }
   const rows = different.reduce((sum, e) => sum + e.come + e.go + e.change, 0);
-  return `${numberText(rows)} rows of ${different.length} of ${entities.length} changed files (${against})`;
+  return `${number(rows)} rows of ${different.length} of ${entities.length} changed files (${against})`;
 }
 
 function entityLines(entity: EntityDifference): string[] {
@@ -69,7 +71,7 @@ function fitted(left: string, right: string): string {
 function partsOf(entity: EntityDifference) {
   const { come, go, change, follows, stored } = entity;
   const rest = [
-    ...(entity.columns.length > 1 ? [`${numberText(change)} rows change`] : []),
+    ...(entity.columns.length > 1 ? [`${number(change)} rows change`] : []),
     ...some(come, 'rows come', entity.comeKeys),
     ...some(go, 'rows go', entity.goKeys),
     ...reasonsOf(entity, 'reject', 'rejects'),
@@ -80,7 +82,7 @@ function partsOf(entity: EntityDifference) {
   const title = [
     entity.entity,
     entity.file,
-    `${entity.isNew ? 'new, ' : ''}${numberText(entity.compared)} rows compared`,
+    `${entity.isNew ? 'new, ' : ''}${number(entity.compared)} rows compared`,
   ] as const;
   return {
     title,
@@ -106,7 +108,7 @@ function share(count: number, of: number): string {
 }
 
 function some(count: number, what: string, keys: number[]): string[] {
-  return count === 0 ? [] : [`${numberText(count)} ${what}: keys ${keysOf(keys, count)}`];
+  return count === 0 ? [] : [`${number(count)} ${what}: keys ${keysOf(keys, count)}`];
 }
 
 function keysOf(keys: number[], count: number): string {
@@ -121,7 +123,7 @@ function reasonsOf(
   const own = reasons.filter((each) => each.kind === kind);
   if (own.length === 0) return [`${title}: unchanged`];
   return own.map(({ reason, come, go, keys }) => {
-    const change = [come > 0 ? `+${numberText(come)}` : '', go > 0 ? `-${numberText(go)}` : ''];
+    const change = [come > 0 ? `+${number(come)}` : '', go > 0 ? `-${number(go)}` : ''];
     return `${title}: ${reason} ${change.join('')}: keys ${keysOf(keys, come + go)}`;
   });
 }

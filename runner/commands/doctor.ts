@@ -23,7 +23,7 @@ import {
 import { install, OtherEdition } from '../engine/ledger.ts';
 import { buildLink, login } from '../engine/link.ts';
 import { examineFromHere, examineLink, examineSurroundings } from '../engine/surroundings.ts';
-import { wrapped } from '../terminal/columns.ts';
+import { wrap } from '../terminal/text.ts';
 import { say, sayJson, words } from '../terminal/terminal.ts';
 
 export const doctor: Command = {
@@ -67,12 +67,12 @@ function show({ what, state, found, fix, accepted }: Judged, all: boolean): void
   // measured without the codes of its colour
   const mark = MARKS[state].padEnd(6);
   const painted = { ok: words.good(mark), warning: mark, error: words.bad(mark) }[state];
-  const lines = wrapped(`${what}: ${found}`, 73);
+  const lines = wrap(`${what}: ${found}`, 73);
   say(`${painted} ${lines[0] ?? ''}`);
   for (const line of lines.slice(1)) say(`       ${line}`);
   if (accepted !== undefined)
-    for (const line of wrapped(`accepted: ${accepted}`, 73)) say(`       ${line}`);
-  else if (fix !== '') for (const line of wrapped(`fix: ${fix}`, 73)) say(`       ${line}`);
+    for (const line of wrap(`accepted: ${accepted}`, 73)) say(`       ${line}`);
+  else if (fix !== '') for (const line of wrap(`fix: ${fix}`, 73)) say(`       ${line}`);
 }
 
 /** `14 ok, 2 notes, 0 errors: ready` */

@@ -1,12 +1,7 @@
 import { type EntityForecast, movesRows, type Plan } from '../engine/plan.ts';
-import {
-  type Cell,
-  columns,
-  markdownTable,
-  numberText as number,
-  type Table,
-  wrapped,
-} from '../terminal/columns.ts';
+import { columns, markdownTable, type Table } from '../terminal/columns.ts';
+import type { Cell } from '../terminal/table.ts';
+import { number, wrap } from '../terminal/text.ts';
 
 /** A line, or a table. */
 type Shown = string | Table;
@@ -245,7 +240,7 @@ function rightsLines({ rights }: Plan): string[] {
 
 /** A word and what belongs to it. */
 function block(word: string, text: string): string[] {
-  return wrapped(text, WIDTH - 10).map((line, i) => `${(i === 0 ? word : '').padEnd(10)}${line}`);
+  return wrap(text, WIDTH - 10).map((line, i) => `${(i === 0 ? word : '').padEnd(10)}${line}`);
 }
 
 function ifAny(count: number, text: (count: string) => string): string[] {

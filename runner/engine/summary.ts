@@ -280,11 +280,11 @@ function standingOf(
   const changed = entities.filter((entity) => entity.changed).length;
   const but = [
     gone === 0 ? '' : `; ${gone} rows are gone from the source and kept`,
-    ...findings.map(({ check, rows, says }) => `; ${rows} ${says} (\`check ${check}\`)`),
     changed === 0 ? '' : `; ${changed} files changed since, \`up\` applies them`,
   ].join('');
   return (
     `All ${phases.length} phases are complete and balanced` +
-    (but === '' ? `: ${seen} is accounted for.` : `${but}.`)
+    (but === '' ? `: ${seen} is accounted for.` : `${but}.`) +
+    findings.map(({ check, rows, says }) => ` ${rows} ${says} (\`check ${check}\`).`).join('')
   );
 }

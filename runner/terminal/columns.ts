@@ -1,5 +1,5 @@
-/** What stands in a table; null is nothing. */
-export type Cell = string | number | null;
+import type { Cell } from './table.ts';
+import { number, padded, widthOf } from './text.ts';
 
 /** A table before it is laid out. */
 export interface Table {
@@ -10,10 +10,10 @@ export interface Table {
 /** The lines of a table: names in its first column to the left, all others to the right. */
 export function columns({ head, rows }: Table): string[] {
   const cells = [head, ...rows].map((row) => row.map(shown));
-  const widths = head.map((_, i) => Math.max(...cells.map((row) => row[i]?.length ?? 0)));
+  const widths = head.map((_, i) => Math.max(...cells.map((row) => widthOf(row[i] ?? ''))));
   return cells.map((row) =>
     row
-      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+      .map((cell, i) => padded(cell, widths[i] ?? 0, i > 0))
       .join('  ')
       .trimEnd(),
   );
@@ -27,23 +27,7 @@ export function markdownTable({ head, rows }: Table): string {
   return ['', line(head), rule, ...rows.map(line), ''].join('\n');
 }
 
-/** A number with thousands separators. */
-export function numberText(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
 function shown(cell: Cell): string {
   if (cell === null) return '';
-  return typeof cell === 'number' ? numberText(cell) : cell;
-}
-
-/** A text in lines of at most so many characters; a longer word has a line of its own. */
-export function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + word.length + 1 > width) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
+  return typeof cell === 'number' ? number(cell) : cell;
 }

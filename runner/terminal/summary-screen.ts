@@ -116,5 +116,6 @@ export function nextOf({ rejects, conflicts }: Summary): string {
     'runner verify',
     ...(rejects.length > 0 ? ['runner rejects'] : []),
     ...(conflicts.length > 0 ? ['runner conflicts'] : []),
+    'runner report',
   ].join(' · ');
 }

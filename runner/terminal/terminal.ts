@@ -1,11 +1,17 @@
 import type { Problem } from '../engine/text.ts';
-import { numberText } from './columns.ts';
 import { annotations } from './github.ts';
 import { grouped } from './grouped.ts';
 import { clearLive } from './live.ts';
 import { isColoured, isMoving, roomOf, type Stream } from './stream.ts';
 import { type Cell, tableLines } from './table.ts';
-import { CONTROLS, oneLine as inOneLine, painted as inColour, printable, wrap } from './text.ts';
+import {
+  CONTROLS,
+  number,
+  oneLine as inOneLine,
+  painted as inColour,
+  printable,
+  wrap,
+} from './text.ts';
 
 /** A line on standard output. */
 export function say(line = ''): void {
@@ -100,11 +106,10 @@ export function problems(
     for (const problem of shown) showProblem(problem, textOf(problem.file));
     const [like] = shown;
     if (like === undefined) unshown += more;
-    else if (more > 0)
-      note(`  and ${numberText(more)} more like it ${words.dim(`[${like.rule}]`)}`);
+    else if (more > 0) note(`  and ${number(more)} more like it ${words.dim(`[${like.rule}]`)}`);
   }
-  if (unshown > 0) note(`and ${numberText(unshown)} of other causes`);
-  if (found.length > 20 && !all) note(`${numberText(found.length)} in all; --all shows every one`);
+  if (unshown > 0) note(`and ${number(unshown)} of other causes`);
+  if (found.length > 20 && !all) note(`${number(found.length)} in all; --all shows every one`);
   for (const line of annotations(found)) note(line);
 }
 

@@ -139,7 +139,7 @@ test('the verdict of up and status mentions both', async ({ pair }) => {
     ['leftovers', 'relaxed'],
   );
   assert.match(verdict, /; 5 values or rows of a former migration .*\(`check leftovers`\)/);
-  assert.match(verdict, /; \d+ values are NULL where a NOT NULL was lifted \(`check relaxed`\)/);
+  assert.match(verdict, / \d+ values are NULL where a NOT NULL was lifted \(`check relaxed`\)/);
 });
 
 test('columns that are NULL in every row are listed', async ({ pair }) => {
