@@ -74,7 +74,7 @@ async function said({ pair, project }: Context): Promise<string> {
 }
 
 test('a warning before the first write: said by every run until it is accepted; another one stays', async (context) => {
-  assert.match(await said(context), /odd\.sql: not so: No note is odd\./);
+  assert.match(await said(context), /odd: not so: No note is odd\./);
   assert.match(await said(context), 'note=odd one row_count=1');
   accept(context, '# why\nbefore/odd  note=odd one row_count=*  a test account\n');
   const less = await said(context);

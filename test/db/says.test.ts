@@ -91,7 +91,7 @@ test('a file that does not parse is one finding; nothing is claimed of what it c
   project.edit('sql/1-foundation/10_offices.sql', (text) => text.replace('\nfrom ', '\nfromm '));
   const { code, stdout, stderr } = await runner(null, ['check', '--static'], { root });
   assert.is(code, 1);
-  assert.equal(stderr.match(/^\S+:\d+:\d+ /gm), ['sql/1-foundation/10_offices.sql:40:1 ']);
+  assert.equal(stderr.match(/^\S+:\d+:\d+ /gm), ['sql/1-foundation/10_offices.sql:41:1 ']);
   assert.match(stdout, 'not proved, 1 of the files cannot be read');
   const alone = await runner(null, ['check', 'coverage', '--static'], { root });
   assert.is(alone.code, 1);

@@ -63,7 +63,10 @@ test('commands that the pages name are there, with their options', async () => {
       helps.set(name, help);
       assert.match(help, `Usage: runner ${name}`, `${page}: ${call}`);
       for (const [option] of rest.matchAll(/--[a-z-]+/g)) {
-        assert.ok(new RegExp(`^ +(-\\w, )?${option}\\b`, 'm').test(help), `${page}: ${call}: ${option}`);
+        assert.ok(
+          new RegExp(`^ +(-\\w, )?${option}\\b`, 'm').test(help),
+          `${page}: ${call}: ${option}`,
+        );
       }
       seen += 1;
     }
