@@ -4,6 +4,7 @@ import {
   again,
   advance,
   type Begin,
+  type Chunk,
   type Done,
   endEntity,
   hasWork,
@@ -177,22 +178,30 @@ async function runWhole(
     const work = await startEntity(context, entity, retrying, (calls) =>
       session.batch(['savepoint entity', ...calls]),
     );
+    const merging = (chunk: Chunk) => [
+      'savepoint chunk',
+      'select migration.await_link()',
+      ...reading(entity, chunk),
+      ...writing(entity, chunk),
+      'release savepoint chunk',
+    ];
+    const last = work.chunks.at(-1);
     for (const chunk of work.chunks) {
       context.checkpoint();
-      await session.batch([
-        'savepoint chunk',
-        'select migration.await_link()',
-        ...reading(entity, chunk),
-        ...writing(entity, chunk),
-        'release savepoint chunk',
-      ]);
+      if (chunk === last) break;
+      await session.batch(merging(chunk));
       advance(context, work, chunk);
     }
-    done.push(
-      await endEntity(context, work, true, retrying, (calls) =>
-        session.batch(['select migration.await_link()', ...calls, 'release savepoint entity']),
-      ),
+    // the last chunk and the end are one message
+    const ended = await endEntity(context, work, true, retrying, (calls) =>
+      session.batch([
+        ...(last === undefined ? ['select migration.await_link()'] : merging(last)),
+        ...calls,
+        'release savepoint entity',
+      ]),
     );
+    if (last !== undefined) advance(context, work, last);
+    done.push(ended);
   };
   for (const entity of phase.entities) if (hasWork(context, entity)) await merge(entity, false);
   for (const entity of await refusedEntities(session, phase)) await merge(entity, true);

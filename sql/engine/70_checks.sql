@@ -203,15 +203,17 @@ begin
 end
 $$;
 
--- The same by entity, those with the most rows first.
+-- The same by entity, of the phase that is looked at; those with the most rows first.
 create or replace function migration.entity_comparisons(checks jsonb)
 returns table (entity text, comparisons jsonb)
 language sql set search_path = pg_catalog, pg_temp as $$
   select c.value ->> 'entity', jsonb_agg(c.value)
   from jsonb_array_elements(migration.asked_comparisons(checks)) as c (value)
+  left join migration.entities as e on e.entity = c.value ->> 'entity'
   left join (
     select r.entity, sum(r.source_rows) as rows from migration.ranges as r group by r.entity
-  ) as r on r.entity = c.value ->> 'entity'
+  ) as r on r.entity = e.entity
+  where coalesce(current_setting('migration.phase', true), '') in ('', e.phase)
   group by 1
   order by max(r.rows) desc nulls last, 1
 $$;

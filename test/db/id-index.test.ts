@@ -20,6 +20,7 @@ const test = suite<Context>('id index');
 /** A trigger notes whether the index was there when rows were written. */
 const SPY = `
   create table public.seen (indexed boolean);
+  alter table public.seen owner to postgres;
   create function public.spy() returns trigger language plpgsql security definer as $$
   begin
     insert into public.seen select exists (
