@@ -138,7 +138,7 @@ test('the verdict of up and status mentions both', async ({ pair }) => {
     findings.map(({ check }) => check),
     ['leftovers', 'relaxed'],
   );
-  assert.match(verdict, /; 5 values or rows of a former migration .*\(`check leftovers`\)/);
+  assert.match(verdict, / 5 values or rows of a former migration .*\(`check leftovers`\)/);
   assert.match(verdict, / \d+ values are NULL where a NOT NULL was lifted \(`check relaxed`\)/);
 });
 
