@@ -7,7 +7,7 @@ export type Cell = string | number | null;
 const NARROW = 8;
 
 /**
- * The lines of a table of at most so many cells, the head first. Columns of numbers that are all zero
+ * The lines of a table of at most so many cells, the head first. Columns in which there is nothing, or zeros only,
  * are left out; then, where it is too wide, those named in `drop`, one after the other, and at last
  * texts are wrapped inside their column.
  */
@@ -50,7 +50,7 @@ interface Column {
   cells: string[];
   wide: number;
   numeric: boolean;
-  /** Numbers, and all of them are zero. */
+  /** Nothing stands in it, or zeros only. */
   empty: boolean;
 }
 
@@ -63,7 +63,8 @@ function columnOf(title: string, index: number, rows: readonly (readonly Cell[])
     cells,
     wide: Math.max(widthOf(title), ...cells.map(widthOf)),
     numeric,
-    empty: numeric && values.every((value) => value === 0 || value === null),
+    empty:
+      values.length > 0 && values.every((value) => value === 0 || value === null || value === ''),
   };
 }
 

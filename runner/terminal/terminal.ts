@@ -79,8 +79,8 @@ export const words = {
 };
 
 /**
- * A table: texts left, numbers right; not wider than the terminal. Columns of numbers that are all zero are not
- * printed, nor, where there is no room, those named in `drop`.
+ * A table: texts left, numbers right; not wider than the terminal. Columns in which there is nothing, or zeros only, are
+ * not printed, nor, where there is no room, those named in `drop`.
  */
 export function table(
   head: readonly string[],

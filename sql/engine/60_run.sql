@@ -182,15 +182,34 @@ $$;
 create or replace function migration.index_ids(name text, wanted boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  present text := (
-    select c.conname from pg_constraint as c
-    where c.conrelid = format('ids.%I', name)::regclass and c.contype = 'u');
+  present boolean := exists (
+    select from pg_index as i
+    where i.indrelid = format('ids.%I', name)::regclass and i.indisunique and not i.indisprimary);
 begin
-  if wanted and present is null then
-    execute format('alter table ids.%I add unique (id)', name);
-  elsif present is not null and not wanted then
-    execute format('alter table ids.%I drop constraint %I', name, present);
-  end if;
+  -- an index, not a constraint: whoever reads the id map meanwhile goes on
+  if wanted and not present then execute format('create unique index on ids.%I (id)', name); end if;
+  if present and not wanted then perform migration.drop_id_index(name); end if;
+end
+$$;
+
+-- Not where somebody else looks at the id map, a backup for one: it stays then, and takes its time.
+create or replace function migration.drop_id_index(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
+declare
+  made record;
+begin
+  for made in
+    select i.indexrelid::regclass as index, c.conname
+    from pg_index as i
+    left join pg_constraint as c on c.conindid = i.indexrelid and c.contype = 'u'
+    where i.indrelid = format('ids.%I', name)::regclass and i.indisunique and not i.indisprimary
+  loop
+    if made.conname is null then execute format('drop index %s', made.index);
+    else execute format('alter table ids.%I drop constraint %I', name, made.conname);
+    end if;
+  end loop;
+exception when lock_not_available then
+  null;
 end
 $$;
 

@@ -55,12 +55,12 @@ test('sentences are broken between words, words only where they are longer than 
   assert.equal(wrap('abcdefghij', 4), ['abcd', 'efgh', 'ij']);
 });
 
-test('a table: columns that are all zero are not there, zeros are dots, texts are wrapped', () => {
+test('a table: columns with nothing or zeros only are not there, zeros are dots, texts are wrapped', () => {
   const rows = [
-    ['offices', 13, 0, 0, 'a long remark about it'],
-    ['tasks', 61_000, 0, 9, ''],
+    ['offices', 13, 0, 0, '', 'a long remark about it'],
+    ['tasks', 61_000, 0, 9, null, ''],
   ];
-  const head = ['entity', 'rows', 'gone', 'rejected', 'remark'];
+  const head = ['entity', 'rows', 'gone', 'rejected', 'sqlstate', 'remark'];
   assert.equal(tableLines(head, rows, 80), [
     'entity     rows  rejected  remark',
     'offices      13         ·  a long remark about it',
