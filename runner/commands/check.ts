@@ -11,7 +11,7 @@ import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { openLink, login, loginBeside, pointLink } from '../engine/link.ts';
 import { enterChecked, lastEvent } from '../engine/proofs.ts';
-import { note, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
+import { note, problems, say, sayJson, sayWrapped, table, words } from '../terminal/terminal.ts';
 
 /** Reserved among the names of checks: it is no query but a proof over the files and both databases. */
 const COVERAGE = 'coverage';
@@ -105,7 +105,7 @@ async function runCommand(context: Context): Promise<number> {
   }
   if (coverage !== undefined) {
     const { carried, archived, leftOut, open } = coverage.counts;
-    say(
+    sayWrapped(
       `coverage: of ${carried + archived + leftOut + open} source columns ${carried} carried, ` +
         `${archived} archived, ${leftOut} left out with a reason: ` +
         (unread.length > 0
