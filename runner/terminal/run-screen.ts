@@ -178,7 +178,7 @@ function phaseLine(event: Extract<Happening, { type: 'phase.committed' | 'phase.
         ];
   const said = [...parts, [gone, 'gone'] as const, [rejected, 'rejected'] as const]
     .filter(([count]) => count > 0)
-    .map(([count, what]) => `${number(count).padStart(9)} ${what}`);
+    .map(([count, what]) => ` ${number(count).padStart(8)} ${what}`);
   const size = `${entities} of ${of}`;
   const middle = `${size.padStart(11)}${said.length === 0 ? '  no row changes' : said.join('')}`;
   return lineOf(words.good('✓'), phase, middle, ms / 1000);
