@@ -279,12 +279,16 @@ function standingOf(
   const gone = entities.reduce((sum, entity) => sum + entity.gone, 0);
   const changed = entities.filter((entity) => entity.changed).length;
   const but = [
-    gone === 0 ? '' : `; ${gone} rows are gone from the source and kept`,
+    gone === 0 ? '' : `; ${gone.toLocaleString('en-US')} rows are gone from the source and kept`,
     changed === 0 ? '' : `; ${changed} files changed since, \`up\` applies them`,
   ].join('');
   return (
     `All ${phases.length} phases are complete and balanced` +
     (but === '' ? `: ${seen} is accounted for.` : `${but}.`) +
-    findings.map(({ check, rows, says }) => ` ${rows} ${says} (\`check ${check}\`).`).join('')
+    findings
+      .map(
+        ({ check, rows, says }) => ` ${rows.toLocaleString('en-US')} ${says} (\`check ${check}\`).`,
+      )
+      .join('')
   );
 }

@@ -43,10 +43,9 @@ function verdictOf({ complete, account: { unaccounted }, verdict: said, obstacle
   text: string;
 } {
   if (!complete || unaccounted !== 0) return { tone: 'bad', text: said };
-  const text = `${said} Every source row is accounted for.`;
   return obstacles.length === 0
-    ? { tone: 'good', text: `${text} Verified and checked since the last change.` }
-    : { tone: 'warn', text: `${text} What is open is said below.` };
+    ? { tone: 'good', text: `${said} Verified and checked since the last change.` }
+    : { tone: 'warn', text: `${said} What is open is said below.` };
 }
 
 function verdict(facts: Facts): Section {
