@@ -1,8 +1,11 @@
 /* A runner at a pseudo-terminal of its own: Node makes none, python3 does. */
 import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'uvu';
-import { type Databases, waitFor } from './runner.ts';
+import * as assert from 'uvu/assert';
+import { widthOf } from '../runner/terminal/text.ts';
+import { type Databases, ROOT, waitFor } from './runner.ts';
 
 /** A runner at a terminal of its own. */
 export interface Terminal {
@@ -25,6 +28,30 @@ export function atTerminal<Context>(
   const there = spawnSync('python3', ['-c', 'import pty']).status === 0;
   if (there) test(name, body);
   else test.skip(`${name}: needs python3 for a pseudo-terminal`);
+}
+
+const GOLDEN = join(ROOT, 'test/golden/terminal');
+
+/**
+ * A screen fits its terminal and, but for what `settle` takes out, is what is kept; `GOLDEN=write` keeps what is
+ * seen now.
+ */
+export function sameScreen(
+  name: string,
+  screen: string,
+  columns: number,
+  settle: (screen: string) => string,
+): void {
+  const lines = screen.replace(/‹\d+›/g, '').split('\n');
+  const wide = lines.filter((line) => widthOf(line) > columns);
+  assert.equal(wide, [], `${name}: wider than ${columns} columns`);
+  const shown = settle(screen);
+  const file = join(GOLDEN, `${name}.txt`);
+  if (process.env['GOLDEN'] === 'write') {
+    mkdirSync(GOLDEN, { recursive: true });
+    writeFileSync(file, shown);
+  }
+  assert.fixture(shown, readFileSync(file, 'utf8'), name);
 }
 
 /** Starts `runner <args>` of a project, at a terminal of so many columns; `redirect` as a shell takes it. */

@@ -69,7 +69,8 @@ function showStatus(context: Context, summary: Summary, host: string): void {
   say(`${words.strong(`${host}/${database}`)} · ${counted(runs, 'run')}`);
   if (atWork !== undefined) {
     sayWrapped(verdict);
-    say(`  ${whoAndHowFar(summary, atWork)}`);
+    for (const line of wrap(whoAndHowFar(summary, atWork), columnsOf('stdout') - 2))
+      say(`  ${line}`);
     showPhaseMarks(phases, atWork.phase);
   } else {
     if (phases.some(({ status: state }) => state !== 'new')) {

@@ -3,14 +3,14 @@
  * What a person looks at before and after: plan, diff, doctor, id, at a terminal of 80 columns, beside what is
  * kept in test/golden/terminal. `GOLDEN=write` keeps what is seen now.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { testPair, type TestPair } from '../pair.ts';
 import { open, ROOT, type Scratch, scratch, up } from '../runner.ts';
-import { atTerminal, atWork } from '../terminal.ts';
+import { atTerminal, atWork, sameScreen } from '../terminal.ts';
 
 interface Context {
   pair: TestPair;
@@ -18,7 +18,6 @@ interface Context {
   project: Scratch;
 }
 
-const GOLDEN = join(ROOT, 'test/golden/terminal');
 const COLUMNS = 80;
 
 const test = suite<Context>('looks');
@@ -46,16 +45,8 @@ async function looks(
   const env: Record<string, string> = colour ? {} : { NO_COLOR: '1' };
   const ended = await atWork(urls, project, args, { columns: COLUMNS, env }).ended;
   assert.is(ended.code, code, ended.screen);
-  const plain = ended.screen.replace(/‹\d+›/g, '');
-  const wide = plain.split('\n').filter((line) => Array.from(line).length > COLUMNS);
-  assert.equal(wide, [], `${name}: wider than ${COLUMNS} columns`);
-  const shown = settled(ended.screen);
-  const file = join(GOLDEN, `${name}-${COLUMNS}${colour ? '-colour' : ''}.txt`);
-  if (process.env['GOLDEN'] === 'write') {
-    mkdirSync(GOLDEN, { recursive: true });
-    writeFileSync(file, shown);
-  }
-  assert.fixture(shown, readFileSync(file, 'utf8'), name);
+  const kept = `${name}-${COLUMNS}${colour ? '-colour' : ''}`;
+  sameScreen(kept, ended.screen, COLUMNS, settled);
 }
 
 /** What differs between two equal looks is the same in all transcripts: times, sizes, names of databases. */
