@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import { readCatalog } from '../runner/engine/catalog.ts';
+import { readCatalog, targetSchemas } from '../runner/engine/catalog.ts';
 import { connectionOf } from '../runner/commands/schema.ts';
 import { parseUrl } from '../runner/config.ts';
 import { applySchemaChanges } from '../runner/schema/changes.ts';
@@ -164,13 +164,13 @@ export async function up(urls: Databases, ...args: string[]): Promise<Summary> {
   return lastLine(await succeed(urls, ['up', '--json', ...args]));
 }
 
-/** Applies the additive schema changes alone: no ledger, no rows. */
-export async function changeSchema({ targetUrl }: Databases): Promise<void> {
+/** Applies the additive schema changes of a project alone: no ledger, no rows. */
+export async function changeSchema({ targetUrl }: Databases, root = ROOT): Promise<void> {
   const endpoint = parseUrl(targetUrl);
   if (typeof endpoint === 'string') throw new Error(endpoint);
   await applySchemaChanges({
     connection: connectionOf(endpoint),
-    root: ROOT,
+    root,
     folder: 'additive',
     direction: 'up',
   });
@@ -227,6 +227,14 @@ export function tinyProject(files: Record<string, string>): Scratch {
   return project;
 }
 
+/** The second project, `test/neutral`, to be edited; its databases are the pairs `neutral`. */
+export function neutralProject(): Scratch {
+  const project = tinyProject({});
+  rmSync(join(project.root, 'schema-changes'));
+  cpSync(join(ROOT, 'test/neutral'), project.root, { recursive: true });
+  return project;
+}
+
 /** The file of an entity for a project of a test; `t` is the driving table, `header` whole lines. */
 export function entityFile(
   table: string,
@@ -269,22 +277,27 @@ export async function waitFor<Row extends object>(
 }
 
 /**
- * All rows of the schema `public`. With `clock: false` without the columns that some view of the
- * table does not supply and that are filled with the time of the load: they differ between equal
- * migrations.
+ * All rows of the schemas a project writes to; tables of another schema than `public` under their
+ * whole name. With `clock: false` without the columns that some view of the table does not supply
+ * and that are filled with the time of the load: they differ between equal migrations.
  */
-export async function dumpRows(target: Sql, { clock }: { clock: boolean }): Promise<Dump> {
-  const tables = await tablesOf(target, 'public');
-  const omitted = clock ? new Map<string, string[]>() : await clockColumns(target);
+export async function dumpRows(
+  target: Sql,
+  { clock, root = ROOT }: { clock: boolean; root?: string },
+): Promise<Dump> {
+  const omitted = clock ? new Map<string, string[]>() : await clockColumns(target, root);
   const dump: Dump = new Map();
-  for (const table of tables) {
-    const rows = await target<{ row: string }[]>`
-      select (to_jsonb(t) - ${omitted.get(table) ?? []}::text[])::text as row
-      from public.${target(table)} as t order by 1`;
-    dump.set(
-      table,
-      rows.map(({ row }) => row),
-    );
+  for (const schema of targetSchemas(readCatalog(root))) {
+    for (const table of await tablesOf(target, schema)) {
+      const name = schema === 'public' ? table : `${schema}.${table}`;
+      const rows = await target<{ row: string }[]>`
+        select (to_jsonb(t) - ${omitted.get(name) ?? []}::text[])::text as row
+        from ${target(schema)}.${target(table)} as t order by 1`;
+      dump.set(
+        name,
+        rows.map(({ row }) => row),
+      );
+    }
   }
   return dump;
 }
@@ -420,8 +433,8 @@ async function tablesOf(target: Sql, schema: string): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
-export async function clockColumns(target: Sql): Promise<Map<string, string[]>> {
-  const entities = readCatalog(ROOT).phases.flatMap((phase) => phase.entities);
+export async function clockColumns(target: Sql, root = ROOT): Promise<Map<string, string[]>> {
+  const entities = readCatalog(root).phases.flatMap((phase) => phase.entities);
   const list = JSON.stringify(entities.map(({ name, target: { table } }) => ({ name, table })));
   const rows = await target<{ table_name: string; columns: string[] }[]>`
     select c.table_name, array_agg(distinct c.column_name::text) as columns
