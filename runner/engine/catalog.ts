@@ -17,6 +17,7 @@ import {
   valueOf,
   type Reason,
 } from './header.ts';
+import { isNumbered, keyConflicts, keyOf } from './keys.ts';
 import { at, blanked, hashOf, positionAt, type Problem } from './text.ts';
 
 /** One SQL file that defines one view, `transform.<name>`: the rows for one target table. */
@@ -34,6 +35,10 @@ export interface Entity {
   target: { schema: string; table: string };
   /** Driving table in schema legacy; null for `source none` (one constant row). */
   source: string | null;
+  /** Columns that tell its rows apart: `id` where the header does not say. */
+  key: string[];
+  /** `id source`: its view gives the ids of the target rows. */
+  ownIds: boolean;
   /** View columns by which a target row is recognised; empty for `adopt none`. */
   adopt: string[];
   /** What happens to rows whose source row is gone. */
@@ -42,7 +47,7 @@ export interface Entity {
   commitBatch: boolean;
   /** Share of rows that may be rejected by rules, 0.05 for `5 %`; null = the default applies. */
   tolerance: number | null;
-  /** `read whole`: a key range cannot reach the source. */
+  /** `read whole`, or a key that is no number: a key range cannot reach the source. */
   readWhole: boolean;
   /** Its entity type in the table of old and new ids, `patient`; missing where it has none. */
   mapping?: string;
@@ -68,6 +73,8 @@ export interface ArchiveTable {
   hash: string;
   target: { schema: string; table: string };
   source: string;
+  /** As of an entity. */
+  key: string[];
   /** A column that is not in schema legacy: read through a foreign table of its own. */
   secret: string | null;
   idMaps: string[];
@@ -172,6 +179,7 @@ export function readCatalog(root: string): Catalog {
       });
     }
   }
+  problems.push(...keyConflicts([...phases.flatMap(({ entities }) => entities), ...archive]));
   const types = new Map<string, string>();
   for (const { file, mapping } of phases.flatMap(({ entities }) => entities)) {
     if (mapping === undefined) continue;
@@ -277,7 +285,8 @@ function readArchive(root: string, problems: Problem[]): ArchiveTable[] {
     const secret = valueOf(header, 'secret') ?? null;
     const target = { schema, table };
     const hash = hashOf(text);
-    found.push({ name, phase: ARCHIVE, file, text, hash, target, source, secret, idMaps: [] });
+    const key = keyOf(header);
+    found.push({ name, phase: ARCHIVE, file, text, hash, target, source, key, secret, idMaps: [] });
   }
   return found;
 }
@@ -353,11 +362,13 @@ function readEntity(
     hash: hashOf(text),
     target: { schema, table },
     source: driving,
+    key: keyOf(header),
+    ownIds: said('id') !== undefined,
     adopt: adopt === 'none' ? [] : adopt.split(/\s*,\s*/),
     deletes: said('deletes') === 'remove' ? 'remove' : 'keep',
     commitBatch: said('commit') !== undefined,
     tolerance: fraction(said('tolerance')),
-    readWhole: said('read') !== undefined,
+    readWhole: said('read') !== undefined || isNumbered(code),
     ...(mapping === undefined ? {} : { mapping }),
     reasons: reasonsOf(header).map(({ kind, name: word, sentence }) => ({
       kind,
@@ -371,8 +382,9 @@ function readEntity(
 
 /** Names of tables of a schema in a text without comments and literals, as they are usually written. */
 export function mentioned(code: string, schema: 'legacy' | 'ids'): string[] {
-  const pattern = new RegExp(`(?<![\\w".])"?${schema}"?\\s*\\.\\s*"?([a-z_][a-z0-9_]*)`, 'gi');
-  return [...code.matchAll(pattern)].map((match) => (match[1] ?? '').toLowerCase());
+  const name = '(?:"([^"]+)"|([a-z_][\\w$]*))';
+  const pattern = new RegExp(`(?<![\\w".])"?${schema}"?\\s*\\.\\s*${name}`, 'gi');
+  return [...code.matchAll(pattern)].map(([, exact, plain]) => exact ?? plain?.toLowerCase() ?? '');
 }
 
 function fraction(percent: string | undefined): number | null {

@@ -8,9 +8,12 @@ import {
   removals,
   strangeKey,
   strangers,
+  type SourceKey,
   type TableFacts,
+  unfitKey,
 } from './fit.ts';
-import type { Reading } from './reader.ts';
+import { NOTHING, type Reading } from './reading.ts';
+import { keysOf } from './keys.ts';
 import { type Column, isRounded, type Shape } from './render.ts';
 import { quoted } from '../quote.ts';
 import { blanked, type Problem, positionAt } from './text.ts';
@@ -32,7 +35,7 @@ export async function preflight(
   const widths = await widthsOf(session);
 
   const { relations, tables } = await readCatalogs(session, entities);
-  const keyless = await sourcesWithoutKey(session, entities);
+  const keys = await sourceKeys(session, entities);
 
   const shapes = new Map<string, Shape>();
   for (const [index, entity] of entities.entries()) {
@@ -47,23 +50,14 @@ export async function preflight(
       );
       continue;
     }
-    if (entity.source !== null && keyless.has(entity.source)) {
-      problems.push(
-        at(
-          entity,
-          '-- source',
-          'source-key',
-          `${entity.source}.id is not the unique key of the source table`,
-          'rows are told apart by id: give the source table a unique index on id',
-        ),
-      );
-    }
+    const key = keys.get(entity.source ?? '');
+    if (key !== undefined) problems.push(...unfitKey(entity, key, readings[index] ?? NOTHING));
     problems.push(...removals(entity, facts));
     if (!created.has(entity.name)) continue;
     const found = compare(entity, view, target);
     // one that is missing is no id either
     if (!found.some(({ rule }) => rule === 'legacy-key')) {
-      found.push(...strangeKey(entity, readings[index]?.keyed ?? true));
+      found.push(...strangeKey(entity, readings[index] ?? NOTHING));
     }
     problems.push(...found);
     problems.push(...strangers(entity, readings[index]?.references ?? [], facts, entities));
@@ -236,14 +230,13 @@ async function tableFacts(session: Session, entities: Entity[]): Promise<Map<str
   return new Map(rows.map((row) => [row.name, row]));
 }
 
-/** Driving tables whose id is not unique in the source: the id map would mix rows up. */
-async function sourcesWithoutKey(session: Session, entities: Entity[]): Promise<Set<string>> {
-  const tables = [...new Set(entities.flatMap(({ source }) => (source === null ? [] : [source])))];
-  const rows = await session.query<{ source_table: string; has_key: boolean }>(
-    'select * from migration.source_keys($1)',
-    [tables],
+/** What the source says of the keys of driving tables, by table. */
+async function sourceKeys(session: Session, entities: Entity[]): Promise<Map<string, SourceKey>> {
+  const rows = await session.query<SourceKey>(
+    'select * from migration.source_keys($1::text::jsonb)',
+    [JSON.stringify(keysOf(entities))],
   );
-  return new Set(rows.filter((row) => !row.has_key).map((row) => row.source_table));
+  return new Map(rows.map((row) => [row.source_table, row]));
 }
 
 /** PostgreSQL counts characters from 1; JavaScript counts UTF-16 units from 0. */

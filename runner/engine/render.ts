@@ -198,6 +198,14 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
         `exists (select from migration.writes as w where w.xmin = ${from}.xmin) ` +
         `or coalesce(age(${from}.xmin) > restored_age, false)`,
     ],
+    [/^own id of (\w+)$/, (from) => (entity.ownIds ? `${from}.id, ` : '')],
+    [
+      /^new id of (\w+)$/,
+      (from) =>
+        entity.ownIds
+          ? `${from}.id`
+          : `migration.new_id(${literal(entity.name)}, ${from}.legacy_key)`,
+    ],
     [/^missing of (\w+)$/, (from) => optional(has.missing, 'missing', from)],
     [/^filter of (\w+)$/, (from) => optional(has.filter, 'filter', from)],
     [/^kept (\w+)$/, (from) => (has.filter ? `${from}.filter is null` : 'true')],

@@ -22,7 +22,7 @@ end
 $$;
 
 -- What became of a source row: `stored`, `rejected`, `left out`, `gone` (it was stored, and is no row to
--- store any more) or `unknown`. id: what it has, or would have. is_there: a row of the target has it.
+-- store any more) or `unknown`. id: what it has, or would have where that follows from the key. is_there: a row of the target has it.
 create or replace function migration.what_became(
   of_entity text, of_key bigint, out id uuid, out target text, out state text, out reason text,
   out adopted boolean, out run bigint, out is_there boolean)
@@ -48,7 +48,9 @@ begin
     select 4, case when id is null then 'unknown' else 'stored' end, null, null
   ) as o
   order by o.place limit 1;
-  id := coalesce(id, migration.new_id(of_entity, of_key));
+  if id is null and not migration.gives_ids(of_entity) then
+    id := migration.new_id(of_entity, of_key);
+  end if;
   execute format('select exists (select from %s as t where t.id = $1)', target)
   into is_there using id;
 end

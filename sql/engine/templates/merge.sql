@@ -116,11 +116,11 @@ begin
     select
       v.legacy_key, {{columns of v}},
       v.missing, v.reject, {{version of s}}, {{hash of v}},
-      coalesce(m.id, migration.new_id('{{entity}}', v.legacy_key)),
+      coalesce(m.id, {{new id of v}}),
       m.legacy_id is not null, m.version, m.row_hash, m.written_hash, coalesce(m.adopted, false)
     from (
       -- offset 0: no expression is computed twice
-      select e.legacy_key, {{columns of e}}, {{missing of e}}, {{reject of e}}
+      select e.legacy_key, {{own id of e}}{{columns of e}}, {{missing of e}}, {{reject of e}}
       from {{view}} as e
       where {{within e.legacy_key}}{{unfiltered e}}
       offset 0
