@@ -230,7 +230,7 @@ export function tinyProject(files: Record<string, string>): Scratch {
 /** The second project, `test/neutral`, to be edited; its databases are the pairs `neutral`. */
 export function neutralProject(): Scratch {
   const project = tinyProject({});
-  rmSync(join(project.root, 'schema-changes'));
+  for (const part of ['schema-changes', 'test']) rmSync(join(project.root, part));
   cpSync(join(ROOT, 'test/neutral'), project.root, { recursive: true });
   return project;
 }
