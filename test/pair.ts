@@ -54,8 +54,8 @@ const DISK = fileURLToPath(new URL('../.embedded/', import.meta.url));
 const MEMORY = `/dev/shm/legacy-to-supabase-${process.getuid?.() ?? 0}`;
 /** What a whole run may come to, and as much again. */
 const ROOM = 6 * 2 ** 30;
-/** The sample of the second project. */
-const NEUTRAL = fileURLToPath(new URL('neutral/sample/', import.meta.url));
+/** The second project: `neutral` is its sample. */
+export const NEUTRAL = fileURLToPath(new URL('neutral', import.meta.url));
 const UNDER_RUN = process.argv[1] === fileURLToPath(new URL('run-file.ts', import.meta.url));
 
 let own: ReturnType<typeof openPairs> | undefined;
@@ -65,7 +65,8 @@ let own: ReturnType<typeof openPairs> | undefined;
  * that is run alone starts its own, and removes them when it has nothing left to do.
  */
 export async function testPair(options: TestPairOptions): Promise<TestPair> {
-  const { name = 'test', source = 'schema', target = 'schema', ...majors } = options;
+  const { name = 'test', source = 'schema', target = 'schema', ...asked } = options;
+  const majors: Majors = source === 'neutral' ? { sourceMajor: 17, ...asked } : asked;
   const servers = await (UNDER_RUN ? ask(majors) : ownPairs().get(majors));
   const database = `${name}_${randomBytes(4).toString('hex')}`;
   await createSource(servers, source, database);
@@ -137,8 +138,8 @@ async function createSource(
   await withTemplate(sourceAdminUrl, template, async (url) => {
     await grantReader(url);
     if (content === 'empty') return;
-    if (content === 'neutral') await connected(url, (sql) => sql.file(join(NEUTRAL, 'source.sql')));
-    else await loadSource(url, { scale: content === 'sample' ? '0.01' : null, seed: '1' });
+    const scale = content === 'schema' ? null : '0.01';
+    await loadSource(url, { scale, seed: '1' }, content === 'neutral' ? NEUTRAL : undefined);
   });
   await connected(
     sourceAdminUrl,
@@ -154,9 +155,8 @@ async function createTarget(urls: Urls, content: TargetContent, name: string): P
   await withTemplate(targetAdminUrl, template, async (url) => {
     await loadPlatform(url);
     const owned = within(targetUrl, template);
-    if (content === 'schema') await loadApplication(owned);
-    if (content === 'neutral') {
-      await connected(owned, (sql) => sql.file(join(NEUTRAL, 'target.sql')));
+    if (content !== 'empty') {
+      await loadApplication(owned, content === 'neutral' ? NEUTRAL : undefined);
     }
   });
   await connected(targetAdminUrl, async (sql) => {

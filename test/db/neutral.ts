@@ -36,10 +36,7 @@ export function onNeutral(
     const project = neutralProject();
     const { root } = project;
     Object.assign(context, { project });
-    Object.assign(
-      context,
-      await preparePair({ name, source: 'neutral', target: 'neutral', sourceMajor: 17 }, root),
-    );
+    Object.assign(context, await preparePair({ name, source: 'neutral', target: 'neutral' }, root));
     await plant(context.target);
     context.before = await dumpRows(context.target, { clock: true, root });
     context.first = await again(context, { archive: true });
