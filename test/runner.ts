@@ -337,11 +337,11 @@ export async function touches(
   return dump;
 }
 
-/** Everything the catalog says about the schema `public`, as PostgreSQL prints it. */
-export async function dumpCatalog(target: Sql): Promise<Dump> {
+/** Everything the catalog says about a schema, as PostgreSQL prints it. */
+export async function dumpCatalog(target: Sql, schema = 'public'): Promise<Dump> {
   const entries = await target<{ kind: string; entry: string }[]>`
     with relations as (
-      select c.* from pg_class as c where c.relnamespace = 'public'::regnamespace
+      select c.* from pg_class as c where c.relnamespace = ${schema}::regnamespace
     )
     select 'relation' as kind, concat_ws(' ', c.relname, c.relkind, c.relowner::regrole, c.relacl,
       c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relreplident,
@@ -371,13 +371,13 @@ export async function dumpCatalog(target: Sql): Promise<Dump> {
     join pg_constraint as n on n.oid = t.tgconstraint
     union all
     select 'policy', concat_ws(' ', p.tablename, p.policyname, p.cmd, p.roles, p.qual, p.with_check)
-    from pg_policies as p where p.schemaname = 'public'
+    from pg_policies as p where p.schemaname = ${schema}
     union all
     select 'view', concat_ws(' ', c.relname, pg_get_viewdef(c.oid))
     from relations as c where c.relkind in ('v', 'm')
     union all
     select 'function', concat_ws(' ', pg_get_functiondef(p.oid), p.proacl)
-    from pg_proc as p where p.pronamespace = 'public'::regnamespace and p.prokind in ('f', 'p')
+    from pg_proc as p where p.pronamespace = ${schema}::regnamespace and p.prokind in ('f', 'p')
     union all
     select 'type', concat_ws(' ', t.typname, t.typtype, t.typacl, e.labels)
     from pg_type as t
@@ -385,10 +385,10 @@ export async function dumpCatalog(target: Sql): Promise<Dump> {
       select string_agg(l.enumlabel, ',' order by l.enumsortorder) as labels
       from pg_enum as l where l.enumtypid = t.oid
     ) as e on true
-    where t.typnamespace = 'public'::regnamespace
+    where t.typnamespace = ${schema}::regnamespace
     union all
     select 'sequence', concat_ws(' ', s.sequencename, s.start_value, s.increment_by, s.last_value)
-    from pg_sequences as s where s.schemaname = 'public'
+    from pg_sequences as s where s.schemaname = ${schema}
     order by 1, 2`;
   const dump: Dump = new Map();
   for (const { kind, entry } of entries) dump.set(kind, [...(dump.get(kind) ?? []), entry]);
