@@ -21,6 +21,30 @@ begin
 end
 $$;
 
+-- The key of a source row as a whole number, of what a person writes: the values of its columns, which
+-- are named for who has to be told. NULL: these are no key.
+create or replace function migration.given_key(
+  of_entity text, given text[], out key bigint, out columns text[])
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  link migration.links;
+begin
+  select l.* into link from migration.entities as e
+  join migration.links as l on l.source_table = e.source where e.entity = of_entity;
+  columns := coalesce(link.key_columns, '{id}');
+  if cardinality(given) <> cardinality(columns) then return; end if;
+  if coalesce(link.is_number, true) then
+    key := case when given[1] ~ '^\d{1,18}$' then given[1]::bigint end;
+  else
+    execute concat('select ', migration.number_of(case when cardinality(given) = 1
+      then quote_literal(given[1])
+      else format('row(%s)', (select string_agg(quote_literal(v), ', ' order by o)
+        from unnest(given) with ordinality as g (v, o))) end))
+    into key;
+  end if;
+end
+$$;
+
 -- What became of a source row: `stored`, `rejected`, `left out`, `gone` (it was stored, and is no row to
 -- store any more) or `unknown`. id: what it has, or would have where that follows from the key. is_there: a row of the target has it.
 create or replace function migration.what_became(
