@@ -8,7 +8,7 @@ export const LEFT_OUT_LIST = 'checks/coverage/left-out.txt';
 
 /** A line of a reviewed list; the place counts from 1. */
 export interface Entry {
-  /** `dispatch_file.name`, `audit_log`, or in left-out.txt with its schema: `legacy.dispatch_file.name`. */
+  /** `files.name`, `audit_log`, or in left-out.txt with its schema: `legacy.files.name`. */
   name: string;
   /** Empty except in left-out.txt. */
   reason: string;

@@ -310,7 +310,7 @@ begin
   if link.is_number then
     execute format(
       'create foreign table legacy_versions.%I ('
-      '  id bigint not null options (column_name %L), version bigint options (column_name ''xmin'')'
+      '  id bigint options (column_name %L) not null, version bigint options (column_name ''xmin'')'
       ') server legacy_source options (schema_name %L, table_name %L)',
       link.source_table, link.key_columns[1], link.source_schema, link.source_table);
     return;
@@ -330,6 +330,13 @@ begin
 end
 $$;
 
+-- a.id, a.name ...
+create or replace function migration.prefixed(alias text, columns text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(format('%I.%I', alias, c.name), ', ' order by c.position)
+  from unnest(columns) with ordinality as c (name, position)
+$$;
+
 -- The key of a row of a source table as a whole number, over an alias of it, in SQL that both sides understand.
 create or replace function migration.key_of(source_table text, alias text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -340,13 +347,6 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     else migration.number_of(format('row(%s)', migration.prefixed(alias, l.key_columns)))
   end
   from migration.links as l where l.source_table = key_of.source_table
-$$;
-
--- a.id, a.name ...
-create or replace function migration.prefixed(alias text, columns text[]) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select string_agg(format('%I.%I', alias, c.name), ', ' order by c.position)
-  from unnest(columns) with ordinality as c (name, position)
 $$;
 
 -- Server, foreign tables and version tables, all made anew. `server` holds the libpq options

@@ -109,6 +109,10 @@ begin
       join pg_catalog.pg_class as c on c.oid = i.indrelid
       join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = any (%L::text[])
       where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+        -- rows without a value are not told apart
+        and not exists (
+          select 1 from pg_catalog.pg_attribute as a
+          where a.attrelid = c.oid and a.attnum = any (i.indkey::int2[]) and not a.attnotnull)
     $q$, migration.source_schemas())) as d (name text, is_primary boolean, columns text[])
   )
   select t.key, exists (
