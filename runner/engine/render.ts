@@ -1,5 +1,6 @@
 import { literal, quoted } from '../quote.ts';
 import type { Entity, SetupFile } from './catalog.ts';
+import { isNumbered, keyText } from './keys.ts';
 
 /** A target column the view supplies. */
 export interface Column {
@@ -198,6 +199,8 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
         `exists (select from migration.writes as w where w.xmin = ${from}.xmin) ` +
         `or coalesce(age(${from}.xmin) > restored_age, false)`,
     ],
+    // of a row of the source itself
+    [/^key of (\w+)$/, (from) => keyText(from, entity.key, !isNumbered(entity.text))],
     [/^own id of (\w+)$/, (from) => (entity.ownIds ? `${from}.id, ` : '')],
     [
       /^new id of (\w+)$/,

@@ -861,13 +861,13 @@ begin
   update migration.rejects as r set source_row = to_jsonb(s.*)
   from {{source}} as s
   where r.entity = '{{entity}}' and r.resolved_run is null and r.source_row is null
-    and s.id = r.legacy_id and s.id = any (bare);
+    and {{key of s}} = r.legacy_id and {{key of s}} = any (bare);
 exception when data_exception then
   foreach current_key in array bare loop
     begin
       update migration.rejects as r set source_row = to_jsonb(s.*)
       from {{source}} as s
-      where r.entity = '{{entity}}' and r.legacy_id = current_key and s.id = current_key;
+      where r.entity = '{{entity}}' and r.legacy_id = current_key and {{key of s}} = current_key;
     exception when data_exception then
       null;
     end;
