@@ -112,7 +112,9 @@ begin
         -- rows without a value are not told apart
         and not exists (
           select 1 from pg_catalog.pg_attribute as a
-          where a.attrelid = c.oid and a.attnum = any (i.indkey::int2[]) and not a.attnotnull)
+          where a.attrelid = c.oid and not a.attnotnull
+            and a.attnum = any ((i.indkey::int2[])[0:coalesce(
+              (to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) - 1]))
     $q$, migration.source_schemas())) as d (name text, is_primary boolean, columns text[])
   )
   select t.key, exists (
