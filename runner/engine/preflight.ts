@@ -4,6 +4,7 @@ import {
   at,
   type CatalogColumn,
   compare,
+  isApart,
   OWN,
   removals,
   strangeKey,
@@ -174,7 +175,7 @@ function shapeOf(
   return {
     entity,
     columns: view
-      .filter((column) => !OWN.has(column.name))
+      .filter(({ name }) => !OWN.has(name) && !isApart(name, entity, target))
       .map((column) => shapeColumn(column, target)),
     has: { filter: has('filter'), missing: has('missing'), reject: has('reject') },
     rewrites: facts.rewrites,

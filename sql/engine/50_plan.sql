@@ -354,16 +354,14 @@ begin
 end
 $$;
 
--- Of a view that shows several rows of each source row makes one of each part, without the column that
--- tells them apart, and drops it. A row of no part is in the first one, where its key stands twice. False: it has
--- no such column of type text.
+-- Of a view that shows several rows of each source row makes one of each part, and drops it. A row of no
+-- part is in the first one, where its key stands twice. False: it has no such column of type text.
 create or replace function migration.create_parts(view text, part_column text, parts text[])
 returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  whole   regclass := format('transform.%I', view);
-  columns text;
+  whole regclass := format('transform.%I', view);
 begin
   if not exists (
     select from pg_attribute as a
@@ -371,13 +369,10 @@ begin
   then
     return false;
   end if;
-  select string_agg(format('p.%I', a.attname), ', ' order by a.attnum) into columns
-  from pg_attribute as a
-  where a.attrelid = whole and a.attnum > 0 and not a.attisdropped and a.attname <> part_column;
   for i in 1..cardinality(parts) loop
     -- its text, and not its name: what a view reads has to be seen
-    execute format('create view transform.%I as select %s from (%s) as p where p.%I = %L%s',
-      concat(view, '_', parts[i]), columns, rtrim(pg_get_viewdef(whole), ';'), part_column, parts[i],
+    execute format('create view transform.%I as select p.* from (%s) as p where p.%I = %L%s',
+      concat(view, '_', parts[i]), rtrim(pg_get_viewdef(whole), ';'), part_column, parts[i],
       case when i = 1 then format(' or coalesce(p.%I <> all (%L::text[]), true)', part_column, parts) end);
   end loop;
   execute format('drop view %s', whole);
