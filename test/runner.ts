@@ -217,7 +217,8 @@ export function scratch(): Scratch {
 
 /** Tables of tests have no policies: what the engine says of them is not said of these. */
 const NO_POLICIES = {
-  'checks/row_level_security.sql': '-- Tables of tests have no policies.\n\nselect 1 limit 0;\n',
+  'checks/row_level_security.sql':
+    '-- Tables of tests have no policies.\n--\n-- severity  error\n\nselect 1 limit 0;\n',
 };
 
 /** A scratch copy without entities, archive and data checks, and with these files instead. */
