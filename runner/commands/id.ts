@@ -95,8 +95,8 @@ async function showRow(
   if (context.has('json')) sayJson({ entity, key, ...row });
   else {
     const has = row.state === 'stored' || row.state === 'gone';
-    const id = row.id === null ? 'the id of its source row' : row.id;
-    say(`${entity} ${given.join(' ')}  ${has ? '→' : 'would be'}  ${id}  ${row.target ?? ''}`);
+    const uuid = row.id ?? 'the id of its source row';
+    say(`${entity} ${given.join(' ')}  ${has ? '→' : 'would be'}  ${uuid}  ${row.target ?? ''}`);
     say(`  ${sentenceOf(row)}`);
   }
   return row.state === 'unknown' ? 1 : 0;

@@ -21,10 +21,22 @@ import { isNumbered, keyConflicts, keyOf } from './keys.ts';
 import { PACKAGE } from '../project.ts';
 import { at, blanked, hashOf, positionAt, type Problem } from './text.ts';
 
+/** Which rows of a view are an entity: those with this value in the column. */
+export interface Part {
+  column: string;
+  value: string;
+  /** All values, in the order of the header. */
+  all: string[];
+}
+
 /** One SQL file that defines one view, `transform.<name>`: the rows for one target table. */
 export interface Entity {
-  /** `people` from `30_people.sql`; also the name of the view and of the id map. */
+  /** `people` from `30_people.sql`; also the name of its id map. */
   name: string;
+  /** The view that the file creates: `people`. */
+  view: string;
+  /** One of several target rows that come of each source row: `people_home` is where `kind` is `home`. */
+  part: Part | null;
   /** Folder name: `2-core`. */
   phase: string;
   /** Relative to the project, forward slashes: `sql/2-core/30_people.sql`. */
@@ -327,7 +339,15 @@ function readPhase(
     names.set(name, file);
 
     const entity = readEntity(name, phase, file, readFileSync(join(root, file), 'utf8'), problems);
-    if (entity !== undefined) found.push(entity);
+    for (const each of entity === undefined ? [] : partsOf(entity)) {
+      const other = each.part === null ? undefined : names.get(each.name);
+      if (other !== undefined) {
+        report(`its part ${each.name} is already defined by ${other}`, 'rename one of them');
+        continue;
+      }
+      names.set(each.name, file);
+      found.push(each);
+    }
   }
   return found;
 }
@@ -354,6 +374,8 @@ function readEntity(
   const driving = source === 'none' ? null : source;
   return {
     name,
+    view: name,
+    part: partOf(said('part')),
     phase,
     file,
     text,
@@ -376,6 +398,25 @@ function readEntity(
     reads: sorted([...mentioned(code, 'legacy'), ...(driving === null ? [] : [driving])]),
     idMaps: sorted(mentioned(code, 'ids')),
   };
+}
+
+/** `kind  home, work`: the part `home`. */
+function partOf(value: string | undefined): Part | null {
+  const [column, list] = value?.split(/\s{2,}/) ?? [];
+  if (column === undefined || list === undefined) return null;
+  const all = list.split(/\s*,\s*/);
+  return { column, value: all[0] ?? '', all };
+}
+
+/** The entities that a file defines: one, or one for each part. */
+function partsOf(entity: Entity): Entity[] {
+  const { part, name } = entity;
+  if (part === null) return [entity];
+  return part.all.map((value) => ({
+    ...entity,
+    name: `${name}_${value}`,
+    part: { ...part, value },
+  }));
 }
 
 /** Names of tables of a schema in a text without comments and literals, as they are usually written. */

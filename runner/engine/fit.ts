@@ -42,6 +42,11 @@ export interface TableFacts {
   unique_keys: string[];
 }
 
+/** The column that tells parts apart is one of the target where that has it. */
+export function isApart(name: string, { part }: Entity, target: readonly CatalogColumn[]): boolean {
+  return part?.column === name && !target.some((column) => column.name === name);
+}
+
 /** Differences between the view's columns and the target table. */
 export function compare(entity: Entity, view: CatalogColumn[], target: CatalogColumn[]): Problem[] {
   const problems: Problem[] = [];
@@ -59,7 +64,7 @@ export function compare(entity: Entity, view: CatalogColumn[], target: CatalogCo
   }
   problems.push(...unfitId(entity, view, target));
   for (const column of view) {
-    if (column.name === 'id') continue;
+    if (column.name === 'id' || isApart(column.name, entity, target)) continue;
     if (OWN.has(column.name)) {
       if (column.name !== 'legacy_key' && column.type !== 'text') {
         problems.push(

@@ -45,6 +45,10 @@ export const ENTITY_FORM: Form = {
     pattern: /^source$/,
     fix: 'write `source` where the view has a column `id` (uuid), or leave the line out',
   },
+  part: {
+    pattern: /^[a-z_][a-z0-9_]*\s{2,}[a-z][a-z0-9_]*(\s*,\s*[a-z][a-z0-9_]*)+$/,
+    fix: 'write the text column that tells the parts of a source row apart, two blanks, and its values: `kind  home, work`',
+  },
   adopt: {
     pattern: /^[a-z_][a-z0-9_]*(\s*,\s*[a-z_][a-z0-9_]*)*$/,
     fix: 'write view columns, comma separated, or `none`',

@@ -1,9 +1,10 @@
-import { type Catalog, type Entity } from './catalog.ts';
+import type { Catalog, Entity, Part } from './catalog.ts';
 import { ConnectionLost, failureOf, isThere, savepoint, type Session } from '../database.ts';
 import {
   at,
   type CatalogColumn,
   compare,
+  isApart,
   OWN,
   removals,
   strangeKey,
@@ -98,28 +99,49 @@ async function widthsOf(session: Session): Promise<Map<string, number>> {
 
 /** Creates all views in one call; those it cannot create one by one, for what the server says. */
 async function createViews(session: Session, entities: Entity[]) {
-  const plain = entities.filter((entity) => isOneStatement(entity));
+  const files = [...new Map(entities.map((entity) => [entity.view, entity])).values()];
+  const plain = files.filter((entity) => isOneStatement(entity));
   const [row] = await session.query<{ failed: string[] }>(
     'select migration.create_views($1::text::jsonb) as failed',
-    [JSON.stringify(Object.fromEntries(plain.map(({ name, text }) => [name, text])))],
+    [JSON.stringify(Object.fromEntries(plain.map(({ view, text }) => [view, text])))],
   );
-  const failed = entities.filter(
-    (entity) => !plain.includes(entity) || row?.failed.includes(entity.name) !== false,
+  const failed = files.filter(
+    (entity) => !plain.includes(entity) || row?.failed.includes(entity.view) !== false,
   );
-  const created = new Set(entities.filter((e) => !failed.includes(e)).map(({ name }) => name));
+  const created = new Set(files.filter((e) => !failed.includes(e)).map(({ view }) => view));
   const failures: Problem[] = [];
   for (const entity of failed) {
     const problem = await createView(session, entity);
-    if (problem === undefined) created.add(entity.name);
+    if (problem === undefined) created.add(entity.view);
     else failures.push(problem);
   }
-  return { created, failures };
+  for (const entity of files) {
+    if (entity.part === null || !created.has(entity.view)) continue;
+    if (await createParts(session, entity, entity.part)) continue;
+    created.delete(entity.view);
+    const says = `the view has no column ${entity.part.column} of type text`;
+    const fix = 'name the column in the view, as text, or another one in `-- part`';
+    failures.push(at(entity, '-- part', 'part', says, fix));
+  }
+  return {
+    created: new Set(entities.filter(({ view }) => created.has(view)).map(({ name }) => name)),
+    failures,
+  };
+}
+
+/** Makes the views of the parts of that of a file, which goes; false where it has no such column. */
+async function createParts(session: Session, { view }: Entity, part: Part): Promise<boolean> {
+  const [row] = await session.query<{ made: boolean }>(
+    'select migration.create_parts($1, $2, $3) as made',
+    [view, part.column, part.all],
+  );
+  return row?.made === true;
 }
 
 /** Begins with its own view and has no second statement. */
-function isOneStatement({ name, text }: Entity): boolean {
+function isOneStatement({ view, text }: Entity): boolean {
   const code = blanked(text);
-  return isTheView(name, code) && /^[^;]*;?\s*$/.test(code);
+  return isTheView(view, code) && /^[^;]*;?\s*$/.test(code);
 }
 
 function isTheView(name: string, code: string): boolean {
@@ -153,7 +175,7 @@ function shapeOf(
   return {
     entity,
     columns: view
-      .filter((column) => !OWN.has(column.name))
+      .filter(({ name }) => !OWN.has(name) && !isApart(name, entity, target))
       .map((column) => shapeColumn(column, target)),
     has: { filter: has('filter'), missing: has('missing'), reject: has('reject') },
     rewrites: facts.rewrites,
@@ -177,9 +199,9 @@ async function createView(session: Session, entity: Entity): Promise<Problem | u
   try {
     await savepoint(session, async () => {
       // before it runs: a lone `commit` would end the transaction, with the login in it
-      if (!isTheView(entity.name, blanked(entity.text))) throw new NotTheView();
+      if (!isTheView(entity.view, blanked(entity.text))) throw new NotTheView();
       await session.single(entity.text);
-      if (!(await isThere(session, `transform.${quoted(entity.name)}`))) throw new NotTheView();
+      if (!(await isThere(session, `transform.${quoted(entity.view)}`))) throw new NotTheView();
     });
     return undefined;
   } catch (error) {
@@ -189,7 +211,7 @@ async function createView(session: Session, entity: Entity): Promise<Problem | u
         entity,
         'create view',
         'view',
-        `the file does not create transform.${entity.name}`,
+        `the file does not create transform.${entity.view}`,
         'name the view as the file',
       );
     }

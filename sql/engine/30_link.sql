@@ -282,6 +282,14 @@ begin
     raise exception 'the source has two enums of the name %', replace(wrong.name, 'legacy.', '')
       using errcode = 'ambiguous_alias', hint = 'take one of their tables out of the files';
   end if;
+  select s.source_table into wrong from pg_temp.shapes as s
+  where format('legacy.%I', s.source_table) in (
+    select replace(o.type, '[]', '') from pg_temp.shapes as o where o.labels is not null) limit 1;
+  if found then
+    raise exception 'the source has a table and an enum of the name %', wrong.source_table
+      using errcode = 'ambiguous_alias', hint = 'both would be in schema legacy: read one of them through a view'
+        ' of another name in the source';
+  end if;
   for wrong in
     select t.key as source_table, c.name, o.what, o.hint
     from (values

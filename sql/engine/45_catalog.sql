@@ -98,21 +98,23 @@ begin
   return query
   with indexes as materialized (
     select d.* from extensions.dblink('versions', format($q$
-      select c.relname::text, i.indisprimary, k.columns
+      select c.relname::text, i.indisprimary, array(
+        select a.attname::text
+        -- before release 11 no index had columns that are no part of its key
+        from unnest((i.indkey::int2[])[0:coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer,
+          i.indnatts) - 1]) as k (number)
+        join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = k.number
+        order by 1)
       from pg_catalog.pg_index as i
       join pg_catalog.pg_class as c on c.oid = i.indrelid
       join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = any (%L::text[])
-      cross join lateral (
-        select array_agg(a.attname::text order by a.attname::text) as columns,
-          bool_and(a.attnotnull) as required
-        -- before release 11 no index had columns that are no part of its key
-        from unnest((i.indkey::int2[])[0:coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer,
-          i.indnatts) - 1]) as n (number)
-        join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = n.number
-      ) as k
       where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
         -- rows without a value are not told apart
-        and k.required
+        and not exists (
+          select 1 from pg_catalog.pg_attribute as a
+          where a.attrelid = c.oid and not a.attnotnull
+            and a.attnum = any ((i.indkey::int2[])[0:coalesce(
+              (to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) - 1]))
     $q$, migration.source_schemas())) as d (name text, is_primary boolean, columns text[])
   )
   select t.key, exists (
