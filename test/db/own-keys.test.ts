@@ -171,7 +171,7 @@ const CHANGES: [kind: string, statements: string, read: string[]][] = [
      update country set code = 'IRL' where code = 'IE';
      update "Customer" set "CountryCode" = 'IRL' where "CountryCode" = 'x,y';
      delete from country where code = 'x,y'`,
-    ['countries', 'customers'],
+    ['contacts_home', 'contacts_work', 'countries', 'customers'],
   ],
   [
     'a uuid',
