@@ -643,8 +643,8 @@ begin
 end
 $$;
 
--- Entities whose source rows are not those of the last run: other rows, or other versions.
-create or replace function migration.source_drift()
+-- Entities (of a phase) whose source rows are not those of the last run: other rows, or other versions.
+create or replace function migration.source_drift(of_phase text default null)
 returns table (entity_name text, source_table text, ranges bigint, row_change bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -654,7 +654,8 @@ begin
     select e.source, min(t.width) as width
     from migration.entities as e
     join migration.source_tables as t on t.source_table = e.source
-    where migration.is_looked_at(e) group by e.source order by e.source
+    where migration.is_looked_at(e) and e.phase = coalesce(of_phase, e.phase)
+    group by e.source order by e.source
   loop
     return query
     with sums as materialized (
@@ -664,6 +665,7 @@ begin
     entities as (
       select e.entity, e.width from migration.entities as e
       where e.source = known.source and migration.is_looked_at(e)
+        and e.phase = coalesce(of_phase, e.phase)
     ),
     live as (
       select e.entity, s.range, s.row_count, s.sum_a, s.sum_b
@@ -705,7 +707,8 @@ begin
     where migration.is_looked_at(e) and e.phase = 'archive'
     order by e.entity
   loop
-    drift := coalesce(drift, array(select d.entity_name from migration.source_drift() as d));
+    drift := coalesce(drift, array(
+      select d.entity_name from migration.source_drift('archive') as d));
     continue when known.entity = any (drift);
     source := format('legacy.%I', known.source);
     return query execute format($q$

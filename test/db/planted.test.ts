@@ -55,6 +55,14 @@ const PLANTED: Planted[] = [
     found: ['references_agree', 'texts'],
   },
   {
+    // by a check that does not read the source: it is for the second session
+    phase: '3-operations',
+    spoilt: [
+      { table: 'public.order_files', by: 'new.legacy_file_id := new.legacy_file_id + 1e6;' },
+    ],
+    found: ['legacy_ids'],
+  },
+  {
     phase: '4-financial',
     spoilt: [
       { table: 'public.payments', by: 'new.amount := new.amount + 0.01;' },
@@ -174,6 +182,8 @@ for (const { phase, spoilt, found } of PLANTED) {
 
   test(`${phase}: found by ${found.join(', ')}`, async ({ pair, target }) => {
     if (phase === 'archive') await createArchive(target);
+    if ((await statusOf(target, phase)) === 'complete')
+      await succeed(pair, ['down', phase, '--yes']);
     for (const each of spoilt) await spoil(target, each);
     const error = await errorOf(migrate(pair, run));
     assert.ok(error instanceof PhaseFailed, error.message);
