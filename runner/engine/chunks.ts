@@ -27,8 +27,8 @@ const AWAIT = 'select migration.await_link()';
 const CLOSE = 'select migration.close_link()';
 
 /**
- * Chunk by chunk: a transaction that reads, a transaction that writes; what is small, together. Sessions work side by side, at
- * chunks of one entity and at entities that do not wait for each other.
+ * Chunk by chunk: a transaction that reads, a transaction that writes; what is small, together. Sessions
+ * work side by side, at chunks of one entity and at entities that do not wait for each other.
  */
 export async function mergeByChunks(
   context: RunContext,

@@ -174,24 +174,23 @@ async function runWhole(
 ): Promise<Done[]> {
   const done: Done[] = [];
   const unproven = context.unproven.has(phase.name);
+  let refused: Entity[] = [];
   const merge = async (entities: Entity[], retrying: boolean): Promise<void> => {
     if (entities.length === 0) return;
     context.checkpoint();
-    const merged = await mergeTogether(
-      context,
-      entities,
-      { complete: true, retrying, begin },
-      (calls, listen) =>
-        session.batch(
-          [patience(context, entities), AWAIT, ...calls, settling(entities.map(nameOf)), CLOSE],
-          listen,
-        ),
-    );
+    const how = { complete: true, retrying, begin };
+    const merged = await mergeTogether(context, entities, how, async (calls, listener) => {
+      const before = [patience(context, entities), AWAIT];
+      const after = [settling(entities.map(nameOf)), refusing(phase), CLOSE];
+      const rows = await session.batch([...before, ...calls, ...after], listener);
+      refused = refusedIn(rows, phase);
+      return rows;
+    });
     done.push(...merged);
   };
   const left = [...phase.entities];
   while (left.length > 0) await merge(takeTogether(context, left), false);
-  await merge(await refusedEntities(session, phase), true);
+  await merge(refused, true);
   context.checkpoint();
   begin();
   await checkPhase(context, session, phase, done, unproven);
@@ -213,7 +212,7 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
   const [session] = context.sessions;
   const unproven = context.unproven.has(phase.name);
   const done = await mergeByChunks(context, phase.entities, { unproven, retrying: false, begin });
-  const refused = await refusedEntities(session, phase);
+  const refused = refusedIn(await session.batch([refusing(phase)]), phase);
   if (refused.length > 0) {
     done.push(...(await mergeByChunks(context, refused, { unproven, retrying: true, begin })));
   }
@@ -222,23 +221,23 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
   const names = phase.entities.map(nameOf);
   const lease = `select migration.hold_lease(${context.run})`;
   const settled = [AWAIT, settling(done.map(({ entity }) => entity)), CLOSE];
-  await transaction(
-    session,
-    () => checkPhase(context, session, phase, done, unproven, context.sessions[1]),
-    {
+  const check = () => checkPhase(context, session, phase, done, unproven, context.sessions[1]);
+  await again(context, () =>
+    transaction(session, check, {
       // two transactions: what has been read stays where a check finds something
       first: [lease, ...settled, 'commit', ...beginning('10s'), lease, ending(phase.name)],
       last: [bound('select migration.complete_entities($1)', [names])],
-    },
+    }),
   );
   return done;
 }
 
-/** Entities whose rows may be taken now that all others of the phase are there. */
-async function refusedEntities(session: Session, { name, entities }: Phase): Promise<Entity[]> {
-  const rows = await session.query<{ entity: string }>(
-    'select * from migration.refused_entities($1)',
-    [name],
-  );
-  return entities.filter((entity) => rows.some((row) => row.entity === entity.name));
+/** Asks for entities whose rows may be taken now that all others of the phase are there. */
+function refusing({ name }: Phase): string {
+  return bound('select * from migration.refused_entities($1)', [name]);
+}
+
+/** Those among the rows of several calls. */
+function refusedIn(rows: Record<string, unknown>[], { entities }: Phase): Entity[] {
+  return entities.filter(({ name }) => rows.some((row) => row['refused'] === name));
 }

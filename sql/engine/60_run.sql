@@ -215,7 +215,7 @@ $$;
 
 -- Entities of the phase of which this run's target refused rows for what other rows are (class 23): they
 -- are tried once more when all of the phase is written.
-create or replace function migration.refused_entities(of_phase text) returns table (entity text)
+create or replace function migration.refused_entities(of_phase text) returns table (refused text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.entity
   from migration.entities as e
