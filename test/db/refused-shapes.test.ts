@@ -52,17 +52,6 @@ const CASES: Case[] = [
     instead: { source: 'alter table thing add primary key (code)' },
   },
   {
-    what: 'a table without a column id, and no key said',
-    source: `create table thing (code text primary key, name text); ${ROWS}`,
-    columns: 't.code as legacy_key, t.name as name',
-    refused: /legacy_key|thing\.id|no column thing\.id/,
-    fix: /-- key/,
-    instead: {
-      header: '-- key     code\n',
-      columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
-    },
-  },
-  {
     what: 'another key than the primary key',
     source: `create table thing (code text primary key, name text); ${ROWS}`,
     header: '-- key     name\n',
@@ -160,9 +149,8 @@ const CASES: Case[] = [
     refused: /public\.rows|rows has an id of type bigint/,
     fix: /id uuid/,
     instead: {
-      target: `alter table public.rows drop constraint rows_pkey;
-        alter table public.rows rename column id to number;
-        alter table public.rows add column id uuid primary key default gen_random_uuid()`,
+      target: `alter table public.rows rename column id to number;
+        alter table public.rows add column id uuid not null unique default gen_random_uuid()`,
     },
   },
   {
@@ -228,6 +216,17 @@ const CASES: Case[] = [
 
 /** These stop what is read of the source: of several of them the first is said. */
 const ALONE: Case[] = [
+  {
+    what: 'a table without a column id, and no key said',
+    source: `create table thing (code text primary key, name text); ${ROWS}`,
+    columns: 't.code as legacy_key, t.name as name',
+    refused: /legacy_key|thing\.id|no column thing\.id/,
+    fix: /-- key/,
+    instead: {
+      header: '-- key     code\n',
+      columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
+    },
+  },
   {
     what: 'a column of another name as the key',
     source: `create table thing (code text primary key, name text); ${ROWS}`,
