@@ -679,7 +679,8 @@ begin
   on conflict (entity, legacy_id) do update set
     kind = excluded.kind, reason = excluded.reason, sqlstate = excluded.sqlstate,
     constraint_name = excluded.constraint_name, column_name = excluded.column_name,
-    source_row = case when r.version = excluded.version then r.source_row end,
+    -- read anew in any case: of the same version a definition may say something else
+    source_row = null,
     version = excluded.version, last_run = excluded.last_run, resolved_run = null;
   perform migration.keep_mappings('categories', first_key, end_key, keys);
 
@@ -715,7 +716,8 @@ begin
 end
 $$;
 
--- The source rows of open rejects that have none yet; of what cannot be read, key and error are kept.
+-- The source rows of open rejects that have none yet, or were read again (a label may have another name by
+-- now); of what cannot be read, key and error are kept.
 create or replace function merge.categories_settle() returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -727,12 +729,14 @@ as $$
 declare
   bare        bigint[] := array(
     select r.legacy_id from migration.rejects as r
-    where r.entity = 'categories' and r.resolved_run is null and r.source_row is null order by 1);
+    where r.entity = 'categories' and r.resolved_run is null
+      and (r.source_row is null or r.last_run = migration.current_run())
+    order by 1);
   current_key bigint;
 begin
   update migration.rejects as r set source_row = to_jsonb(s.*)
   from legacy."dispatch_category" as s
-  where r.entity = 'categories' and r.resolved_run is null and r.source_row is null
+  where r.entity = 'categories' and r.resolved_run is null
     and s.id = r.legacy_id and s.id = any (bare);
 exception when data_exception then
   foreach current_key in array bare loop
