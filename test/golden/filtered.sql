@@ -646,8 +646,7 @@ begin
   on conflict (entity, legacy_id) do update set
     kind = excluded.kind, reason = excluded.reason, sqlstate = excluded.sqlstate,
     constraint_name = excluded.constraint_name, column_name = excluded.column_name,
-    -- read anew in any case: of the same version a definition may say something else
-    source_row = null,
+    source_row = case when r.version = excluded.version then r.source_row end,
     version = excluded.version, last_run = excluded.last_run, resolved_run = null;
   delete from migration.filtered as f
   where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys))

@@ -788,8 +788,7 @@ begin
   on conflict (entity, legacy_id) do update set
     kind = excluded.kind, reason = excluded.reason, sqlstate = excluded.sqlstate,
     constraint_name = excluded.constraint_name, column_name = excluded.column_name,
-    -- read anew in any case: of the same version a definition may say something else
-    source_row = null,
+    source_row = case when r.version = excluded.version then r.source_row end,
     version = excluded.version, last_run = excluded.last_run, resolved_run = null;
   -- if filter
   delete from migration.filtered as f
