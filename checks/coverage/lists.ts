@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Problem } from '../../runner/engine/text.ts';
+import type { Finding } from './finding.ts';
 
 export const SOURCE_LIST = 'checks/coverage/source-columns.txt';
 export const TARGET_LIST = 'checks/coverage/target-tables.txt';
@@ -8,7 +8,7 @@ export const LEFT_OUT_LIST = 'checks/coverage/left-out.txt';
 
 /** A line of a reviewed list; the place counts from 1. */
 export interface Entry {
-  /** `dispatch_file.name`, `audit_log`, or in left-out.txt with its schema: `legacy.dispatch_file.name`. */
+  /** `dispatch_file.name`, `public.audit_log`; in left-out.txt as it stands there. */
   name: string;
   /** Empty except in left-out.txt. */
   reason: string;
@@ -17,17 +17,30 @@ export interface Entry {
 }
 
 /** A finding at an entry of a list. */
-export function atEntry(file: string, at: Entry, message: string, fix: string): Problem {
+export function atEntry(file: string, at: Entry, message: string, fix: string): Finding {
   return { rule: 'coverage', file, line: at.line, column: at.column, message, fix };
+}
+
+/** The same of a column, `table.column`; `many` is what is said of several. */
+export function atColumn(
+  file: string,
+  at: Entry,
+  many: string,
+  message: string,
+  fix: string,
+): Finding {
+  const dot = at.name.indexOf('.');
+  const of = { table: at.name.slice(0, dot), column: at.name.slice(dot + 1), many };
+  return { ...atEntry(file, at, message, fix), of };
 }
 
 /** The three reviewed lists. Lines that begin with # are comments. */
 export interface Lists {
   /** Every column of the source, as `table.column`. */
   sourceColumns: Entry[];
-  /** Every table of the target's schema public. */
+  /** Every table of the target's schemas, as `schema.table`. */
   targetTables: Entry[];
-  /** What is left out on purpose: `legacy.<table>.<column>`, `legacy.<table>` or `public.<table>`. */
+  /** What is left out on purpose; left-out.ts reads the names. */
   leftOut: Entry[];
 }
 
@@ -45,7 +58,7 @@ export function readLists(root: string): Lists {
   };
 }
 
-/** A table at the margin, its columns on the indented lines below. */
+/** A table at the margin, its columns on the indented lines below; a name with blanks in double quotes. */
 function readSourceColumns(root: string): Entry[] {
   let table = '';
   return linesOf(root, SOURCE_LIST).flatMap(({ text, line }) => {
@@ -53,8 +66,8 @@ function readSourceColumns(root: string): Entry[] {
       table = text.trim();
       return [];
     }
-    return [...text.matchAll(/\S+/g)].map((word) => ({
-      name: `${table}.${word[0]}`,
+    return [...text.matchAll(/"([^"]+)"|\S+/g)].map((word) => ({
+      name: `${table}.${word[1] ?? word[0]}`,
       reason: '',
       line,
       column: word.index + 1,

@@ -196,7 +196,7 @@ test('a new table in the target is found', async () => {
     'drop table public.invoices',
     async () => {
       assert.equal(await found(), [
-        'checks/coverage/target-tables.txt: invoices is new in the target: nobody decided on it',
+        'checks/coverage/target-tables.txt: public.invoices is new in the target: nobody decided on it',
       ]);
     },
   );
