@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Finding } from './finding.ts';
 
@@ -56,6 +56,67 @@ export function readLists(root: string): Lists {
       return { ...entry(name, line, text), reason: reason.join(' ') };
     }),
   };
+}
+
+/** What the databases have: columns in the order of their table, as `table.column`; tables, `schema.table`. */
+export interface Names {
+  sourceColumns: readonly { table: string; column: string }[];
+  targetTables: readonly string[];
+}
+
+/** A list that was written, and what is new in it and what is gone. */
+export interface Written {
+  file: string;
+  added: string[];
+  removed: string[];
+}
+
+/** Writes both lists anew, sorted by table; comments at their beginning stay. */
+export function writeLists(root: string, { sourceColumns, targetTables }: Names): Written[] {
+  const before = readLists(root);
+  const tables = new Map<string, string[]>();
+  for (const { table, column } of sourceColumns) {
+    tables.set(table, [...(tables.get(table) ?? []), column]);
+  }
+  const lines = [...tables]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([table, columns]) => [table, ...wrapped(columns)]);
+  const names = sourceColumns.map(({ table, column }) => `${table}.${column}`);
+  return [
+    rewritten(root, SOURCE_LIST, lines, before.sourceColumns, names),
+    rewritten(root, TARGET_LIST, targetTables.toSorted(), before.targetTables, targetTables),
+  ];
+}
+
+function rewritten(
+  root: string,
+  file: string,
+  lines: readonly string[],
+  before: readonly Entry[],
+  names: readonly string[],
+): Written {
+  const path = join(root, file);
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  const comment = /^(#[^\n]*\n|\s*\n)*/.exec(text)?.[0] ?? '';
+  writeFileSync(path, `${comment}${lines.map((line) => `${line}\n`).join('')}`);
+  const known = new Set(before.map(({ name }) => name));
+  const there = new Set(names);
+  return {
+    file,
+    added: names.filter((name) => !known.has(name)).toSorted(),
+    removed: [...known].filter((name) => !there.has(name)).toSorted(),
+  };
+}
+
+/** Indented lines of at most 80 columns. */
+function wrapped(names: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const name of names.map((each) => (/\s/.test(each) ? `"${each}"` : each))) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + name.length > 80) lines.push(`  ${name}`);
+    else lines[lines.length - 1] = `${last} ${name}`;
+  }
+  return lines;
 }
 
 /** A table at the margin, its columns on the indented lines below; a name with blanks in double quotes. */
