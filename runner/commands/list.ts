@@ -1,7 +1,7 @@
 import type { Command } from './command.ts';
 
 /** The groups of the overview, in its order. */
-export const GROUPS = ['migrate', 'look', 'schema', 'try'] as const;
+export const GROUPS = ['begin', 'migrate', 'look', 'schema', 'try'] as const;
 
 /** One command as the overview knows it; the rest is loaded when it is asked for. */
 export interface Entry {
@@ -16,6 +16,20 @@ export interface Entry {
 
 /** Every command. A new one is a file in this folder and an entry here, nothing else. */
 export const COMMANDS: readonly Entry[] = [
+  {
+    name: 'init',
+    group: 'begin',
+    usage: '<dir>',
+    summary: 'makes a project of your own',
+    load: async () => (await import('./init.ts')).init,
+  },
+  {
+    name: 'scaffold',
+    group: 'begin',
+    usage: '<table>',
+    summary: 'drafts the file that brings a table of the source over',
+    load: async () => (await import('./scaffold.ts')).scaffold,
+  },
   {
     name: 'up',
     group: 'migrate',
