@@ -1,4 +1,4 @@
--- No login of the source, no secret column and no password of the source is left in the target.
+-- No secret column and no password of the source is left in the target.
 -- Passwords are compared with every text of the application's tables, whoever wrote the row; clear
 -- them with `up --clear-leaked-hashes`. They go to the private archive only.
 --
@@ -6,18 +6,8 @@
 -- reads     source
 
 select
-  'user mapping'                       as what,
-  concat(m.srvname, ' for ', m.usename) as name
-from pg_catalog.pg_user_mappings as m
--- that of this transaction goes with it
-where m.srvname = 'legacy_source' and not migration.is_own_login(m.usename)
-union all
-select 'server option', concat(s.srvname, ' ', o.option_name)
-from pg_catalog.pg_foreign_server as s
-cross join lateral pg_options_to_table(s.srvoptions) as o
-where s.srvname = 'legacy_source' and o.option_name in ('user', 'password', 'passfile')
-union all
-select 'foreign column', concat(c.relname, '.', a.attname)
+  'foreign column'                   as what,
+  concat(c.relname, '.', a.attname) as name
 from pg_catalog.pg_class as c
 join pg_catalog.pg_attribute as a on a.attrelid = c.oid
 where c.relnamespace in ('legacy'::regnamespace, 'legacy_versions'::regnamespace)

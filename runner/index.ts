@@ -1,9 +1,6 @@
-import { fileURLToPath } from 'node:url';
-
 import type { Interrupt } from './engine/run.ts';
 import { complain, note, say, sayJson } from './terminal/terminal.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const argv = process.argv.slice(2);
 const json = argv.includes('--json');
 const interrupt: Interrupt = { requested: false, cancel: () => {} };
@@ -38,14 +35,14 @@ process.exit(await main());
 async function main(): Promise<number> {
   const { readCall, usageOf } = await import('./commands/door.ts');
   try {
-    const call = await readCall(argv, root);
+    const call = await readCall(argv);
     if ('text' in call) {
       if (json) sayJson(call.json);
       else say(call.text);
       return 0;
     }
     const { contextOf } = await import('./commands/context.ts');
-    const context = contextOf(call, root, interrupt);
+    const context = contextOf(call, interrupt);
     try {
       return await call.command.run(context);
     } finally {

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -35,7 +36,7 @@ export type Started = { child: ChildProcess; ended: Promise<Ended> };
 /** Rows (or catalog entries) as text, sorted, per table (or kind of object). */
 export type Dump = Map<string, string[]>;
 
-/** A copy of the project whose `sql/` and `checks/before` may be edited. */
+/** A copy of the project whose `sql/` and `checks/` may be edited. */
 export type Scratch = {
   root: string;
   /** Changes a file by its text; throws where nothing changes. */
@@ -62,7 +63,7 @@ export function startRunner(
     tsx = import.meta.resolve('tsx'),
   }: { root?: string; env?: Record<string, string>; input?: string; tsx?: string } = {},
 ): Started {
-  const child = spawn(process.execPath, ['--import', tsx, join(root, 'runner/index.ts'), ...args], {
+  const child = spawn(process.execPath, ['--import', tsx, ...callOf(root, args)], {
     cwd: root,
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     env: { ...environment(urls), ...env },
@@ -76,6 +77,16 @@ export function startRunner(
     child.once('close', (code) => done({ code, ...output }));
   });
   return { child, ended };
+}
+
+/**
+ * The runner and its arguments for a project: its own runner where it has one (an installation), otherwise
+ * that of this repository.
+ */
+export function callOf(root: string, args: string[]): string[] {
+  const own = join(root, 'runner/index.ts');
+  if (existsSync(own)) return [own, ...args];
+  return [join(ROOT, 'runner/index.ts'), '--project', root, ...args];
 }
 
 function environment(urls: Databases | null): NodeJS.ProcessEnv {
@@ -118,8 +129,8 @@ export async function loadedRunner(
     child.once('message', (answered: Answered) => done(answered));
     child.once('close', (code) => done({ code }));
   });
-  const index = join(root, 'runner/index.ts');
-  child.send({ index, cwd: root, args, env: environment(urls) } satisfies Asked);
+  const [index = '', ...all] = callOf(root, args);
+  child.send({ index, cwd: root, args: all, env: environment(urls) } satisfies Asked);
   const end = await ended;
   child.removeAllListeners('message');
   child.removeAllListeners('close');
@@ -181,21 +192,17 @@ export function open(url: string): Sql {
   return postgres(url, { max: 1, onnotice: () => {}, connection: { TimeZone: 'UTC' } });
 }
 
-/**
- * Copies what of the project may be edited, links the rest. The runner is copied: its root is the
- * folder it lies in.
- */
+/** Copies what of the project may be edited, links the rest; the engine stays where it is. */
 export function scratch(): Scratch {
   const root = mkdtempSync(join(tmpdir(), 'runner-'));
   const remove = (): void => rmSync(root, { recursive: true, force: true });
   // also when a test fails before it does so itself
   process.once('exit', remove);
-  for (const part of ['runner', 'sql', 'checks']) {
-    cpSync(join(ROOT, part), join(root, part), { recursive: true });
+  for (const part of ['sql', 'checks']) {
+    const filter = (path: string): boolean => !/[\\/](engine|static)$|\.ts$/.test(path);
+    cpSync(join(ROOT, part), join(root, part), { recursive: true, filter });
   }
-  for (const part of ['node_modules', 'schema-changes', 'test', 'package.json', 'tsconfig.json']) {
-    symlinkSync(join(ROOT, part), join(root, part));
-  }
+  for (const part of ['schema-changes', 'test']) symlinkSync(join(ROOT, part), join(root, part));
   return {
     root,
     edit(file, change) {
@@ -212,7 +219,7 @@ export function scratch(): Scratch {
 export function tinyProject(files: Record<string, string>): Scratch {
   const project = scratch();
   for (const name of readdirSync(join(project.root, 'sql'))) {
-    if (name !== 'engine') rmSync(join(project.root, 'sql', name), { recursive: true });
+    rmSync(join(project.root, 'sql', name), { recursive: true });
   }
   for (const name of readdirSync(join(project.root, 'checks'), {
     recursive: true,

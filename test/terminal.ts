@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { widthOf } from '../runner/terminal/text.ts';
-import { type Databases, ROOT, waitFor } from './runner.ts';
+import { callOf, type Databases, ROOT, waitFor } from './runner.ts';
 
 /** A runner at a terminal of its own. */
 export interface Terminal {
@@ -70,7 +70,7 @@ export function atWork(
     [
       ...['-c', TERMINAL, '/bin/sh', '-c', `exec "$@" ${redirect}`, 'sh'],
       ...[process.execPath, '--import', import.meta.resolve('tsx')],
-      ...[join(root, 'runner/index.ts'), ...args],
+      ...callOf(root, args),
     ],
     {
       cwd: root,

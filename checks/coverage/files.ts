@@ -12,7 +12,7 @@ export interface Link {
   phase: string;
   source: { table: string; column: string };
   /**
-   * `public.patients` and `metadata.legacy.sex`: the keys of a JSON object that the view builds are part of the
+   * `public.people` and `metadata.legacy.sex`: the keys of a JSON object that the view builds are part of the
    * column. legacy_key is shown where it is kept: `ids.<entity>`, `legacy_id`.
    */
   target: { table: string; column: string };

@@ -8,7 +8,7 @@ export const LEFT_OUT_LIST = 'checks/coverage/left-out.txt';
 
 /** A line of a reviewed list; the place counts from 1. */
 export interface Entry {
-  /** `dispatch_file.name`, `public.audit_log`; in left-out.txt as it stands there. */
+  /** `files.name`, `public.audit_log`; in left-out.txt as it stands there. */
   name: string;
   /** Empty except in left-out.txt. */
   reason: string;
@@ -108,12 +108,12 @@ function rewritten(
   };
 }
 
-/** Indented lines of at most 80 columns. */
+/** Indented lines of at most 88 columns. */
 function wrapped(names: readonly string[]): string[] {
   const lines: string[] = [];
   for (const name of names.map((each) => (/\s/.test(each) ? `"${each}"` : each))) {
     const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + name.length > 80) lines.push(`  ${name}`);
+    if (last === undefined || last.length + 1 + name.length > 88) lines.push(`  ${name}`);
     else lines[lines.length - 1] = `${last} ${name}`;
   }
   return lines;

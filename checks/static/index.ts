@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readCatalog } from '../../runner/engine/catalog.ts';
+import { PACKAGE } from '../../runner/project.ts';
 import { type Problem } from '../../runner/engine/text.ts';
 import { adoptColumns } from './adopt-columns.ts';
 import { caseElse } from './case-else.ts';
@@ -73,12 +74,15 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
 
 /**
  * Everything the files of a project break, found without a database: the catalog's own findings and those
- * of every rule in this folder, sorted by file, line and column. Throws only what the file system throws.
+ * of every rule in this folder, sorted by file, line and column. Of the engine only where the project is the
+ * package itself. Throws only what the file system throws.
  */
-export async function staticProblems(root: string): Promise<Problem[]> {
-  const catalog = readCatalog(root);
+export async function staticProblems(root: string, engineRoot = PACKAGE): Promise<Problem[]> {
+  const catalog = readCatalog(root, engineRoot);
   const entities = catalog.phases.flatMap((phase) => phase.entities);
-  const sql = await Promise.all(sqlFiles(root).map((file) => readSql(root, file)));
+  const isPackage = root === engineRoot;
+  const folders = ['sql', 'checks', 'schema-changes', ...(isPackage ? ['test/golden'] : [])];
+  const sql = await Promise.all(sqlFiles(root, folders).map((file) => readSql(root, file)));
   const views = sql.toSorted(byNumber).flatMap((file) => {
     const name = ENTITY.exec(file.file)?.[3];
     const entity = entities.find((each) => each.file === file.file);
@@ -91,7 +95,7 @@ export async function staticProblems(root: string): Promise<Problem[]> {
   ]);
   const checkFile: Rule<SqlFile>[] = [dataCheck, (file) => knownEntities(file, names)];
   const engine = sql.filter(({ file }) => ENGINE.test(file));
-  const checks = sql.filter(({ file }) => /^checks\/(before\/)?[^/]+\.sql$/.test(file));
+  const checks = sql.filter(({ file }) => /^checks\/((before|engine)\/)?[^/]+\.sql$/.test(file));
 
   return [
     ...catalog.problems,
@@ -102,7 +106,7 @@ export async function staticProblems(root: string): Promise<Problem[]> {
     ...apply(checkFile, checks, views),
     ...(await schemaChange(root)),
     ...removalColumns(sql, catalog.removal),
-    ...sqlInCode(root),
+    ...(isPackage ? sqlInCode(root) : []),
   ].toSorted(byPlace);
 }
 
@@ -110,8 +114,8 @@ function apply<F>(rules: Rule<F>[], files: readonly F[], order: readonly ViewFil
   return files.flatMap((file) => rules.flatMap((rule) => rule(file, order)));
 }
 
-function sqlFiles(root: string): string[] {
-  return ['sql', 'checks', 'schema-changes', 'test/golden']
+function sqlFiles(root: string, folders: string[]): string[] {
+  return folders
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })

@@ -13,7 +13,7 @@ const EVERY = new Set(['completed_together']);
 
 /**
  * Problem: a data check asks about an entity that no file defines: it looks at nothing.
- * Fix: write the name as the file has it, `patients` for `30_patients.sql`.
+ * Fix: write the name as the file has it, `people` for `30_people.sql`.
  */
 export function knownEntities(sql: SqlFile, entities: ReadonlySet<string>): Problem[] {
   return all(sql.statements, 'FuncCall')
@@ -27,7 +27,7 @@ export function knownEntities(sql: SqlFile, entities: ReadonlySet<string>): Prob
       const name = textOf(node);
       if (name === undefined || entities.has(name)) return [];
       const message = `no file defines an entity ${name}`;
-      const fix = 'name the entity as its file does: `patients` for `30_patients.sql`';
+      const fix = 'name the entity as its file does: `people` for `30_people.sql`';
       return [problem('known-entities', sql, offsetOf(node), message, fix)];
     });
 }

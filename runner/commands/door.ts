@@ -4,6 +4,7 @@ import { Command as Program, CommanderError } from 'commander';
 
 import { type Command, COMMON, type Option, UsageError } from './command.ts';
 import { COMMANDS, type Entry, GROUPS } from './list.ts';
+import { PACKAGE } from '../project.ts';
 
 /* From argv to a command. What is said about the command line is said here. */
 
@@ -35,7 +36,7 @@ export function usageOf(argv: readonly string[]): string {
 }
 
 /** Reads argv; loads the one command it names. Throws UsageError. */
-export async function readCall(argv: readonly string[], root: string): Promise<Call | Answer> {
+export async function readCall(argv: readonly string[]): Promise<Call | Answer> {
   const asked = words(argv);
   const name = asked[0] === 'help' ? asked[1] : asked[0];
   const entry = COMMANDS.find((each) => each.name === name);
@@ -43,7 +44,7 @@ export async function readCall(argv: readonly string[], root: string): Promise<C
     throw new UsageError(`help takes one command: ${asked[2]} is one too many`);
   }
   const texts: string[] = [];
-  const version = versionOf(root);
+  const version = versionOf();
   const { program, subs } = programOf(version, (text) => texts.push(text));
   const sub = entry && subs.get(entry.name);
   let command: Command | undefined;
@@ -180,7 +181,7 @@ function optionsJson(options: Record<string, Option>): object[] {
   return Object.entries(options).map(([name, { text, value = null }]) => ({ name, value, text }));
 }
 
-function versionOf(root: string): string {
-  const text = readFileSync(join(root, 'package.json'), 'utf8');
+function versionOf(): string {
+  const text = readFileSync(join(PACKAGE, 'package.json'), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { type Command, UsageError } from './command.ts';
-import { embeddedPair } from './context.ts';
+import { embeddedPair, pairOf } from './context.ts';
 import { say, sayJson } from '../terminal/terminal.ts';
 
 export const embedded: Command = {
@@ -12,8 +11,8 @@ export const embedded: Command = {
     fresh: { text: 'throw the data of the pair away first' },
   },
   run: async (context) => {
-    const { removePair, startPair } = await embeddedPair();
-    const directory = join(context.root, '.embedded', 'pair');
+    const { removePair, startPair } = await embeddedPair(context.root);
+    const directory = pairOf(context.root);
     const scale = context.value('scale');
     if (scale !== undefined && scale !== 'full' && !(Number(scale) > 0)) {
       throw new UsageError('--scale takes a number such as 0.01 or 1, or full');
@@ -22,6 +21,7 @@ export const embedded: Command = {
     const seed = context.value('seed');
     const pair = await startPair({
       directory,
+      project: context.root,
       ...(scale === undefined ? {} : { scale }),
       ...(seed === undefined ? {} : { seed }),
     });

@@ -1,9 +1,9 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
-import { hasBinaries } from './binaries.ts';
+import { PACKAGE } from '../project.ts';
 import type { Major } from './releases.ts';
+import { fillSource, fillTarget, releaseOf, type Sample } from './sample.ts';
 import { labelOf, removeServer, startServer, type Server } from './server.ts';
 
 /** Two running servers: a legacy source and a stand-in for the platform. */
@@ -23,6 +23,8 @@ export type Pair = {
 /** What a pair is started with. */
 export type PairOptions = {
   directory: string;
+  /** Whose sample fills it; default: the package, where that is a project. */
+  project?: string;
   sourceMajor?: Major;
   targetMajor?: Major;
   /**
@@ -35,10 +37,8 @@ export type PairOptions = {
   targetSettings?: Record<string, string>;
 };
 
-/** Which rows the source is filled with; `scale` null = no tables. The same seed, the same rows. */
-export type Sample = { scale: string | null; seed: string };
-
-const SAMPLE = fileURLToPath(new URL('sample/', import.meta.url));
+/** What the platform brings, and the accounts: the same for every project. */
+const PLATFORM = fileURLToPath(new URL('platform/', import.meta.url));
 
 /**
  * Starts source and target at once, in `directory`; the first time they are made and filled with
@@ -47,15 +47,16 @@ const SAMPLE = fileURLToPath(new URL('sample/', import.meta.url));
 export async function startPair(options: PairOptions): Promise<Pair> {
   const sourceDirectory = join(options.directory, 'source');
   const targetDirectory = join(options.directory, 'target');
+  const { project = PACKAGE } = options;
   const sample = sampleOf(sourceDirectory, options);
   const starts = await Promise.allSettled([
     startServer({
-      major: options.sourceMajor ?? (hasBinaries(10) ? 10 : 17),
+      major: options.sourceMajor ?? releaseOf(project),
       directory: sourceDirectory,
       admin: 'legacy_admin',
       roles: ['legacy_reader'],
       label: JSON.stringify(sample),
-      prepare: (server) => prepareSource(server, sample),
+      prepare: (server) => prepareSource(server, project, sample),
     }),
     startServer({
       major: options.targetMajor ?? 17,
@@ -64,7 +65,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       roles: ['postgres'],
       label: JSON.stringify(sample),
       settings: options.targetSettings ?? {},
-      prepare: (server) => prepareTarget(server, sample),
+      prepare: (server) => prepareTarget(server, project, sample),
     }),
   ]);
   const [source, target] = starts;
@@ -82,34 +83,28 @@ export function removePair(directory: string): void {
   removeServer(directory);
 }
 
-/** Creates the legacy tables in an empty database and, with a scale, their sample rows. */
-export async function loadSource(adminUrl: string, { scale, seed }: Sample): Promise<void> {
-  await connected(adminUrl, async (sql) => {
-    await sql.file(join(SAMPLE, 'source', 'schema.sql'));
-    if (scale !== null) {
-      await sql`select set_config('fixture.scale', ${scale}, false),
-                       set_config('fixture.seed', ${seed}, false)`;
-      for (const file of readdirSync(join(SAMPLE, 'source', 'generate')).toSorted()) {
-        await sql.file(join(SAMPLE, 'source', 'generate', file));
-      }
-    }
-    await sql`analyze`;
-  });
+/** Creates the tables of a project's source in an empty database and, with a scale, their rows. */
+export async function loadSource(
+  adminUrl: string,
+  sample: Sample,
+  project = PACKAGE,
+): Promise<void> {
+  await connected(adminUrl, (sql) => fillSource(sql, project, sample));
 }
 
 /** Creates what the platform brings (roles, schemas auth and extensions) in one database. */
 export async function loadPlatform(adminUrl: string): Promise<void> {
-  await connected(adminUrl, (sql) => sql.file(join(SAMPLE, 'target', 'supabase.sql')));
+  await connected(adminUrl, (sql) => sql.file(join(PLATFORM, 'supabase.sql')));
 }
 
 /** Creates the application's tables, as the role `postgres`. */
-export async function loadApplication(targetUrl: string): Promise<void> {
-  await connected(targetUrl, (sql) => sql.file(join(SAMPLE, 'target', 'schema.sql')));
+export async function loadApplication(targetUrl: string, project = PACKAGE): Promise<void> {
+  await connected(targetUrl, (sql) => fillTarget(sql, project));
 }
 
 /** Lets `legacy_reader` read a source database, now and later, and do nothing else in it. */
 export async function grantReader(adminUrl: string): Promise<void> {
-  await connected(adminUrl, (sql) => sql.file(join(SAMPLE, 'reader.sql')));
+  await connected(adminUrl, (sql) => sql.file(join(PLATFORM, 'reader.sql')));
 }
 
 function sampleOf(sourceDirectory: string, { scale, seed }: PairOptions): Sample {
@@ -120,20 +115,18 @@ function sampleOf(sourceDirectory: string, { scale, seed }: PairOptions): Sample
   };
 }
 
-async function prepareSource(server: Server, sample: Sample): Promise<void> {
+async function prepareSource(server: Server, project: string, sample: Sample): Promise<void> {
   await createLogin(server, 'legacy_reader');
   await connected(server.adminUrl(), (sql) => sql`create database legacy`);
+  if (sample.scale !== null) await loadSource(server.adminUrl('legacy'), sample, project);
   await grantReader(server.adminUrl('legacy'));
-  if (sample.scale !== null) {
-    await loadSource(server.adminUrl('legacy'), sample);
-  }
 }
 
-async function prepareTarget(server: Server, sample: Sample): Promise<void> {
+async function prepareTarget(server: Server, project: string, sample: Sample): Promise<void> {
   await createLogin(server, 'postgres');
   await connected(server.adminUrl(), (sql) => sql`create database app`);
   await loadPlatform(server.adminUrl('app'));
-  if (sample.scale !== null) await loadApplication(server.url('postgres', 'app'));
+  if (sample.scale !== null) await loadApplication(server.url('postgres', 'app'), project);
 }
 
 async function createLogin(server: Server, role: string): Promise<void> {
@@ -141,7 +134,7 @@ async function createLogin(server: Server, role: string): Promise<void> {
     const password = new URL(server.url(role, 'postgres')).password;
     await sql`select set_config('embedded.role', ${role}, false),
                      set_config('embedded.password', ${password}, false)`;
-    await sql.file(join(SAMPLE, 'login.sql'));
+    await sql.file(join(PLATFORM, 'login.sql'));
   });
 }
 

@@ -17,6 +17,7 @@ import {
   valueOf,
   type Reason,
 } from './header.ts';
+import { PACKAGE } from '../project.ts';
 import { at, blanked, hashOf, positionAt, type Problem } from './text.ts';
 
 /** One SQL file that defines one view, `transform.<name>`: the rows for one target table. */
@@ -25,7 +26,7 @@ export interface Entity {
   name: string;
   /** Folder name: `2-core`. */
   phase: string;
-  /** Relative to the project root, forward slashes: `sql/2-core/30_people.sql`. */
+  /** Relative to the project, forward slashes: `sql/2-core/30_people.sql`. */
   file: string;
   /** The whole file, as it is on disk. */
   text: string;
@@ -44,7 +45,7 @@ export interface Entity {
   tolerance: number | null;
   /** `read whole`: a key range cannot reach the source. */
   readWhole: boolean;
-  /** Its entity type in the table of old and new ids, `patient`; missing where it has none. */
+  /** Its entity type in the table of old and new ids, `person`; missing where it has none. */
   mapping?: string;
   /** Why its view leaves rows out, in the order of the header. */
   reasons: Reason[];
@@ -119,15 +120,16 @@ const IDENTIFIER = /^[a-z][a-z0-9_]*$/;
 const LONGEST_NAME = 50;
 
 /**
- * Reads `<root>/sql`. Never throws for what a file says: everything wrong is in `problems`, and an entity
- * that cannot be used is left out. Throws only what the file system throws (unreadable file).
+ * Reads `sql` of a project, and `sql/engine` of the package. Never throws for what a file says: everything
+ * wrong is in `problems`, and an entity that cannot be used is left out. Throws only what the file system
+ * throws (unreadable file).
  */
-export function readCatalog(root: string): Catalog {
+export function readCatalog(root: string, engine = PACKAGE): Catalog {
   const problems: Problem[] = [];
   const phases: Phase[] = [];
-  const setup: SetupFile[] = [];
-  const upgrades: Upgrade[] = [];
-  const templates: SetupFile[] = [];
+  const setup = readFiles(engine, `sql/${SETUP}`);
+  const upgrades = readUpgrades(engine, problems);
+  const templates = readFiles(engine, `sql/${SETUP}/templates`);
   const archive: ArchiveTable[] = [];
   const report: Report = ({ file, text, offset }, message, fix) =>
     problems.push({ rule: 'settings', file, ...positionAt(text, offset), message, fix });
@@ -135,7 +137,7 @@ export function readCatalog(root: string): Catalog {
   const removal = readRemovedColumns(root, report);
   const catalog = { phases, setup, upgrades, templates, archive, settings, removal, problems };
   if (!existsSync(join(root, 'sql'))) {
-    const fix = 'start the runner in the project root';
+    const fix = 'say `--project <dir>`, or make a project: `runner init <dir>`';
     problems.push(at('layout', 'sql', 1, 1, 'there is no folder sql', fix));
     return catalog;
   }
@@ -146,13 +148,9 @@ export function readCatalog(root: string): Catalog {
   };
   for (const entry of entries(join(root, 'sql'))) {
     const path = `sql/${entry.name}`;
-    if (entry.name === DOOR) continue;
+    if (entry.name === DOOR || entry.name === SETTINGS) continue;
+    if (entry.name === SETUP && root === engine) continue;
     if (entry.name === ARCHIVE) archive.push(...readArchive(root, problems));
-    else if (entry.name === SETUP) {
-      setup.push(...readFiles(root, `sql/${SETUP}`));
-      upgrades.push(...readUpgrades(root, problems));
-      templates.push(...readFiles(root, `sql/${SETUP}/templates`));
-    } else if (entry.name === SETTINGS) continue;
     // before the last file of the engine, which closes schema migration
     else if (entry.name === FUNCTIONS) setup.splice(-1, 0, setupFile(root, path));
     else if (!entry.isDirectory() || !/^[1-9]-[a-z][a-z0-9_]*$/.test(entry.name)) {

@@ -1,5 +1,4 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 
 import { type Accepted, likeOf, readAccepted } from './accepted.ts';
 import type { Happening } from './events.ts';
@@ -7,6 +6,7 @@ import { type Problem, positionAt } from './text.ts';
 import { saidOf } from '../conditions.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
 import { closeLink, openLink } from './link.ts';
+import { placeOf } from '../project.ts';
 import { literal } from '../quote.ts';
 import { type Helped, inTwo } from './two.ts';
 
@@ -48,15 +48,21 @@ export interface CheckResult {
 /** Findings of a check that are listed, and accepted ones. */
 const LISTED = 5;
 
-/** Reads `checks/*.sql` or another folder of checks, in the order of their names; and `performance`. */
-export function readChecks(root: string, folder: string): Check[] {
+/**
+ * Reads the checks of a folder, in the order of their names, and `performance`. With `checks` those of the
+ * engine are among them; one of the project takes the place of the engine's of the same name.
+ */
+export function readChecks(root: string, folder: 'checks' | 'checks/before'): Check[] {
   const accepted = readAccepted(root);
   // an error is accepted in the ledger, by whoever runs it (`acknowledge`)
   const acceptedOf = (check: Pick<Check, 'file' | 'severity'>) => {
-    const by = check.file.replace(/^checks\//, '').replace(/\.sql$/, '');
+    const by = check.file.replace(/^checks\/(engine\/)?/, '').replace(/\.sql$/, '');
     return check.severity === 'error' ? [] : accepted.filter((each) => each.by === by);
   };
-  const checks = sqlFiles(root, folder).map(({ name, file, text }) => ({
+  const own = sqlFiles(root, folder);
+  const engine = folder === 'checks' ? sqlFiles(root, 'checks/engine') : [];
+  const all = [...engine.filter(({ name }) => !own.some((each) => each.name === name)), ...own];
+  const checks = all.toSorted(byName).map(({ name, file, text }) => ({
     name,
     file,
     text,
@@ -82,15 +88,19 @@ interface SqlText {
 }
 
 function sqlFiles(root: string, folder: string): SqlText[] {
-  if (!existsSync(join(root, folder))) return [];
-  return readdirSync(join(root, folder))
+  if (!existsSync(placeOf(root, folder))) return [];
+  return readdirSync(placeOf(root, folder))
     .filter((name) => name.endsWith('.sql'))
     .toSorted()
     .map((name) => {
       const file = `${folder}/${name}`;
-      const text = readFileSync(join(root, file), 'utf8');
+      const text = readFileSync(placeOf(root, file), 'utf8');
       return { name: name.replace(/\.sql$/, ''), file, text };
     });
+}
+
+function byName(a: SqlText, b: SqlText): number {
+  return a.name < b.name ? -1 : Number(a.name > b.name);
 }
 
 function performanceCheck(folder: string, files: SqlText[]): Omit<Check, 'accepted'> {

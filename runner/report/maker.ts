@@ -5,11 +5,12 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import { PACKAGE } from '../project.ts';
 import type { Maker } from './facts.ts';
 
-/** Version of the toolkit, commit of the checkout where git knows one, user of the machine. */
+/** Version of the package, commit of the project where git knows one, user of the machine. */
 export async function readMaker(root: string): Promise<Maker> {
-  const text = readFileSync(join(root, 'package.json'), 'utf8');
+  const text = readFileSync(join(PACKAGE, 'package.json'), 'utf8');
   const { version } = JSON.parse(text) as { version: string };
   const commit = await git(root, ['rev-parse', 'HEAD']);
   // what stands in other folders decides nothing

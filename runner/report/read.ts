@@ -1,6 +1,5 @@
 /* The facts of a report: what the ledger says, and what the files say. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 
 import type { FromFiles } from '../../checks/child.ts';
 import type { Catalog, Entity } from '../engine/catalog.ts';
@@ -14,6 +13,7 @@ import {
   hashedChecks,
   type Verified,
 } from '../engine/proofs.ts';
+import { placeOf } from '../project.ts';
 import type { Summary } from '../engine/summary.ts';
 import { hashOf } from '../engine/text.ts';
 import type {
@@ -151,17 +151,19 @@ export function fileFacts(catalog: Catalog, root: string, { coverage }: FromFile
   };
 }
 
-/** Every SQL file of the project that does something, or proves it, with its sha256. */
+/** Every SQL file of project and engine that does something, or proves it, with its sha256. */
 function sqlFilesIn(root: string): FileFacts['files'] {
-  return ['schema-changes', 'sql', 'checks']
-    .filter((folder) => existsSync(join(root, folder)))
+  const found = ['schema-changes', 'sql', 'checks', 'sql/engine', 'checks/engine']
+    .filter((folder) => existsSync(placeOf(root, folder)))
     .flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      readdirSync(placeOf(root, folder), { recursive: true, encoding: 'utf8' })
         .filter((name) => name.endsWith('.sql'))
-        .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
-        .toSorted(),
-    )
-    .map((file) => ({ file, hash: hashOf(readFileSync(join(root, file), 'utf8')) }));
+        .map((name) => `${folder}/${name.replaceAll('\\', '/')}`),
+    );
+  // where the project is the package itself, its folders hold those of the engine
+  return [...new Set(found)]
+    .toSorted()
+    .map((file) => ({ file, hash: hashOf(readFileSync(placeOf(root, file), 'utf8')) }));
 }
 
 /** Data checks whose text compares amounts: what section "money" shows. */

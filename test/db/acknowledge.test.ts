@@ -1,12 +1,10 @@
 // deadline 240
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dropPair, migrate, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { lastLine, ROOT, runner, type Scratch, succeed, tinyProject } from '../runner.ts';
+import { lastLine, runner, type Scratch, succeed, tinyProject } from '../runner.ts';
 
 /* What a person accepts of the findings of a check is silent; what comes later is not. */
 
@@ -27,7 +25,6 @@ const test = suite<Context>('acknowledge');
 test.before(async (context) => {
   Object.assign(context, await preparePair({ name: 'acknowledge', source: 'empty' }), {
     project: tinyProject({
-      'checks/id_maps.sql': readFileSync(join(ROOT, 'checks/id_maps.sql'), 'utf8'),
       'checks/unequal.sql': `-- The source is as the target.
 --
 -- severity  error

@@ -259,7 +259,7 @@ const CORRUPTIONS: Corruption[] = [
     name: 'a login of the source left behind',
     plant: `create user mapping for postgres server legacy_source
       options (user 'reader', password 'secret')`,
-    found: ['no_secrets'],
+    found: ['no_login'],
   },
   {
     name: 'a secret column in reach',

@@ -1,4 +1,7 @@
 /* The decisions of the engine, by calling its functions: what is read, in which chunks, what is allowed. */
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,7 +10,7 @@ import { connect } from '../../runner/database.ts';
 import { consult, editionOf, install, OtherEdition } from '../../runner/engine/ledger.ts';
 import { configOf, errorOf } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { open, ROOT, tinyProject } from '../runner.ts';
+import { open, ROOT } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -230,10 +233,10 @@ test('a ledger of the release before is upgraded, once, with everything in it', 
 });
 
 test('upgrades are numbered without a gap', () => {
-  const project = tinyProject({
-    'sql/engine/upgrades/99_more.sql': 'select 1;\n',
-  });
-  const { problems } = readCatalog(project.root);
+  const root = mkdtempSync(join(tmpdir(), 'engine-'));
+  cpSync(join(ROOT, 'sql/engine'), join(root, 'sql/engine'), { recursive: true });
+  writeFileSync(join(root, 'sql/engine/upgrades/99_more.sql'), 'select 1;\n');
+  const { problems } = readCatalog(root, root);
   const next = editionOf(readCatalog(ROOT)) + 1;
   assert.equal(
     problems.map(({ file, fix }) => [file, fix]),
@@ -244,7 +247,7 @@ test('upgrades are numbered without a gap', () => {
       ],
     ],
   );
-  project.remove();
+  rmSync(root, { recursive: true });
 });
 
 test.run();

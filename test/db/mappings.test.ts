@@ -84,7 +84,7 @@ async function down({ pair, project: { root } }: Context): Promise<void> {
   await succeed(pair, ['down', '1-one', '--yes'], { root });
 }
 
-/** What `checks/mappings.sql` finds. */
+/** What the check `mappings` finds. */
 async function findings(target: Sql): Promise<string[]> {
   const check = readChecks(ROOT, 'checks').find(({ name }) => name === 'mappings');
   assert.is(check?.severity, 'error');

@@ -91,7 +91,9 @@ export async function sameTransaction(target: Sql, what: string): Promise<void> 
 
 /** The ledger: balanced, all entities complete, and no run that seems to be at work. */
 export async function ledgerHolds(target: Sql, what: string): Promise<void> {
-  const check = readFileSync(join(ROOT, 'checks/balance.sql'), 'utf8').trim().replace(/;$/, '');
+  const check = readFileSync(join(ROOT, 'checks/engine/balance.sql'), 'utf8')
+    .trim()
+    .replace(/;$/, '');
   assert.equal([...(await target.unsafe(check))], [], `${what}: the ledger does not balance`);
   const open = await target`
     select run, status from migration.runs

@@ -99,7 +99,7 @@ test("what is the project's own: settings, columns to remove, functions of its v
   };
   const hashes: string[] = [];
   withProject({ ...engine, ...own }, (root) => {
-    const catalog = readCatalog(root);
+    const catalog = readCatalog(root, root);
     assert.equal(catalog.problems, []);
     assert.equal(catalog.settings, settings);
     assert.equal(catalog.removal, removal);
@@ -110,7 +110,7 @@ test("what is the project's own: settings, columns to remove, functions of its v
     hashes.push(functionsHash(catalog));
   });
   withProject(engine, (root) => {
-    const catalog = readCatalog(root);
+    const catalog = readCatalog(root, root);
     assert.equal(catalog.problems, []);
     assert.equal(catalog.settings, {
       sourceSchema: 'public',
@@ -149,7 +149,7 @@ test('phases, entities and setup files come in the order of their numbers', () =
     'sql/archive/x.sql': '-- X: copied.\n--\n-- target  legacy_archive.x\n-- source  dispatch_x\n',
   };
   withProject(files, (root) => {
-    const { phases, setup, archive, problems } = readCatalog(root);
+    const { phases, setup, archive, problems } = readCatalog(root, root);
     assert.equal(problems, []);
     assert.equal(
       archive.map(({ name, source }) => [name, source]),

@@ -108,12 +108,12 @@ test('the project is covered, and every source column is counted once', async ()
 test('the reviewed lists are the schemas of the sample', async () => {
   await loadModule();
   const lists = readLists(ROOT);
-  const columns = [...tablesOf('runner/embedded/sample/source/schema.sql')].flatMap(
-    ([table, names]) => names.map((name) => `${table}.${name}`),
+  const columns = [...tablesOf('test/sample/source.sql')].flatMap(([table, names]) =>
+    names.map((name) => `${table}.${name}`),
   );
   assert.equal(lists.sourceColumns.map(({ name }) => name).toSorted(), columns.toSorted());
   const tables = [
-    'runner/embedded/sample/target/schema.sql',
+    'test/sample/target.sql',
     'schema-changes/additive/20260101000000004_new-tables.sql',
   ].flatMap((file) => [...tablesOf(file).keys()]);
   assert.equal(

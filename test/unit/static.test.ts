@@ -19,7 +19,7 @@ for (const name of cases) {
     const expected = readFileSync(join(fixtures, name, 'expect'), 'utf8')
       .split('\n')
       .filter(Boolean);
-    const problems = await staticProblems(join(fixtures, name));
+    const problems = await staticProblems(join(fixtures, name), join(fixtures, name));
     const found = problems.map((each) => `${each.file}:${each.line}:${each.column} ${each.rule}`);
     assert.equal(found, expected);
     for (const { message, fix } of problems) assert.ok(message !== '' && fix !== '');
