@@ -71,9 +71,27 @@ export interface Written {
   removed: string[];
 }
 
-/** Writes both lists anew, sorted by table; comments at their beginning stay. */
-export function writeLists(root: string, { sourceColumns, targetTables }: Names): Written[] {
+/** Writes both lists anew; comments at their beginning stay. */
+export function writeLists(root: string, names: Names): Written[] {
   const before = readLists(root);
+  const old = new Map(
+    [SOURCE_LIST, TARGET_LIST]
+      .filter((file) => existsSync(join(root, file)))
+      .map((file) => [file, readFileSync(join(root, file), 'utf8')] as const),
+  );
+  for (const [file, text] of listFiles(names, old)) writeFileSync(join(root, file), text);
+  const columns = names.sourceColumns.map(({ table, column }) => `${table}.${column}`);
+  return [
+    changed(SOURCE_LIST, before.sourceColumns, columns),
+    changed(TARGET_LIST, before.targetTables, names.targetTables),
+  ];
+}
+
+/** The texts of both lists, sorted by table, below the comments that the `old` ones begin with. */
+export function listFiles(
+  { sourceColumns, targetTables }: Names,
+  old: ReadonlyMap<string, string>,
+): Map<string, string> {
   const tables = new Map<string, string[]>();
   for (const { table, column } of sourceColumns) {
     tables.set(table, [...(tables.get(table) ?? []), column]);
@@ -81,24 +99,14 @@ export function writeLists(root: string, { sourceColumns, targetTables }: Names)
   const lines = [...tables]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([table, columns]) => [table, ...wrapped(columns)]);
-  const names = sourceColumns.map(({ table, column }) => `${table}.${column}`);
-  return [
-    rewritten(root, SOURCE_LIST, lines, before.sourceColumns, names),
-    rewritten(root, TARGET_LIST, targetTables.toSorted(), before.targetTables, targetTables),
-  ];
+  const text = (file: string, own: readonly string[]) => {
+    const comment = /^(#[^\n]*\n|\s*\n)*/.exec(old.get(file) ?? '')?.[0] ?? '';
+    return [file, `${comment}${own.map((line) => `${line}\n`).join('')}`] as const;
+  };
+  return new Map([text(SOURCE_LIST, lines), text(TARGET_LIST, targetTables.toSorted())]);
 }
 
-function rewritten(
-  root: string,
-  file: string,
-  lines: readonly string[],
-  before: readonly Entry[],
-  names: readonly string[],
-): Written {
-  const path = join(root, file);
-  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-  const comment = /^(#[^\n]*\n|\s*\n)*/.exec(text)?.[0] ?? '';
-  writeFileSync(path, `${comment}${lines.map((line) => `${line}\n`).join('')}`);
+function changed(file: string, before: readonly Entry[], names: readonly string[]): Written {
   const known = new Set(before.map(({ name }) => name));
   const there = new Set(names);
   return {

@@ -10,7 +10,10 @@ export function undecided(file: ViewFile): Problem[] {
   return file.text.split(/\r?\n/).flatMap((line, index) => {
     const [, before = '', what] = /^(\s*-- )undecided\s{2,}(.*?)\s*$/.exec(line) ?? [];
     if (what === undefined) return [];
-    const fix = 'map it, or leave it out with a reason (checks/coverage/left-out.txt); then delete the line';
-    return [problemAtLine('undecided', file, index + 1, before.length + 1, `undecided: ${what}`, fix)];
+    const fix =
+      'map it, or leave it out with a reason (checks/coverage/left-out.txt); then delete the line';
+    return [
+      problemAtLine('undecided', file, index + 1, before.length + 1, `undecided: ${what}`, fix),
+    ];
   });
 }

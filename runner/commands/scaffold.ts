@@ -2,10 +2,10 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { type Command, type Context, Refused, UsageError } from './command.ts';
-import { type Catalog, type Entity, type Phase, phaseOf } from '../engine/catalog.ts';
+import { type Catalog, type Phase, phaseOf } from '../engine/catalog.ts';
 import { draftOf, keyOf, type Draft } from '../scaffold/draft.ts';
 import { snake, tableLikeness } from '../scaffold/names.ts';
-import { readBoth, type Table } from '../scaffold/tables.ts';
+import { isOfApplication, readBoth, type Table } from '../scaffold/tables.ts';
 import { entityText } from '../scaffold/text.ts';
 import { note, say, sayJson } from '../terminal/terminal.ts';
 
@@ -31,14 +31,16 @@ async function runCommand(context: Context): Promise<number> {
     throw new UsageError('--target takes schema.table');
   }
   const phase = phaseGiven(catalog, context.value('phase'));
-  const schemas = [...new Set([schema ?? 'public', ...targetsOf(catalog)])];
   const both = await readBoth(await context.config(), {
     source: [catalog.settings.sourceSchema].flat(),
-    target: schemas,
+    target: schema === undefined ? [] : [schema],
   });
   const source = sourceTable(both.source, table);
   const target =
-    given === undefined ? likeliest(source, both.target) : targetTable(both.target, given);
+    given === undefined
+      ? likeliest(source, both.target.filter(isOfApplication))
+      : targetTable(both.target, given);
+  refuseTwice(catalog, source, target);
   const draft = draftFor(catalog, both.source, source, target, phase);
   const text = entityText(draft);
   const file = freeFile(context.root, phase ?? phaseFor(catalog, draft), draft.name);
@@ -84,8 +86,8 @@ export function draftFor(
   const plain = snake(target.name);
   const name = isTaken(plain) ? `${plain}_${snake(source.name)}` : plain;
   if (isTaken(name)) {
-    const file = all.find((entity) => entity.name === name)?.file ?? '';
-    throw new Refused(`${file} brings ${source.name} to ${target.name} already`);
+    const fix = 'rename the one that is there: an entity is one file';
+    throw new Refused(`there is an entity ${name} already`, fix);
   }
   const secrets = settings.secrets[source.name] ?? [];
   return draftOf(name, source, target, { source: tables, entities, secrets });
@@ -110,15 +112,14 @@ function likeliest(source: Table, targets: readonly Table[]): Table {
 }
 
 function sourceTable(tables: readonly Table[], word: string): Table {
-  const found = tables.filter(
-    ({ schema, name }) => name === word || `${schema}.${name}` === word,
-  );
+  const found = tables.filter(({ schema, name }) => name === word || `${schema}.${name}` === word);
   const [table] = found;
   if (table === undefined) {
     const [like] = tables.toSorted(
       (a, b) => tableLikeness(word, b.name) - tableLikeness(word, a.name),
     );
-    const fix = like === undefined ? 'may the reader see its schema?' : `did you mean ${like.name}?`;
+    const fix =
+      like === undefined ? 'may the reader see its schema?' : `did you mean ${like.name}?`;
     throw new UsageError(`there is no table ${word} in the source`, fix);
   }
   if (found.length > 1) {
@@ -148,11 +149,16 @@ function phaseFor({ phases }: Catalog, { joins, name }: Draft): Phase {
     0,
     ...joins
       .filter(({ entity }) => entity !== name)
-      .map((each) => phases.findIndex(({ entities }) => entities.some((e) => e.name === each.entity))),
+      .map((each) =>
+        phases.findIndex(({ entities }) => entities.some((e) => e.name === each.entity)),
+      ),
   );
   const phase = phases[last];
   if (phase === undefined) {
-    throw new Refused('the project has no phase', 'make a folder for the first one: sql/1-foundation');
+    throw new Refused(
+      'the project has no phase',
+      'make a folder for the first one: sql/1-foundation',
+    );
   }
   return phase;
 }
@@ -166,11 +172,24 @@ function freeFile(root: string, { name: phase }: Phase, entity: string): string 
   const last = Math.max(0, ...numbers);
   const next = last < 90 ? Math.floor(last / 10) * 10 + 10 : last + 1;
   if (next > 99) {
-    throw new Refused(`${phase} has no number left behind ${last}`, 'say another --phase, or renumber');
+    throw new Refused(
+      `${phase} has no number left behind ${last}`,
+      'say another --phase, or renumber',
+    );
   }
   return `sql/${phase}/${next}_${entity}.sql`;
 }
 
-function targetsOf({ phases }: Catalog): string[] {
-  return phases.flatMap(({ entities }) => entities.map(({ target }: Entity) => target.schema));
+function refuseTwice({ phases }: Catalog, source: Table, { schema, name }: Table): void {
+  const there = phases
+    .flatMap(({ entities }) => entities)
+    .find(
+      (each) =>
+        each.source === source.name && each.target.schema === schema && each.target.table === name,
+    );
+  if (there === undefined) return;
+  throw new Refused(
+    `${there.file} brings ${source.name} to ${schema}.${name} already`,
+    'change that file, or move it away',
+  );
 }

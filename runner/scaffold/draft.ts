@@ -45,7 +45,8 @@ export interface Draft {
   /** The target keeps the uuid of the source row. */
   keepsId: boolean;
   adopt: string | undefined;
-  columns: { name: string; value: string }[];
+  /** `from`: the source column whose value it is. */
+  columns: { name: string; value: string; from?: string }[];
   joins: Join[];
   openSource: Open[];
   openTarget: Open[];
@@ -126,7 +127,7 @@ export function draftOf(name: string, source: Table, target: Table, known: Known
       const read = isPlain && key.includes(found.name) ? 'bigint' : found.type;
       const cast = castTo(value(found.name), found, column, read);
       if (cast !== undefined) {
-        draft.columns.push({ name: column.name, value: cast });
+        draft.columns.push({ name: column.name, value: cast, from: found.name });
         used.add(found.name);
         if (isKey && found === keyColumns[0]) draft.adopt ??= column.name;
         continue;

@@ -17,7 +17,10 @@ export function exampleFiles(): Files {
 }
 
 /** `sql/settings.json`. */
-export function settingsText(schemas: readonly string[], secrets: Record<string, string[]>): string {
+export function settingsText(
+  schemas: readonly string[],
+  secrets: Record<string, string[]>,
+): string {
   const settings = {
     sourceSchema: schemas.length > 1 ? schemas : (schemas[0] ?? 'public'),
     secrets,

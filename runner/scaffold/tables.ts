@@ -1,5 +1,5 @@
 import { connect, type Session } from '../database.ts';
-import type { Config } from '../config.ts';
+import type { Config, Endpoint } from '../config.ts';
 import { question } from '../engine/question.ts';
 
 /** A column as the catalog of its side has it; a domain is the type below it. */
@@ -31,8 +31,17 @@ export interface Table {
   foreign_keys: { columns: string[]; schema: string; table: string; referred: string[] }[];
 }
 
+/** Schemas of the platform and of the engine: no tables of the application. */
+const PLATFORM =
+  /^(auth|storage|_?realtime|vault|extensions|graphql(_public)?|pgbouncer|pgsodium|cron|net|supabase_.*|_analytics|migration|ids|transform|merge|legacy(_.*)?)$/;
+
+/** True for a table of the target that a mapping may fill. */
+export function isOfApplication({ schema }: Table): boolean {
+  return !PLATFORM.test(schema);
+}
+
 /** The relations of these schemas, sorted by schema and name. Reads catalogs only. */
-export async function readTables(session: Session, schemas: string[]): Promise<Table[]> {
+async function readTables(session: Session, schemas: string[]): Promise<Table[]> {
   const tables = await session.query<Table>(question('tables'), [schemas]);
   // not as the server sorts, which is another way on the other side
   const order = ({ schema, name }: Table) => `${schema}\n${name}`;
@@ -40,22 +49,27 @@ export async function readTables(session: Session, schemas: string[]): Promise<T
 }
 
 /**
- * Reads the catalogs of both databases: of the target first, then of the source, over a connection from this
- * machine. Throws CouldNotConnect.
+ * Reads the catalog of one side, over a connection from this machine; no schemas = all that the account may use.
+ * Throws CouldNotConnect.
  */
+export async function readSide(
+  endpoint: Endpoint,
+  side: 'source' | 'target',
+  schemas: string[],
+): Promise<Table[]> {
+  const session = await connect(endpoint, 'runner scaffold', side);
+  try {
+    return await readTables(session, schemas);
+  } finally {
+    await session.close();
+  }
+}
+
+/** Reads the catalogs of both databases, that of the target first. Throws CouldNotConnect. */
 export async function readBoth(
   { source, sourceFromHere = source, target }: Pick<Config, 'source' | 'sourceFromHere' | 'target'>,
   schemas: { source: string[]; target: string[] },
 ): Promise<{ source: Table[]; target: Table[] }> {
-  const of = async (side: 'source' | 'target') => {
-    const endpoint = side === 'source' ? sourceFromHere : target;
-    const session = await connect(endpoint, 'runner scaffold', side);
-    try {
-      return await readTables(session, schemas[side]);
-    } finally {
-      await session.close();
-    }
-  };
-  const there = await of('target');
-  return { source: await of('source'), target: there };
+  const there = await readSide(target, 'target', schemas.target);
+  return { source: await readSide(sourceFromHere, 'source', schemas.source), target: there };
 }

@@ -22,7 +22,10 @@ export function entityText(draft: Draft, { settled = false } = {}): string {
         : [['key', draft.key.join(', ')]]),
       ...(draft.keepsId ? [['id', 'source']] : []),
       ['adopt', draft.adopt ?? 'none'],
-      ...rejects.map(({ reject, entity }) => ['reject', `${reject}  its row of ${entity} is not stored`]),
+      ...rejects.map(({ reject, entity }) => [
+        'reject',
+        `${reject}  its row of ${entity} is not stored`,
+      ]),
     ]),
   ];
   const outputs = [
@@ -95,7 +98,9 @@ function joinLines(joins: readonly Join[]): string[] {
   return joins.map((join) => {
     const head = `left join ${map(join).padEnd(wide)} as ${join.alias.padEnd(alias)}`;
     const line = `${head} on ${join.alias}.legacy_id = ${join.key}`;
-    return line.length <= 100 ? line : `${head.trimEnd()}\n  on ${join.alias}.legacy_id = ${join.key}`;
+    return line.length <= 100
+      ? line
+      : `${head.trimEnd()}\n  on ${join.alias}.legacy_id = ${join.key}`;
   });
 }
 

@@ -20,8 +20,7 @@ const WORDS =
 const COMMAND = /\bdoctor\b/g;
 const ENGINE = ['runner', 'sql/engine', 'checks/engine', 'checks/static', 'checks/coverage'];
 /** Pages that tell of a project, and lists of one. */
-const ITS_OWN =
-  /^runner\/docs\/(cut-over|decisions)\.md$|^checks\/coverage\/.*\.txt$/;
+const ITS_OWN = /^runner\/docs\/(cut-over|decisions)\.md$|^checks\/coverage\/.*\.txt$/;
 
 /** `file:line word` of every word of a project in the engine's files below a folder. */
 function found(root: string): string[] {

@@ -1,4 +1,4 @@
--- The relations of some schemas as a mapping sees them: $1 = the schemas. For either side, a source of
+-- The relations of some schemas as a mapping sees them: $1 = the schemas, none = all. For either side, a source of
 -- release 9.5 included, before anything is installed. Partitions are their table, as is a child without a
 -- column of its own; what belongs to an extension is left out.
 
@@ -17,7 +17,9 @@ with recursive base as (
 relations as (
   select c.oid, n.nspname, c.relname, c.relkind, c.reltuples
   from pg_catalog.pg_class as c
-  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any ($1)
+  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    and (n.nspname = any ($1) or $1 = '{}' and n.nspname !~ '^(pg_|information_schema$)'
+      and has_schema_privilege(n.oid, 'usage'))
   where c.relkind in ('r', 'p', 'f', 'v', 'm')
     -- a column of the catalog from release 10 on
     and coalesce(pg_catalog.to_jsonb(c) ->> 'relispartition', 'false') = 'false'
