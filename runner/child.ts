@@ -3,6 +3,12 @@ import { fileURLToPath } from 'node:url';
 
 /* A piece of work in a process of its own: one message there, one back. */
 
+// Where Node does not read TypeScript itself a child needs tsx, unless it inherits it: see bin.js.
+const { typescript } = process.features as { typescript?: unknown };
+const reads = Boolean(typescript) && !import.meta.url.includes('/node_modules/');
+const inherits = process.execArgv.some((word) => word.includes('tsx'));
+const LOADER = reads || inherits ? [] : ['--import', import.meta.resolve('tsx')];
+
 /** What the work came to, or why it failed. */
 type Said<Answer> = { answer: Answer } | { failed: string };
 
@@ -17,7 +23,7 @@ export async function askChild<Answer>(
 ): Promise<Answer> {
   // advanced: maps and sets arrive as what they are
   const child = fork(fileURLToPath(module), [], {
-    execArgv: process.execArgv,
+    execArgv: [...process.execArgv, ...LOADER],
     serialization: 'advanced',
   });
   const said = await new Promise<Said<Answer>>((resolve, reject) => {

@@ -48,13 +48,19 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the environment and `file`, by default `<root>/.env` (the environment wins). `urls` replaces
- * both databases: the embedded pair needs no configuration. Throws ConfigError with everything that
- * is wrong.
+ * Reads the environment and `file`, by default `<root>/.env` (the environment wins). `urls` takes the place
+ * of what is configured: the embedded pair needs no configuration. Throws ConfigError with everything
+ * that is wrong.
  */
 export function readConfig(
   root: string,
-  { file, urls }: { file?: string | undefined; urls?: { source: string; target: string } } = {},
+  {
+    file,
+    urls,
+  }: {
+    file?: string | undefined;
+    urls?: { source?: string | undefined; target?: string | undefined } | undefined;
+  } = {},
 ): Config {
   const settings = settingsOf(root, file);
   const problems: string[] = [];
@@ -83,7 +89,7 @@ export function readConfig(
   const jobs = Math.trunc(number('JOBS', 2, 1, 8));
   const rejectTolerance = number('REJECT_TOLERANCE', 1, 0, 100) / 100;
   const sourceFromHere = source && { ...source };
-  if (urls === undefined) {
+  if (urls?.source === undefined) {
     const host = settings['SOURCE_HOST_FROM_TARGET']?.trim();
     if (source !== undefined && host !== undefined && host !== '') source.host = host;
     if (source !== undefined) {

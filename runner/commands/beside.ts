@@ -1,6 +1,5 @@
 import type { Context } from './command.ts';
 import { CouldNotConnect, mayRetry, type Session, transaction } from '../database.ts';
-import { note } from '../terminal/terminal.ts';
 
 /**
  * Runs `body` in a second session, in a transaction of its own that is rolled back, while the command
@@ -24,7 +23,10 @@ export async function joined(join: () => Promise<boolean>): Promise<boolean> {
 }
 
 /** Enters a proof in the audit trail; where that cannot be, what was found stands all the same. */
-export async function enterOrSay(enter: () => Promise<void>): Promise<void> {
+export async function enterOrSay(
+  { note }: Pick<Context, 'note'>,
+  enter: () => Promise<void>,
+): Promise<void> {
   try {
     await enter();
   } catch {

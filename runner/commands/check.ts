@@ -197,7 +197,7 @@ async function dataChecks(
   const results = await throughLink(source, () =>
     transaction(session, body, { commit: false, lockTimeout: '1s' }),
   );
-  await enterOrSay(() => enterChecked(session, catalog, after, results, files));
+  await enterOrSay(context, () => enterChecked(session, catalog, after, results, files));
   return results;
 }
 

@@ -29,6 +29,8 @@ export interface Context {
   /** Argument of an option. */
   value(name: string): string | undefined;
   interrupt: Interrupt;
+  /** Tells what a person should know besides the result. */
+  note(line: string): void;
   /** Configuration; starts the embedded pair first with --embedded. */
   config(): Promise<Config>;
   catalog(): Catalog;

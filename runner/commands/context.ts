@@ -9,15 +9,30 @@ import type * as Embedded from '../embedded/pair.ts';
 import { connect, ConnectionLost, CouldNotConnect } from '../database.ts';
 import { type Catalog, readCatalog } from '../engine/catalog.ts';
 import type { Interrupt } from '../engine/run.ts';
-import { complain, sayJson } from '../terminal/terminal.ts';
+import { complain, note, sayJson } from '../terminal/terminal.ts';
+
+/** What a caller gives who is no command line. */
+export interface Given {
+  /** The databases, instead of those that are configured. */
+  urls?: { source?: string | undefined; target?: string | undefined };
+  /** Takes notes; by default standard error. */
+  note?: (line: string) => void;
+}
 
 /**
  * The surroundings of a command, opened on demand; `end` closes what was opened. Throws UsageError where it
  * needs a project and there is none.
  */
 export function contextOf(
-  { command, positionals, values }: Call,
+  {
+    command,
+    positionals,
+    values,
+  }: Pick<Call, 'positionals' | 'values'> & {
+    command: Pick<Call['command'], 'anywhere'>;
+  },
   interrupt: Interrupt,
+  given: Given = {},
 ): Context & { end(): Promise<void> } {
   const root = projectOf(values.get('project')?.toString());
   if (command.anywhere !== true && !isProject(root)) refuseNoProject(root);
@@ -27,7 +42,7 @@ export function contextOf(
 
   const readOrStart = async (): Promise<Config> => {
     const file = context.value('env-file');
-    if (!context.has('embedded')) return readConfig(root, { file });
+    if (!context.has('embedded')) return readConfig(root, { file, urls: given.urls });
     const { startPair } = await embeddedPair(root);
     const pair = await startPair({ directory: pairOf(root), project: root });
     actions.push(() => pair.stop());
@@ -38,6 +53,7 @@ export function contextOf(
     root,
     positionals,
     interrupt,
+    note: given.note ?? note,
     has: (name: string) => values.get(name) === true,
     value: (name: string) => {
       const value = values.get(name);

@@ -30,12 +30,13 @@ export const init: Command = {
 };
 
 const PHASE = '1-foundation';
+const SETTINGS = 'sql/settings.json';
 async function runCommand(context: Context): Promise<number> {
   const [word, ...more] = context.positionals;
   if (word === undefined || more.length > 0) throw new UsageError('say where: one directory');
   const directory = resolve(word);
   const fixed = projectFiles();
-  refusePresent(directory, fixed);
+  refusePresent(directory, new Map([...fixed, [SETTINGS, '']]));
   const [sourceUrl, targetUrl] = [endpointOf(context, 'source'), endpointOf(context, 'target')];
   const target = targetUrl && ofApplication(await readSide(targetUrl, 'target', []));
   const source = sourceUrl && (await readSide(sourceUrl, 'source', []));
@@ -55,7 +56,7 @@ async function runCommand(context: Context): Promise<number> {
     const list = Object.entries(secrets).map(
       ([table, columns]) => `${table} (${columns.join(', ')})`,
     );
-    say(`secrets by their names, look through sql/settings.json: ${list.join(', ')}`);
+    say(`secrets by their names, look through ${SETTINGS}: ${list.join(', ')}`);
   }
   say(
     example.entity === undefined
@@ -130,7 +131,7 @@ function filesOf(source: Table[] | undefined, target: Table[] | undefined, fixed
     columns.map((column) => `legacy.${table}.${column}  by its name a secret: never read\n`),
   );
   return new Map([
-    ['sql/settings.json', settingsText(schemas, secrets)],
+    [SETTINGS, settingsText(schemas, secrets)],
     ...lists,
     [LEFT_OUT_LIST, (fixed.get(LEFT_OUT_LIST) ?? '') + leftOut.join('')],
   ]);

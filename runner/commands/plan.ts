@@ -22,13 +22,30 @@ export const plan: Command = {
 };
 
 async function runCommand(context: Context): Promise<number> {
-  const { root } = context;
-  const catalog = context.catalog();
   const wanted = context.value('sql');
-  const entities = catalog.phases.flatMap((phase) => phase.entities);
+  const entities = context.catalog().phases.flatMap((phase) => phase.entities);
   if (wanted !== undefined && !entities.some(({ name }) => name === wanted)) {
     throw new UsageError(`there is no entity ${wanted}`);
   }
+  if (wanted !== undefined) {
+    const { session, planning } = await begin(context);
+    return printStatements(context, session, planning, wanted);
+  }
+  const found = await forecast(context);
+  const config = await context.config();
+  const made = { target: nameOf(config.target), source: nameOf(config.source) };
+  return show(context, found, { ...made, made: new Date() });
+}
+
+/** What `up` would do. */
+export async function forecast(context: Context): Promise<Plan> {
+  const { session, planning } = await begin(context);
+  return readPlan(session, planning);
+}
+
+async function begin(context: Context): Promise<{ session: Session; planning: Planning }> {
+  const { root } = context;
+  const catalog = context.catalog();
   const config = await context.config();
   // what it enters on the way would be in the way of a run, and a run in the way of what it says
   const keeper = await keepLock(config.target, () => {});
@@ -42,12 +59,9 @@ async function runCommand(context: Context): Promise<number> {
     exact: context.has('exact'),
     pending: await pendingNames(session, root),
     preview: () => previewChanges(session, root),
-    remark: note,
+    remark: context.note,
   };
-  if (wanted !== undefined) return printStatements(context, session, planning, wanted);
-  const found = await readPlan(session, planning);
-  const made = { target: nameOf(config.target), source: nameOf(config.source) };
-  return show(context, found, { ...made, made: new Date() });
+  return { session, planning };
 }
 
 async function printStatements(

@@ -29,18 +29,14 @@ async function runCommand(context: Context): Promise<number> {
   if (context.has('json') && context.has('markdown')) {
     throw new UsageError('either --json or --markdown');
   }
-  const files = await readFiles(context);
   if (context.has('dictionary')) {
     if (context.has('certificate')) throw new UsageError('a dictionary is no certificate');
+    const files = await readFiles(context);
     const { dictionaryOf } = await import('../report/dictionary.ts');
     await deliver(context, files, dictionaryOf(files), file ?? DICTIONARY);
     return 0;
   }
-  const session = await context.session('runner report');
-  if ((await installed(session, context.catalog())) === undefined) {
-    throw new Refused('nothing is migrated yet: there is nothing to report');
-  }
-  const facts = await read(context, session, files);
+  const { session, facts } = await gather(context);
   const certificate = context.has('certificate');
   if (certificate && facts.obstacles.length > 0) {
     const lines = facts.obstacles.map((each) => `  - ${each}`).join('\n');
@@ -57,6 +53,16 @@ async function runCommand(context: Context): Promise<number> {
     );
   }
   return 0;
+}
+
+/** What a report knows, and the session that asked. Throws Refused before the first run. */
+export async function gather(context: Context): Promise<{ session: Session; facts: Facts }> {
+  const files = await readFiles(context);
+  const session = await context.session('runner report');
+  if ((await installed(session, context.catalog())) === undefined) {
+    throw new Refused('nothing is migrated yet: there is nothing to report');
+  }
+  return { session, facts: await read(context, session, files) };
 }
 
 /** What the files say, read in a process of its own: the grammar is large. */
@@ -113,7 +119,7 @@ async function read(context: Context, session: Session, files: FileFacts): Promi
     );
   } catch (error) {
     if (!(error instanceof CouldNotConnect) || error.side !== 'source') throw error;
-    note('the source cannot be reached: the report has no amounts');
+    context.note('the source cannot be reached: the report has no amounts');
     return inOne(() => body([], 'the source could not be reached.'));
   }
 }

@@ -35,7 +35,8 @@ export const status: Command = {
 
 const WATCH_MS = 2000;
 
-function readStatus(context: Context, session: Session): Promise<Summary | undefined> {
+/** What the ledger says; undefined before the first run. */
+export function readStatus(context: Context, session: Session): Promise<Summary | undefined> {
   const catalog = context.catalog();
   return consult(session, catalog, () => readSummary(session, catalog));
 }

@@ -48,6 +48,14 @@ export const up: Command = {
 };
 
 async function runCommand(context: Context): Promise<number> {
+  return migrate(context, whatOf(context));
+}
+
+/** What a run is to do with which phases. */
+type What = Pick<UpOptions, 'phases' | 'approve'> & { archive: boolean; retry: boolean };
+
+/** The phases that the words of a call name, and the plan it was approved by. Throws UsageError. */
+export function whatOf(context: Context): What {
   const { phases } = context.catalog();
   const approved = approvedPlan(context);
   const wanted = context.positionals.map((word) => {
@@ -59,12 +67,12 @@ async function runCommand(context: Context): Promise<number> {
     }
     return phase;
   });
-  return migrate(context, {
+  return {
     phases: phases.filter((phase) => wanted.length === 0 || wanted.includes(phase)),
     archive: wanted.length === 0 || wanted.includes('archive'),
     retry: false,
     ...(approved === undefined ? {} : { approve: (session) => refuseOtherRows(session, approved) }),
-  });
+  };
 }
 
 /** The plan that was approved, where one is given; throws PlanOutdated if the files are others. */
@@ -81,54 +89,55 @@ function approvedPlan(context: Context): PlanBasis | undefined {
 }
 
 /** What `up` and `retry` share: the run, its failures, and what is shown at the end. */
-export function migrate(
-  context: Context,
-  what: Pick<UpOptions, 'phases' | 'approve'> & { archive: boolean; retry: boolean },
-): Promise<number> {
+export function migrate(context: Context, what: What): Promise<number> {
   const command = what.retry ? 'retry' : context.has('dry-run') ? 'up --dry-run' : 'up';
   return recorded(context, command, (recorder) => runAndShow(context, what, recorder), {
     tells: true,
   });
 }
 
-async function runAndShow(
+/** A run as the options of a call say it; what it tells is not among them. */
+export async function runOf(
   context: Context,
-  what: Pick<UpOptions, 'phases' | 'approve'> & { archive: boolean; retry: boolean },
-  recorder: Recorder,
-): Promise<number> {
+  what: What,
+): Promise<Omit<UpOptions, 'report' | 'remark' | 'conclude'>> {
   const config = await context.config();
-  const dryRun = context.has('dry-run');
-  const jobs = jobsOf(context.value('jobs'), config.jobs);
-  const policy = policyOf(context.value('on-conflict'));
+  return {
+    ...what,
+    root: context.root,
+    config,
+    catalog: context.catalog(),
+    dryRun: context.has('dry-run'),
+    full: context.has('full'),
+    jobs: jobsOf(context.value('jobs'), config.jobs),
+    policy: policyOf(context.value('on-conflict')),
+    removeMany: context.has('yes'),
+    clearSecrets: context.has('clear-leaked-hashes'),
+    applySchema: (session) => applySchema(context, session),
+    previewSchema: (session) => previewChanges(session, context.root),
+    interrupt: context.interrupt,
+  };
+}
+
+async function runAndShow(context: Context, what: What, recorder: Recorder): Promise<number> {
+  const run = await runOf(context, what);
   const screen = runScreen();
   let code = 0;
   try {
     await runUp({
-      ...what,
-      root: context.root,
-      config,
-      catalog: context.catalog(),
-      dryRun,
-      full: context.has('full'),
-      jobs,
-      policy,
-      removeMany: context.has('yes'),
-      clearSecrets: context.has('clear-leaked-hashes'),
-      applySchema: (session) => applySchema(context, session),
-      previewSchema: (session) => previewChanges(session, context.root),
+      ...run,
       report: (event) => {
         screen.hear(event);
         recorder.report(event);
       },
       remark: (line, check) => screen.remark(line, check),
-      conclude: async (session, run) => {
+      conclude: async (session, number) => {
         screen.end();
-        const truth = `run ${run} is done; \`runner status\` shows what became of it`;
+        const truth = `run ${number} is done; \`runner status\` shows what became of it`;
         code = await showAfter(context, truth, () =>
-          show(context, session, run, screen.told, recorder),
+          show(context, session, number, screen.told, recorder),
         );
       },
-      interrupt: context.interrupt,
     });
   } catch (error) {
     screen.end();

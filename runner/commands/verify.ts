@@ -25,7 +25,34 @@ export const verify: Command = {
   run: runCommand,
 };
 
+/** What `verify` has found: problems of views that cannot be compared, or what became of every row. */
+export interface Verification {
+  problems: Problem[];
+  /** Rows that are not as they should be, of all entities. */
+  differences: number;
+  entities: EntityFindings[];
+}
+
 async function runCommand(context: Context): Promise<number> {
+  const { problems: wrong, differences: total, entities: found } = await compareRows(context);
+  const entities = context.catalog().phases.flatMap((phase) => phase.entities);
+  if (wrong.length > 0) {
+    if (context.has('json')) sayJson({ problems: wrong });
+    else
+      problems(
+        wrong,
+        (file) => entities.find((entity) => entity.file === file)?.text,
+        context.has('all'),
+      );
+    return 1;
+  }
+  if (context.has('json')) sayJson({ differences: total, entities: found });
+  else show(found, total, (name) => entities.find((e) => e.name === name)?.file ?? name);
+  return total === 0 ? 0 : 1;
+}
+
+/** Compares, and enters what was found in the audit trail. Throws Refused before the first run. */
+export async function compareRows(context: Context): Promise<Verification> {
   const catalog = context.catalog();
   const entities = catalog.phases.flatMap((phase) => phase.entities);
   const names = context.positionals;
@@ -64,22 +91,11 @@ async function runCommand(context: Context): Promise<number> {
     });
   };
   await throughLink(source, () => transaction(session, body, { commit: false, lockTimeout: '1s' }));
-  if (wrong.length > 0) {
-    if (context.has('json')) sayJson({ problems: wrong });
-    else
-      problems(
-        wrong,
-        (file) => entities.find((entity) => entity.file === file)?.text,
-        context.has('all'),
-      );
-    return 1;
-  }
+  if (wrong.length > 0) return { problems: wrong, differences: 0, entities: [] };
   if (found.length === 0) throw nothingYet();
-  await enterOrSay(() => enterVerified(session, catalog, { after, names }, found));
+  await enterOrSay(context, () => enterVerified(session, catalog, { after, names }, found));
   const total = found.reduce((sum, each) => sum + differences(each), 0);
-  if (context.has('json')) sayJson({ differences: total, entities: found });
-  else show(found, total, (name) => entities.find((e) => e.name === name)?.file ?? name);
-  return total === 0 ? 0 : 1;
+  return { problems: [], differences: total, entities: found };
 }
 
 function nothingYet(): Refused {

@@ -8,7 +8,7 @@ export interface Known {
   /** All relations of the source: where foreign keys lead. */
   source: readonly Table[];
   /** Entities whose id maps the new one may read. */
-  entities: readonly Entity[];
+  entities: readonly Pick<Entity, 'name' | 'source' | 'target' | 'text'>[];
   /** Columns of the source table that nothing may read. */
   secrets: readonly string[];
 }
@@ -104,7 +104,9 @@ export function draftOf(name: string, source: Table, target: Table, known: Known
   };
   const hidden = (column: string) => known.secrets.includes(column) || looksSecret(column);
   const readable = source.columns.filter((column) => !hidden(column.name));
-  const own = singular(snake(source.name));
+  const words = singular(snake(source.name)).split('_');
+  // `shop_customer` is a customer, too
+  const own = words.map((_, at) => words.slice(at).join('_'));
   // the key is in the id map
   const used = new Set(key);
   const similar = (column: TableColumn) =>
@@ -112,7 +114,8 @@ export function draftOf(name: string, source: Table, target: Table, known: Known
       readable.filter((each) => !used.has(each.name) && !isOf(target, each.name)),
       (each) => Math.max(...variants(each.name, own).map((word) => likeness(word, column.name))),
     );
-  const legacyNames = ['legacy_id', ...[own, singular(target.name)].map((w) => `legacy_${w}_id`)];
+  const legacyNames = [...own, singular(target.name)].map((word) => `legacy_${word}_id`);
+  legacyNames.push('legacy_id');
   for (const column of target.columns) {
     if (column.generated || column.name === 'id') continue;
     const isKey = key.length === 1 && legacyNames.includes(column.name);
@@ -146,7 +149,7 @@ export function draftOf(name: string, source: Table, target: Table, known: Known
     .map((each) => ({
       ...each,
       why: hidden(each.name)
-        ? 'by its name a secret: list it in sql/settings.json, or map it'
+        ? 'a secret by its name: see sql/settings.json'
         : 'no target column is like it',
     }));
   return draft;
@@ -195,7 +198,7 @@ function referenceOf(
       return joinOf(draft, column, map.name, [found.name], true);
     }
     const missing = table ?? `the table of ${leads?.schema}.${leads?.table}`;
-    return `no entity of ${missing} stands before: write that first`;
+    return `first write the entity of ${missing}`;
   }
   const { key, map } = pair;
   const columns = map.key.map((each) => key.columns[key.referred.indexOf(each)]);
@@ -247,10 +250,11 @@ function best<T>(candidates: readonly T[], score: (candidate: T) => number): T |
   return first?.candidate;
 }
 
-/** A name, and the same without the table's own in front: `customer_name`, `name`. */
-function variants(name: string, table: string): string[] {
+/** A name, and the same without one of the table in front: `customer_name`, `name`. */
+function variants(name: string, tables: readonly string[]): string[] {
   const word = snake(name);
-  return word.startsWith(`${table}_`) ? [word, word.slice(table.length + 1)] : [word];
+  const owned = tables.filter((table) => word.startsWith(`${table}_`));
+  return [word, ...owned.map((table) => word.slice(table.length + 1))];
 }
 
 function columnOf({ columns }: Table, name: string): TableColumn | undefined {

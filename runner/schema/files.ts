@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -67,8 +68,12 @@ export async function inspectSchemaChange(
   return found.flat();
 }
 
-/** Reads `schema-changes/protected.json`. Throws `SchemaChangeError` (`usage`) if it is unusable. */
+/**
+ * Reads `schema-changes/protected.json`; a project without schema changes protects nothing. Throws
+ * `SchemaChangeError` (`usage`) if it is unusable.
+ */
 export async function readProtectedColumns(root: string): Promise<ProtectedColumn[]> {
+  if (!existsSync(join(root, 'schema-changes'))) return [];
   const file = 'schema-changes/protected.json';
   try {
     const content: unknown = JSON.parse(await readFile(join(root, file), 'utf8'));

@@ -187,8 +187,8 @@ test('an entity with a broken header is left out, the others stay', () => {
 
 test('without a folder sql there is one problem and nothing else', () => {
   withProject({}, (root) => {
-    const { phases, setup, problems } = readCatalog(root);
-    assert.equal([phases, setup], [[], []]);
+    const { phases, archive, problems } = readCatalog(root);
+    assert.equal([phases, archive], [[], []]);
     assert.equal(
       problems.map(({ rule }) => rule),
       ['layout'],

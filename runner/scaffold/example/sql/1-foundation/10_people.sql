@@ -7,7 +7,7 @@
 create view transform.people as
 select
   p.id                      as legacy_key,
-  p.id                      as legacy_id,
+  p.id::integer             as legacy_id,
   btrim(p.name)             as name,
   nullif(btrim(p.mail), '') as email
 from legacy.person as p;
