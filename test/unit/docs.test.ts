@@ -12,6 +12,7 @@ const PAGES = [
   'runner/docs/cut-over.md',
   'runner/docs/decisions.md',
   'runner/docs/unreachable-source.md',
+  'runner/docs/your-own-database.md',
   'test/README.md',
   '.github/CONTRIBUTING.md',
 ];
