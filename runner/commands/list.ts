@@ -1,7 +1,7 @@
 import type { Command } from './command.ts';
 
 /** The groups of the overview, in its order. */
-export const GROUPS = ['begin', 'migrate', 'look', 'schema', 'try'] as const;
+export const GROUPS = ['begin', 'migrate', 'look', 'schema'] as const;
 
 /** One command as the overview knows it; the rest is loaded when it is asked for. */
 export interface Entry {
@@ -27,7 +27,7 @@ export const COMMANDS: readonly Entry[] = [
     name: 'scaffold',
     group: 'begin',
     usage: '<table>',
-    summary: 'drafts the file that brings a table of the source over',
+    summary: 'drafts the file that brings a table over',
     load: async () => (await import('./scaffold.ts')).scaffold,
   },
   {
@@ -151,14 +151,14 @@ export const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'embedded',
-    group: 'try',
+    group: 'begin',
     usage: '',
     summary: 'starts two servers with sample data, until Ctrl-C',
     load: async () => (await import('./embedded.ts')).embedded,
   },
   {
     name: 'completion',
-    group: 'try',
+    group: 'begin',
     usage: 'bash|zsh|fish',
     summary: 'prints what makes your shell complete these words',
     load: async () => (await import('./completion.ts')).completion,

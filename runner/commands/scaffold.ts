@@ -54,7 +54,7 @@ async function runCommand(context: Context): Promise<number> {
   say(write ? `written: ${file}` : text.trimEnd());
   const open = draft.openTarget.length + draft.openSource.length;
   if (!write) note(`\n--write writes it to ${file}`);
-  if (open > 0) note(`${open} columns are undecided: \`runner check --static\` names them`);
+  if (open > 0) note(`undecided: ${open}; \`runner check --static\` names each`);
   return 0;
 }
 

@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import postgres from 'postgres';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -18,9 +17,8 @@ import { login, openLink } from '../../runner/engine/link.ts';
 import { runUp } from '../../runner/engine/run.ts';
 import { applySchemaChanges } from '../../runner/schema/changes.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { lastLine, runner, succeed, tinyProject } from '../runner.ts';
+import { lastLine, ROOT, runner, succeed, tinyProject } from '../runner.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ROLES = 'sql/1-foundation/70_roles.sql';
 
 let pair: TestPair;
@@ -194,7 +192,7 @@ test('a new column and a new table in the source are found', async () => {
 });
 
 test('check coverage --write writes the lists as they are, and says what has changed', async () => {
-  const project = tinyProject({});
+  const project = tinyProject({ 'sql/settings.json': '{}' });
   const lists = ['checks/coverage/source-columns.txt', 'checks/coverage/target-tables.txt'];
   const read = (root: string) => lists.map((file) => readFileSync(join(root, file), 'utf8'));
   const write = async () =>

@@ -46,6 +46,7 @@ test('files that the pages name exist', () => {
       'runner/schema',
       'runner/report',
       'runner/terminal',
+      'runner/scaffold',
       'test',
     ];
     const places = [ROOT, dirname(join(ROOT, page)), ...rooms.map((room) => join(ROOT, room))];
