@@ -95,7 +95,7 @@ test('`up` says nothing of what is accepted', async (context) => {
   const interrupted = () => target`update migration.entities set status = 'partial'`;
   await interrupted();
   const before = await succeed(pair, ['up'], { root: project.root });
-  assert.match(before.stderr, /checks\/id_maps\.sql: not so: .*first_legacy_id=4/);
+  assert.match(before.stderr, /checks\/engine\/id_maps\.sql: not so: .*first_legacy_id=4/);
   await succeed(...acknowledge(context, 'id_maps', '--reason', REASON));
   await interrupted();
   const after = await succeed(pair, ['up'], { root: project.root });

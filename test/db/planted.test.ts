@@ -452,7 +452,7 @@ async function createArchive(target: Sql): Promise<void> {
 
 /** The checks an error names. */
 function checksIn({ message }: Error): string[] {
-  return [...message.matchAll(/^checks\/(\w+)\.sql: not so: /gm)]
+  return [...message.matchAll(/^checks\/(?:engine\/)?(\w+)\.sql: not so: /gm)]
     .map(([, name = '']) => name)
     .toSorted();
 }
