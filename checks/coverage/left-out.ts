@@ -8,7 +8,7 @@ export interface LeftOut {
   /** It has a `*`: what of its names has a place is no business of it. */
   isWild: boolean;
   /** Of the source `table.column`, of the target `schema.table`. */
-  matches(name: string): boolean;
+  matches: (name: string) => boolean;
 }
 
 /** Reads entries; those that name nothing are in `problems`. */

@@ -12,7 +12,7 @@ export function snake(name: string): string {
 
 /** A table's name as one of its rows is called. */
 export function singular(name: string): string {
-  if (/ies$/.test(name)) return name.replace(/ies$/, 'y');
+  if (name.endsWith('ies')) return `${name.slice(0, -3)}y`;
   if (/(ss|x|ch|sh)es$/.test(name)) return name.slice(0, -2);
   return /[^su]s$/.test(name) ? name.slice(0, -1) : name;
 }
@@ -42,9 +42,9 @@ function squashed(name: string): string {
 /** Levenshtein distance. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, at) => at);
-  for (const [i, letter] of [...a].entries()) {
+  for (const [i, letter] of a.split('').entries()) {
     const next = [i + 1];
-    for (const [j, other] of [...b].entries()) {
+    for (const [j, other] of b.split('').entries()) {
       const replaced = (row[j] ?? 0) + Number(letter !== other);
       next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
     }

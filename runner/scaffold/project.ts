@@ -1,19 +1,20 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** Files of a project by their path in it. */
 export type Files = Map<string, string>;
 
-const FOLDER = new URL('./', import.meta.url);
+const FOLDER = fileURLToPath(new URL('./', import.meta.url));
 
 /** The files every project begins with. */
 export function projectFiles(): Files {
-  return templates('project/');
+  return templates('project');
 }
 
 /** An entity of made-up tables with its case: for a project that knows no database yet. */
 export function exampleFiles(): Files {
-  return templates('example/');
+  return templates('example');
 }
 
 /** `sql/settings.json`. */
@@ -45,19 +46,14 @@ export function writeFiles(directory: string, files: Files): void {
 
 /** `dot-` stands for the dot of names that a packer would take for its own. */
 function templates(name: string): Files {
-  const folder = new URL(name, FOLDER);
+  const folder = join(FOLDER, name);
   return new Map(
-    readdirSync(folder, { recursive: true, withFileTypes: true, encoding: 'utf8' })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name))
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((path) => statSync(join(folder, path)).isFile())
       .toSorted()
       .map((path) => {
-        const file = path.slice(folderPath(folder).length).replaceAll('\\', '/');
-        return [file.replaceAll(/(^|\/)dot-/g, '$1.'), readFileSync(path, 'utf8')] as const;
+        const file = path.replaceAll('\\', '/').replaceAll(/(^|\/)dot-/g, '$1.');
+        return [file, readFileSync(join(folder, path), 'utf8')] as const;
       }),
   );
-}
-
-function folderPath(folder: URL): string {
-  return decodeURIComponent(folder.pathname);
 }

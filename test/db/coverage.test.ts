@@ -207,14 +207,20 @@ test('check coverage --write writes the lists as they are, and says what has cha
   await between(
     pair.sourceAdminUrl,
     `alter table dispatch_office add column "Fax Number" text;
-     create table "Old Fax" (id integer, "at" date); alter table dispatch_role rename abbrev to short`,
-    `alter table dispatch_office drop column "Fax Number"; drop table "Old Fax";
+     create table "Old Fax" (id integer, "at" date);
+     create table fax_log (id integer); create table fax_log_2023 () inherits (fax_log);
+     create table fax_log_2024 (said text) inherits (fax_log); alter table dispatch_role rename abbrev to short`,
+    `alter table dispatch_office drop column "Fax Number"; drop table "Old Fax"; drop table fax_log cascade;
      alter table dispatch_role rename short to abbrev`,
     async () => {
       const [source] = await write();
       assert.equal(source, {
         file: lists[0],
-        added: ['Old Fax.at', 'Old Fax.id', 'dispatch_office.Fax Number', 'dispatch_role.short'],
+        added: [
+          ...['Old Fax.at', 'Old Fax.id', 'dispatch_office.Fax Number', 'dispatch_role.short'],
+          // a child without a column of its own is its parent
+          ...['fax_log.id', 'fax_log_2024.id', 'fax_log_2024.said'],
+        ],
         removed: ['dispatch_role.abbrev'],
       });
       const { sourceColumns } = readLists(project.root);
