@@ -184,8 +184,9 @@ export async function connect(
       state.lost = true;
     },
     connection: { application_name: name },
-    // counts and keys fit a double; sums over versions are numeric and stay text
-    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+    // counts and keys fit a double; the number of a key that is none may not, and is text then, as sums over
+    // versions are, which are numeric
+    types: { bigint: { to: 20, from: [20], parse: wholeNumber, serialize: String } },
   });
 
   const run = async <Row extends object>(
@@ -396,4 +397,9 @@ function isConnectionError(error: unknown): boolean {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function wholeNumber(text: string): number | string {
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : text;
 }

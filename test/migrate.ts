@@ -118,13 +118,13 @@ export async function rowsWritten(target: Sql, run: number): Promise<Record<stri
 }
 
 /**
- * All rows of `public` (see dumpRows, `clock: false`) but those of keys listed as gone: what a
+ * All rows of a project (see dumpRows, `clock: false`) but those of keys listed as gone: what a
  * migration from nothing would hold as well.
  */
-export async function liveRows(target: Sql): Promise<Dump> {
+export async function liveRows(target: Sql, root = ROOT): Promise<Dump> {
   const gone = await target<{ id: string }[]>`select id::text from migration.gone`;
   const ids = new Set(gone.map(({ id }) => id));
-  const dump = await dumpRows(target, { clock: false });
+  const dump = await dumpRows(target, { clock: false, root });
   for (const [table, rows] of dump) {
     const live = rows.filter((row) => {
       const { id, new_id: mapped } = JSON.parse(row) as { id?: string; new_id?: string };
@@ -147,18 +147,22 @@ function withoutClock(row: string): string {
  * fills first.
  */
 export async function freshRows(
-  { sourceUrl, majors = {} }: Pick<TestPair, 'sourceUrl'> & Partial<Pick<TestPair, 'majors'>>,
+  {
+    sourceUrl,
+    majors = {},
+    content = 'schema',
+  }: Pick<TestPair, 'sourceUrl'> & Partial<Pick<TestPair, 'majors' | 'content'>>,
   plant: (target: Sql) => Promise<unknown> = () => Promise.resolve(),
   options: MigrateOptions = {},
 ): Promise<Dump> {
-  const fresh = await testPair({ name: 'fresh', source: 'empty', ...majors });
+  const fresh = await testPair({ name: 'fresh', source: 'empty', target: content, ...majors });
   const target = open(fresh.targetAdminUrl);
   try {
     const urls = { sourceUrl, targetUrl: fresh.targetUrl };
-    await changeSchema(urls);
+    await changeSchema(urls, options.root);
     await plant(target);
     await migrate(urls, options);
-    return await liveRows(target);
+    return await liveRows(target, options.root);
   } finally {
     await target.end();
     await fresh.drop();
@@ -168,9 +172,10 @@ export async function freshRows(
 /** The pair of a suite, its schema changed, with a superuser's connection to each side. */
 export async function preparePair(
   options: Parameters<typeof testPair>[0],
+  root = ROOT,
 ): Promise<{ pair: TestPair; source: Sql; target: Sql }> {
   const pair = await testPair(options);
-  await changeSchema(pair);
+  await changeSchema(pair, root);
   return { pair, source: open(pair.sourceAdminUrl), target: open(pair.targetAdminUrl) };
 }
 

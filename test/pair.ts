@@ -20,16 +20,24 @@ import { isAlive } from '../runner/embedded/machine.ts';
 export type TestPair = Urls & {
   /** The releases that were asked for. */
   majors: Majors;
+  /** What its target held at first. */
+  content: TargetContent;
   /** Drops both databases, ending the sessions in them. */
   drop(): Promise<void>;
 };
 
-/** What a test's databases hold: nothing, the tables, or the sample rows at a hundredth. */
+/** What a source holds: nothing, the tables, the sample rows at a hundredth, or those of test/neutral. */
+export type SourceContent = 'empty' | 'schema' | 'sample' | 'neutral';
+
+/** What a target holds: what the platform brings, and the application's tables or those of test/neutral. */
+export type TargetContent = 'empty' | 'schema' | 'neutral';
+
+/** What a test's databases hold. `neutral` needs a source of release 11 or later. */
 export type TestPairOptions = {
   /** Leads the name of both databases. */
   name?: string;
-  source?: 'empty' | 'schema' | 'sample';
-  target?: 'schema';
+  source?: SourceContent;
+  target?: TargetContent;
 } & Majors;
 
 /** The URLs of a pair: `legacy_reader` and `postgres`, and the superusers of both servers. */
@@ -46,6 +54,8 @@ const DISK = fileURLToPath(new URL('../.embedded/', import.meta.url));
 const MEMORY = `/dev/shm/legacy-to-supabase-${process.getuid?.() ?? 0}`;
 /** What a whole run may come to, and as much again. */
 const ROOM = 6 * 2 ** 30;
+/** The second project: `neutral` is its sample. */
+export const NEUTRAL = fileURLToPath(new URL('neutral', import.meta.url));
 const UNDER_RUN = process.argv[1] === fileURLToPath(new URL('run-file.ts', import.meta.url));
 
 let own: ReturnType<typeof openPairs> | undefined;
@@ -55,13 +65,15 @@ let own: ReturnType<typeof openPairs> | undefined;
  * that is run alone starts its own, and removes them when it has nothing left to do.
  */
 export async function testPair(options: TestPairOptions): Promise<TestPair> {
-  const { name = 'test', source = 'schema', target = 'schema', ...majors } = options;
+  const { name = 'test', source = 'schema', target = 'schema', ...asked } = options;
+  const majors: Majors = source === 'neutral' ? { sourceMajor: 17, ...asked } : asked;
   const servers = await (UNDER_RUN ? ask(majors) : ownPairs().get(majors));
   const database = `${name}_${randomBytes(4).toString('hex')}`;
   await createSource(servers, source, database);
   await createTarget(servers, target, database);
   return {
     majors,
+    content: target,
     sourceUrl: within(servers.sourceUrl, database),
     targetUrl: within(servers.targetUrl, database),
     sourceAdminUrl: within(servers.sourceAdminUrl, database),
@@ -119,14 +131,15 @@ function ask(majors: Majors): Promise<Urls> {
 
 async function createSource(
   { sourceAdminUrl }: Urls,
-  content: 'empty' | 'schema' | 'sample',
+  content: SourceContent,
   name: string,
 ): Promise<void> {
   const template = `template_source_${content}`;
   await withTemplate(sourceAdminUrl, template, async (url) => {
     await grantReader(url);
     if (content === 'empty') return;
-    await loadSource(url, { scale: content === 'sample' ? '0.01' : null, seed: '1' });
+    const scale = content === 'schema' ? null : '0.01';
+    await loadSource(url, { scale, seed: '1' }, content === 'neutral' ? NEUTRAL : undefined);
   });
   await connected(
     sourceAdminUrl,
@@ -136,12 +149,15 @@ async function createSource(
   await grantReader(within(sourceAdminUrl, name));
 }
 
-async function createTarget(urls: Urls, content: 'schema', name: string): Promise<void> {
+async function createTarget(urls: Urls, content: TargetContent, name: string): Promise<void> {
   const { targetAdminUrl, targetUrl } = urls;
   const template = `template_target_${content}`;
   await withTemplate(targetAdminUrl, template, async (url) => {
     await loadPlatform(url);
-    await loadApplication(within(targetUrl, template));
+    const owned = within(targetUrl, template);
+    if (content !== 'empty') {
+      await loadApplication(owned, content === 'neutral' ? NEUTRAL : undefined);
+    }
   });
   await connected(targetAdminUrl, async (sql) => {
     await sql`create database ${sql(name)} template ${sql(template)} owner postgres`;

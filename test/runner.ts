@@ -18,12 +18,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import { readCatalog } from '../runner/engine/catalog.ts';
+import { readCatalog, targetSchemas } from '../runner/engine/catalog.ts';
 import { connectionOf } from '../runner/commands/schema.ts';
 import { parseUrl } from '../runner/config.ts';
 import { applySchemaChanges } from '../runner/schema/changes.ts';
 import type { Summary } from '../runner/engine/summary.ts';
-import type { Urls } from './pair.ts';
+import { NEUTRAL, type Urls } from './pair.ts';
 import type { Note } from './run-file.ts';
 import type { Answered, Asked } from './runner-child.ts';
 
@@ -175,13 +175,13 @@ export async function up(urls: Databases, ...args: string[]): Promise<Summary> {
   return lastLine(await succeed(urls, ['up', '--json', ...args]));
 }
 
-/** Applies the additive schema changes alone: no ledger, no rows. */
-export async function changeSchema({ targetUrl }: Databases): Promise<void> {
+/** Applies the additive schema changes of a project alone: no ledger, no rows. */
+export async function changeSchema({ targetUrl }: Databases, root = ROOT): Promise<void> {
   const endpoint = parseUrl(targetUrl);
   if (typeof endpoint === 'string') throw new Error(endpoint);
   await applySchemaChanges({
     connection: connectionOf(endpoint),
-    root: ROOT,
+    root,
     folder: 'additive',
     direction: 'up',
   });
@@ -194,15 +194,21 @@ export function open(url: string): Sql {
 
 /** Copies what of the project may be edited, links the rest; the engine stays where it is. */
 export function scratch(): Scratch {
-  const root = mkdtempSync(join(tmpdir(), 'runner-'));
-  const remove = (): void => rmSync(root, { recursive: true, force: true });
-  // also when a test fails before it does so itself
-  process.once('exit', remove);
+  const project = emptyProject();
+  const { root } = project;
   for (const part of ['sql', 'checks']) {
     const filter = (path: string): boolean => !/[\\/](engine|static)$|\.ts$/.test(path);
     cpSync(join(ROOT, part), join(root, part), { recursive: true, filter });
   }
   for (const part of ['schema-changes', 'test']) symlinkSync(join(ROOT, part), join(root, part));
+  return project;
+}
+
+function emptyProject(): Scratch {
+  const root = mkdtempSync(join(tmpdir(), 'runner-'));
+  const remove = (): void => rmSync(root, { recursive: true, force: true });
+  // also when a test fails before it does so itself
+  process.once('exit', remove);
   return {
     root,
     edit(file, change) {
@@ -231,6 +237,13 @@ export function tinyProject(files: Record<string, string>): Scratch {
     mkdirSync(dirname(join(project.root, file)), { recursive: true });
     writeFileSync(join(project.root, file), text);
   }
+  return project;
+}
+
+/** The second project, `test/neutral`, to be edited; its databases are the pairs `neutral`. */
+export function neutralProject(): Scratch {
+  const project = emptyProject();
+  cpSync(NEUTRAL, project.root, { recursive: true });
   return project;
 }
 
@@ -276,22 +289,27 @@ export async function waitFor<Row extends object>(
 }
 
 /**
- * All rows of the schema `public`. With `clock: false` without the columns that some view of the
- * table does not supply and that are filled with the time of the load: they differ between equal
- * migrations.
+ * All rows of the schemas a project writes to; tables of another schema than `public` under their
+ * whole name. With `clock: false` without the columns that some view of the table does not supply
+ * and that are filled with the time of the load: they differ between equal migrations.
  */
-export async function dumpRows(target: Sql, { clock }: { clock: boolean }): Promise<Dump> {
-  const tables = await tablesOf(target, 'public');
-  const omitted = clock ? new Map<string, string[]>() : await clockColumns(target);
+export async function dumpRows(
+  target: Sql,
+  { clock, root = ROOT }: { clock: boolean; root?: string },
+): Promise<Dump> {
+  const omitted = clock ? new Map<string, string[]>() : await clockColumns(target, root);
   const dump: Dump = new Map();
-  for (const table of tables) {
-    const rows = await target<{ row: string }[]>`
-      select (to_jsonb(t) - ${omitted.get(table) ?? []}::text[])::text as row
-      from public.${target(table)} as t order by 1`;
-    dump.set(
-      table,
-      rows.map(({ row }) => row),
-    );
+  for (const schema of targetSchemas(readCatalog(root))) {
+    for (const table of await tablesOf(target, schema)) {
+      const name = schema === 'public' ? table : `${schema}.${table}`;
+      const rows = await target<{ row: string }[]>`
+        select (to_jsonb(t) - ${omitted.get(name) ?? []}::text[])::text as row
+        from ${target(schema)}.${target(table)} as t order by 1`;
+      dump.set(
+        name,
+        rows.map(({ row }) => row),
+      );
+    }
   }
   return dump;
 }
@@ -319,11 +337,11 @@ export async function touches(
   return dump;
 }
 
-/** Everything the catalog says about the schema `public`, as PostgreSQL prints it. */
-export async function dumpCatalog(target: Sql): Promise<Dump> {
+/** Everything the catalog says about a schema, as PostgreSQL prints it. */
+export async function dumpCatalog(target: Sql, schema = 'public'): Promise<Dump> {
   const entries = await target<{ kind: string; entry: string }[]>`
     with relations as (
-      select c.* from pg_class as c where c.relnamespace = 'public'::regnamespace
+      select c.* from pg_class as c where c.relnamespace = ${schema}::regnamespace
     )
     select 'relation' as kind, concat_ws(' ', c.relname, c.relkind, c.relowner::regrole, c.relacl,
       c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relreplident,
@@ -353,13 +371,13 @@ export async function dumpCatalog(target: Sql): Promise<Dump> {
     join pg_constraint as n on n.oid = t.tgconstraint
     union all
     select 'policy', concat_ws(' ', p.tablename, p.policyname, p.cmd, p.roles, p.qual, p.with_check)
-    from pg_policies as p where p.schemaname = 'public'
+    from pg_policies as p where p.schemaname = ${schema}
     union all
     select 'view', concat_ws(' ', c.relname, pg_get_viewdef(c.oid))
     from relations as c where c.relkind in ('v', 'm')
     union all
     select 'function', concat_ws(' ', pg_get_functiondef(p.oid), p.proacl)
-    from pg_proc as p where p.pronamespace = 'public'::regnamespace and p.prokind in ('f', 'p')
+    from pg_proc as p where p.pronamespace = ${schema}::regnamespace and p.prokind in ('f', 'p')
     union all
     select 'type', concat_ws(' ', t.typname, t.typtype, t.typacl, e.labels)
     from pg_type as t
@@ -367,10 +385,10 @@ export async function dumpCatalog(target: Sql): Promise<Dump> {
       select string_agg(l.enumlabel, ',' order by l.enumsortorder) as labels
       from pg_enum as l where l.enumtypid = t.oid
     ) as e on true
-    where t.typnamespace = 'public'::regnamespace
+    where t.typnamespace = ${schema}::regnamespace
     union all
     select 'sequence', concat_ws(' ', s.sequencename, s.start_value, s.increment_by, s.last_value)
-    from pg_sequences as s where s.schemaname = 'public'
+    from pg_sequences as s where s.schemaname = ${schema}
     order by 1, 2`;
   const dump: Dump = new Map();
   for (const { kind, entry } of entries) dump.set(kind, [...(dump.get(kind) ?? []), entry]);
@@ -427,8 +445,8 @@ async function tablesOf(target: Sql, schema: string): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
-export async function clockColumns(target: Sql): Promise<Map<string, string[]>> {
-  const entities = readCatalog(ROOT).phases.flatMap((phase) => phase.entities);
+export async function clockColumns(target: Sql, root = ROOT): Promise<Map<string, string[]>> {
+  const entities = readCatalog(root).phases.flatMap((phase) => phase.entities);
   const list = JSON.stringify(entities.map(({ name, target: { table } }) => ({ name, table })));
   const rows = await target<{ table_name: string; columns: string[] }[]>`
     select c.table_name, array_agg(distinct c.column_name::text) as columns

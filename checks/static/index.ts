@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCatalog } from '../../runner/engine/catalog.ts';
+import { readCatalog, targetSchemas } from '../../runner/engine/catalog.ts';
 import { PACKAGE } from '../../runner/project.ts';
 import { type Problem } from '../../runner/engine/text.ts';
 import { adoptColumns } from './adopt-columns.ts';
@@ -52,7 +52,6 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
   oneView,
   deterministic,
   ordered,
-  qualifiedNames,
   noStar,
   caseElse,
   everyRow,
@@ -90,7 +89,7 @@ export async function staticProblems(root: string, engineRoot = PACKAGE): Promis
   });
   const archived = sql.flatMap(({ file }) => ARCHIVE.exec(file)?.[1] ?? []);
   const names = new Set([
-    ...views.map(({ name }) => name),
+    ...views.flatMap(({ defines }) => defines),
     ...archived.map((name) => `legacy_archive.${name}`),
   ]);
   const checkFile: Rule<SqlFile>[] = [dataCheck, (file) => knownEntities(file, names)];
@@ -102,7 +101,14 @@ export async function staticProblems(root: string, engineRoot = PACKAGE): Promis
     ...apply(EVERY_FILE, sql, views),
     ...apply(ENGINE_FILE, engine, views),
     ...apply(ENTITY_FILE, views, views),
-    ...apply([(file) => knownFunctions(file, catalog.settings.functions)], views, views),
+    ...apply(
+      [
+        (file) => knownFunctions(file, catalog.settings.functions),
+        (file) => qualifiedNames(file, targetSchemas(catalog)),
+      ],
+      views,
+      views,
+    ),
     ...apply(checkFile, checks, views),
     ...(await schemaChange(root)),
     ...removalColumns(sql, catalog.removal),

@@ -13,7 +13,9 @@ const KNOWN = new Set(
    dense_rank first_value lag last_value lead rank row_number`
     .split(/\s+/)
     .map((name) => `pg_catalog.${name}`),
-).add('migration.try_jsonb');
+)
+  .add('migration.try_jsonb')
+  .add('migration.key_number');
 
 /**
  * Problem: a function that is not on the list may be volatile, may be missing on one of the two sides, or

@@ -1,13 +1,15 @@
 import type { Problem } from '../../runner/engine/text.ts';
-import { isIdOf, originOf } from '../../runner/engine/key.ts';
+import { isKeyOf, keyIn } from '../../runner/engine/key.ts';
+import { keyText } from '../../runner/engine/keys.ts';
 import { outputs, problem, type ViewFile } from './sql.ts';
 
 /**
- * Problem: the changes of a row are found by the id of the driving table. Under any other key, however unique
- * (a code, the id of a row that is joined one to one), the versions are those of other rows: what changed is
- * not read, what is read has not changed.
+ * Problem: the changes of a row are found by the key of the driving table (`id`, or what `-- key` says). Under
+ * any other key, however unique (a code, the id of a row that is joined one to one), the versions are those of
+ * other rows: what changed is not read, what is read has not changed.
  * Fix: `<driving table>.id as legacy_key`, through sub-selects and CTEs under any name, with no expression
- * but a cast to a whole number. What the key was to be is a column of the target.
+ * but a cast to a whole number; `migration.key_number(...)` of a key that is none. What the key was to be is a
+ * column of the target.
  */
 export function legacyKey(file: ViewFile): Problem[] {
   const [top] = file.spine;
@@ -16,18 +18,27 @@ export function legacyKey(file: ViewFile): Problem[] {
   if (top === undefined || key === undefined || source === null) return [];
   // a union is the business of every-row
   if (file.spine.some(({ larg }) => larg !== undefined)) return [];
-  const origin = originOf(top, 'legacy_key');
+  const columns = file.entity?.key ?? ['id'];
+  const found = keyIn(top);
   // another table is the business of driving-table
-  const isElsewhere =
-    origin !== undefined && (origin.schema !== 'legacy' || origin.table !== source);
-  if (isElsewhere || isIdOf(origin, source)) return [];
-  const fix = `take the id of ${source}, as it is: \`<alias of legacy.${source}>.id as legacy_key\``;
+  const isElsewhere = found.columns.some(
+    (origin) => origin !== undefined && (origin.schema !== 'legacy' || origin.table !== source),
+  );
+  if (
+    isElsewhere ||
+    (isKeyOf(found, source, columns) && (found.numbered || columns.length === 1))
+  ) {
+    return [];
+  }
+  const isNumber = columns.length === 1 && !found.numbered;
+  const said = keyText(`<alias of legacy.${source}>`, columns, isNumber);
+  const fix = `take the key of ${source}, as it is: \`${said} as legacy_key\``;
   return [
     problem(
       'legacy-key',
       file,
       key.offset,
-      `legacy_key is not ${source}.id, by which changes are found`,
+      `legacy_key is not the key of ${source} (${columns.join(', ')}), by which changes are found`,
       fix,
     ),
   ];

@@ -12,7 +12,7 @@ export function numbering(file: ViewFile, order: readonly ViewFile[]): Problem[]
   return all(file.statements, 'RangeVar')
     .filter(({ schemaname }) => schemaname === 'ids')
     .flatMap(({ relname = '', location = 0 }) => {
-      const other = order.findIndex(({ name }) => name === relname);
+      const other = order.findIndex(({ defines }) => defines.includes(relname));
       if (other !== -1 && other <= own) return [];
       const message =
         other === -1

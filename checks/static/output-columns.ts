@@ -3,7 +3,7 @@ import { outputs, problem, type ViewFile } from './sql.ts';
 
 /**
  * Problem: the view's columns are the target's columns by name. One without a name of its own, or with the
- * name of another, is a mapping nobody can read; `id` belongs to the engine.
+ * name of another, is a mapping nobody can read; `id` belongs to the engine, but with `-- id  source`.
  * Fix: `expression as target_column`, each name once, no `id`, legacy_key first and reject last.
  */
 export function outputColumns(file: ViewFile): Problem[] {
@@ -17,7 +17,10 @@ export function outputColumns(file: ViewFile): Problem[] {
     if (name === '') return []; // `*`: a rule of its own
     if (seen.has(name)) return report(`${name} stands twice`, 'keep one of the two');
     seen.add(name);
-    if (name === 'id') return report('the column id is the engine’s', 'leave it out');
+    if (name === 'id' && file.entity?.ownIds !== true) {
+      const fix = 'leave it out; or say `-- id  source`, where it is a uuid of the source row';
+      return report('the column id is the engine’s', fix);
+    }
     if (name === 'reject' && index < columns.length - 1) {
       return report('reject is not the last column', 'move it to the end');
     }

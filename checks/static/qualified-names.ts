@@ -10,10 +10,10 @@ const BUILT_IN = new Set(
 /**
  * Problem: a name without its schema means whatever the search_path says, and a view may read only the
  * source (legacy) and the id maps (ids): anything else is not in the balance or in the lineage.
- * Fix: write legacy.<table>, ids.<entity>, public.<type>, or the type of another schema that entities write to.
+ * Fix: write legacy.<table>, ids.<entity>, and types of a schema that entities write to (public.<type>), or of the
+ * source's enums (legacy.<type>).
  */
-export function qualifiedNames(file: ViewFile, order: readonly ViewFile[]): Problem[] {
-  const targets = order.flatMap(({ entity }) => entity?.target.schema ?? []);
+export function qualifiedNames(file: ViewFile, schemas: readonly string[]): Problem[] {
   const report = (offset: number | undefined, message: string, fix: string) =>
     problem('qualified-names', file, offset ?? 0, message, fix);
   const ctes = new Set(all(file.statements, 'CommonTableExpr').map((cte) => cte.ctename));
@@ -32,7 +32,9 @@ export function qualifiedNames(file: ViewFile, order: readonly ViewFile[]): Prob
   const types = all(file.statements, 'TypeName').flatMap((type) => {
     const [schema, name] =
       type.names?.length === 1 ? [null, ...words(type.names)] : words(type.names);
-    if (['pg_catalog', 'public', ...targets].includes(schema ?? '')) return [];
+    if (schema !== null && [...schemas, 'pg_catalog', 'public', 'legacy'].includes(schema ?? '')) {
+      return [];
+    }
     if (schema === null && BUILT_IN.has(name ?? '')) return [];
     const message =
       schema === null

@@ -38,6 +38,8 @@ export interface SqlFile {
 /** An entity file. `entity` is missing if its header is unusable, `view` if it defines no view. */
 export interface ViewFile extends SqlFile {
   name: string;
+  /** Names of the entities it defines: its own, or those of its parts. */
+  defines: string[];
   entity: Entity | undefined;
   view: ViewStmt | undefined;
   /**
@@ -79,7 +81,15 @@ export async function readSql(root: string, file: string): Promise<SqlFile> {
 export function viewFile(sql: SqlFile, name: string, entity: Entity | undefined): ViewFile {
   const view = viewOf(sql.statements);
   const select = selectOf(view?.query);
-  return { ...sql, name, entity, view, spine: select === undefined ? [] : spineOf(select) };
+  const defines = entity?.part?.all.map((value) => `${name}_${value}`) ?? [name];
+  return {
+    ...sql,
+    name,
+    defines,
+    entity,
+    view,
+    spine: select === undefined ? [] : spineOf(select),
+  };
 }
 
 /** The tokens of a text, comments included; none if it cannot be cut into tokens. */

@@ -48,7 +48,7 @@ export async function renewLists(context: Context): Promise<number> {
   const { readBoth } = await import('../scaffold/tables.ts');
   const catalog = context.catalog();
   const there = await readBoth(await context.config(), {
-    source: [catalog.settings.sourceSchema].flat(),
+    source: catalog.settings.sourceSchemas,
     target: coveredSchemas(catalog, readLists(context.root)),
   });
   const written = writeLists(context.root, namesOfTables(there));

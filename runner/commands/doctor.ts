@@ -1,4 +1,4 @@
-import { type Catalog, sourceTables, targetSchemas, targetTables } from '../engine/catalog.ts';
+import { type Catalog, targetSchemas, targetTables } from '../engine/catalog.ts';
 import { readAccepted, reasonOf } from '../engine/accepted.ts';
 import { type Command, type Context } from './command.ts';
 import type { Config } from '../config.ts';
@@ -21,7 +21,7 @@ import {
   unreachable,
 } from '../engine/doctor.ts';
 import { install, OtherEdition } from '../engine/ledger.ts';
-import { buildLink, login } from '../engine/link.ts';
+import { buildLink, login, linkBasis } from '../engine/link.ts';
 import { examineFromHere, examineLink, examineSurroundings } from '../engine/surroundings.ts';
 import { wrap } from '../terminal/text.ts';
 import { say, sayJson, words } from '../terminal/terminal.ts';
@@ -120,12 +120,13 @@ async function reachSource(
   catalog: Catalog,
   config: Config,
 ): Promise<Diagnosis[]> {
-  const tables = sourceTables(catalog);
+  const basis = linkBasis(catalog);
+  const { tables } = basis;
   let step = 'ledger';
   const body = async () => {
     await install(session, catalog, (make) => make());
     step = 'link';
-    const missing = await buildLink(session, config.source, tables, catalog.settings.secrets);
+    const missing = await buildLink(session, config.source, basis);
     if (isAnotherSource(missing, tables)) return [examineTables(missing, tables, config.source)];
     step = 'source';
     const found = await examineSource(session, tables);

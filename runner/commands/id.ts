@@ -34,24 +34,21 @@ async function runCommand(context: Context): Promise<number> {
 
 /** What the words of the call ask for. Throws UsageError. */
 function askedFor(context: Context): (session: Session) => Promise<number> {
-  const [first, second, ...more] = context.positionals;
+  const [first, ...given] = context.positionals;
   const csv = context.value('csv');
   if (csv !== undefined) {
     if (first !== undefined) throw new UsageError('--csv is for a whole entity');
     known(context, csv);
     return (session) => printAll(session, csv);
   }
-  if (first !== undefined && second === undefined && UUID.test(first)) {
+  if (first !== undefined && given.length === 0 && UUID.test(first)) {
     return (session) => showOrigin(context, session, first.toLowerCase());
   }
-  const key = Number(second);
-  if (first === undefined || second === undefined || more.length > 0) {
-    throw new UsageError('say an entity and a key, or a new id');
+  if (first === undefined || given.length === 0) {
+    throw new UsageError('say an entity and a key (of several columns: each), or a new id');
   }
   known(context, first);
-  if (!/^\d{1,15}$/.test(second))
-    throw new UsageError(`${second} is no key: keys are whole numbers`);
-  return (session) => showRow(context, session, first, key);
+  return (session) => showRow(context, session, first, given);
 }
 
 function known(context: Context, name: string): void {
@@ -62,7 +59,8 @@ function known(context: Context, name: string): void {
 
 /** A row of `migration.what_became`. */
 interface Row {
-  id: string;
+  /** null where the view gives it and the row is not known. */
+  id: string | null;
   target: string | null;
   state: 'stored' | 'rejected' | 'left out' | 'gone' | 'unknown';
   reason: string | null;
@@ -75,10 +73,19 @@ async function showRow(
   context: Context,
   session: Session,
   entity: string,
-  key: number,
+  given: string[],
 ): Promise<number> {
   if (!(await isThere(session, `ids.${quoted(entity)}`))) {
     throw new Refused(`${entity} is not migrated yet`);
+  }
+  const [asked] = await session.query<{ key: number | null; columns: string[] }>(
+    'select * from migration.given_key($1, $2)',
+    [entity, given],
+  );
+  const key = asked?.key ?? null;
+  if (key === null) {
+    const columns = asked?.columns.join(', ') ?? 'id';
+    throw new UsageError(`${given.join(' ')} is no key of ${entity}: say ${columns}`);
   }
   const [row] = await session.query<Row>('select * from migration.what_became($1, $2)', [
     entity,
@@ -88,7 +95,8 @@ async function showRow(
   if (context.has('json')) sayJson({ entity, key, ...row });
   else {
     const has = row.state === 'stored' || row.state === 'gone';
-    say(`${entity} ${key}  ${has ? '→' : 'would be'}  ${row.id}  ${row.target ?? ''}`);
+    const uuid = row.id ?? 'the id of its source row';
+    say(`${entity} ${given.join(' ')}  ${has ? '→' : 'would be'}  ${uuid}  ${row.target ?? ''}`);
     say(`  ${sentenceOf(row)}`);
   }
   return row.state === 'unknown' ? 1 : 0;

@@ -7,7 +7,7 @@ import { LEFT_OUT_LIST, listFiles } from '../../checks/coverage/lists.ts';
 import { type Endpoint, parseUrl } from '../config.ts';
 import { calledFrom } from '../project.ts';
 import { caseFiles } from '../scaffold/case.ts';
-import { type Draft, keyOf, looksSecret } from '../scaffold/draft.ts';
+import { type Draft, keyOf, looksSecret, strangeName } from '../scaffold/draft.ts';
 import {
   exampleFiles,
   type Files,
@@ -154,13 +154,13 @@ function exampleOf(
 
 function bestDraft(source: Table[], target: Table[]): Draft | undefined {
   const settings = {
-    sourceSchema: 'public',
+    sourceSchemas: ['public'],
     secrets: secretsOf(source),
     functions: [],
     mappings: null,
   };
   const drafts = source
-    .filter((table) => table.kind !== 'v' && keyOf(table) !== undefined)
+    .filter((table) => keyOf(table) !== undefined && strangeName(table) === undefined)
     .flatMap((table) => {
       const like = likeliestOf(table, target.filter(hasId));
       return like === undefined ? [] : [draftFor({ phases: [], settings }, source, table, like)];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { type Catalog, type Phase, phaseOf } from '../engine/catalog.ts';
-import { draftOf, keyOf, type Draft } from '../scaffold/draft.ts';
+import { draftOf, keyOf, type Draft, strangeName } from '../scaffold/draft.ts';
 import { snake, tableLikeness } from '../scaffold/names.ts';
 import { isOfApplication, readBoth, type Table } from '../scaffold/tables.ts';
 import { entityText } from '../scaffold/text.ts';
@@ -32,7 +32,7 @@ async function runCommand(context: Context): Promise<number> {
   }
   const phase = phaseGiven(catalog, context.value('phase'));
   const both = await readBoth(await context.config(), {
-    source: [catalog.settings.sourceSchema].flat(),
+    source: catalog.settings.sourceSchemas,
     target: schema === undefined ? [] : [schema],
   });
   const source = sourceTable(both.source, table);
@@ -66,6 +66,13 @@ export function draftFor(
   target: Table,
   phase?: Phase,
 ): Draft {
+  const strange = strangeName(source);
+  if (strange !== undefined) {
+    throw new Refused(
+      `a header cannot name ${strange}`,
+      'names of tables and keys are of letters, digits, _ and $: make a view of it in the source',
+    );
+  }
   if (keyOf(source) === undefined) {
     throw new Refused(
       `${source.name} has no unique key: its rows cannot be told apart`,

@@ -17,13 +17,26 @@ import {
   valueOf,
   type Reason,
 } from './header.ts';
+import { isNumbered, keyConflicts, keyOf } from './keys.ts';
 import { PACKAGE } from '../project.ts';
 import { at, blanked, hashOf, positionAt, type Problem } from './text.ts';
 
+/** Which rows of a view are an entity: those with this value in the column. */
+export interface Part {
+  column: string;
+  value: string;
+  /** All values, in the order of the header. */
+  all: string[];
+}
+
 /** One SQL file that defines one view, `transform.<name>`: the rows for one target table. */
 export interface Entity {
-  /** `people` from `30_people.sql`; also the name of the view and of the id map. */
+  /** `people` from `30_people.sql`; also the name of its id map. */
   name: string;
+  /** The view that the file creates: `people`. */
+  view: string;
+  /** One of several target rows that come of each source row: `people_home` is where `kind` is `home`. */
+  part: Part | null;
   /** Folder name: `2-core`. */
   phase: string;
   /** Relative to the project, forward slashes: `sql/2-core/30_people.sql`. */
@@ -35,6 +48,10 @@ export interface Entity {
   target: { schema: string; table: string };
   /** Driving table in schema legacy; null for `source none` (one constant row). */
   source: string | null;
+  /** Columns that tell its rows apart: `id` where the header does not say. */
+  key: string[];
+  /** `id source`: its view gives the ids of the target rows. */
+  ownIds: boolean;
   /** View columns by which a target row is recognised; empty for `adopt none`. */
   adopt: string[];
   /** What happens to rows whose source row is gone. */
@@ -43,7 +60,7 @@ export interface Entity {
   commitBatch: boolean;
   /** Share of rows that may be rejected by rules, 0.05 for `5 %`; null = the default applies. */
   tolerance: number | null;
-  /** `read whole`: a key range cannot reach the source. */
+  /** `read whole`, or a key that is no number: a key range cannot reach the source. */
   readWhole: boolean;
   /** Its entity type in the table of old and new ids, `person`; missing where it has none. */
   mapping?: string;
@@ -69,6 +86,8 @@ export interface ArchiveTable {
   hash: string;
   target: { schema: string; table: string };
   source: string;
+  /** As of an entity. */
+  key: string[];
   /** A column that is not in schema legacy: read through a foreign table of its own. */
   secret: string | null;
   idMaps: string[];
@@ -170,6 +189,7 @@ export function readCatalog(root: string, engine = PACKAGE): Catalog {
       });
     }
   }
+  problems.push(...keyConflicts([...phases.flatMap(({ entities }) => entities), ...archive]));
   const types = new Map<string, string>();
   for (const { file, mapping } of phases.flatMap(({ entities }) => entities)) {
     if (mapping === undefined) continue;
@@ -275,7 +295,8 @@ function readArchive(root: string, problems: Problem[]): ArchiveTable[] {
     const secret = valueOf(header, 'secret') ?? null;
     const target = { schema, table };
     const hash = hashOf(text);
-    found.push({ name, phase: ARCHIVE, file, text, hash, target, source, secret, idMaps: [] });
+    const key = keyOf(header);
+    found.push({ name, phase: ARCHIVE, file, text, hash, target, source, key, secret, idMaps: [] });
   }
   return found;
 }
@@ -318,7 +339,15 @@ function readPhase(
     names.set(name, file);
 
     const entity = readEntity(name, phase, file, readFileSync(join(root, file), 'utf8'), problems);
-    if (entity !== undefined) found.push(entity);
+    for (const each of entity === undefined ? [] : partsOf(entity)) {
+      const other = each.part === null ? undefined : names.get(each.name);
+      if (other !== undefined) {
+        report(`its part ${each.name} is already defined by ${other}`, 'rename one of them');
+        continue;
+      }
+      names.set(each.name, file);
+      found.push(each);
+    }
   }
   return found;
 }
@@ -345,17 +374,21 @@ function readEntity(
   const driving = source === 'none' ? null : source;
   return {
     name,
+    view: name,
+    part: partOf(said('part')),
     phase,
     file,
     text,
     hash: hashOf(text),
     target: { schema, table },
     source: driving,
+    key: keyOf(header),
+    ownIds: said('id') !== undefined,
     adopt: adopt === 'none' ? [] : adopt.split(/\s*,\s*/),
     deletes: said('deletes') === 'remove' ? 'remove' : 'keep',
     commitBatch: said('commit') !== undefined,
     tolerance: fraction(said('tolerance')),
-    readWhole: said('read') !== undefined,
+    readWhole: said('read') !== undefined || isNumbered(code),
     ...(mapping === undefined ? {} : { mapping }),
     reasons: reasonsOf(header).map(({ kind, name: word, sentence }) => ({
       kind,
@@ -367,10 +400,30 @@ function readEntity(
   };
 }
 
+/** `kind  home, work`: the part `home`. */
+function partOf(value: string | undefined): Part | null {
+  const [column, list] = value?.split(/\s{2,}/) ?? [];
+  if (column === undefined || list === undefined) return null;
+  const all = list.split(/\s*,\s*/);
+  return { column, value: all[0] ?? '', all };
+}
+
+/** The entities that a file defines: one, or one for each part. */
+function partsOf(entity: Entity): Entity[] {
+  const { part, name } = entity;
+  if (part === null) return [entity];
+  return part.all.map((value) => ({
+    ...entity,
+    name: `${name}_${value}`,
+    part: { ...part, value },
+  }));
+}
+
 /** Names of tables of a schema in a text without comments and literals, as they are usually written. */
 export function mentioned(code: string, schema: 'legacy' | 'ids'): string[] {
-  const pattern = new RegExp(`(?<![\\w".])"?${schema}"?\\s*\\.\\s*"?([a-z_][a-z0-9_]*)`, 'gi');
-  return [...code.matchAll(pattern)].map((match) => (match[1] ?? '').toLowerCase());
+  const name = '(?:"([^"]+)"|([a-z_][\\w$]*))';
+  const pattern = new RegExp(`(?<![\\w".])"?${schema}"?\\s*\\.\\s*${name}`, 'gi');
+  return [...code.matchAll(pattern)].map(([, exact, plain]) => exact ?? plain?.toLowerCase() ?? '');
 }
 
 function fraction(percent: string | undefined): number | null {

@@ -1,7 +1,7 @@
 import { type Catalog, type Entity, functionsHash, mentioned, sourceTables } from './catalog.ts';
 import type { Endpoint } from '../config.ts';
 import type { Session } from '../database.ts';
-import { awaitTurn, buildLink } from './link.ts';
+import { awaitTurn, buildLink, linkBasis } from './link.ts';
 import { fitViews, refuseAnotherSource } from './prepare.ts';
 import { readShapes } from './preflight.ts';
 import { askedTemplate } from './question.ts';
@@ -104,7 +104,7 @@ export async function readDifferences(
       ...[...views.values()].flatMap((text) => mentioned(blanked(text), 'legacy')),
     ]),
   ];
-  const missing = await buildLink(session, source, tables, catalog.settings.secrets);
+  const missing = await buildLink(session, source, { ...linkBasis(catalog), tables });
   refuseAnotherSource(missing, tables, source);
   const { was, unreadable } = await viewsBefore(session, catalog, views);
   const { shapes: is, problems } = await fitViews(session, catalog);

@@ -1,5 +1,7 @@
 import type { Entity } from './catalog.ts';
 import type { Reference } from './references.ts';
+import { keyText } from './keys.ts';
+import type { Reading } from './reading.ts';
 import { isText, unmodified } from './render.ts';
 import { type Problem, positionAt } from './text.ts';
 
@@ -16,7 +18,7 @@ export interface CatalogColumn {
 }
 
 /** Columns of a view that are for the engine. */
-export const OWN = new Set(['legacy_key', 'filter', 'missing', 'reject']);
+export const OWN = new Set(['legacy_key', 'id', 'filter', 'missing', 'reject']);
 
 /** Columns that staged rows have besides (templates/merge.sql). */
 const STAGED = new Set(
@@ -40,6 +42,11 @@ export interface TableFacts {
   unique_keys: string[];
 }
 
+/** The column that tells parts apart is one of the target where that has it. */
+export function isApart(name: string, { part }: Entity, target: readonly CatalogColumn[]): boolean {
+  return part?.column === name && !target.some((column) => column.name === name);
+}
+
 /** Differences between the view's columns and the target table. */
 export function compare(entity: Entity, view: CatalogColumn[], target: CatalogColumn[]): Problem[] {
   const problems: Problem[] = [];
@@ -55,7 +62,9 @@ export function compare(entity: Entity, view: CatalogColumn[], target: CatalogCo
       ),
     );
   }
+  problems.push(...unfitId(entity, view, target));
   for (const column of view) {
+    if (column.name === 'id' || isApart(column.name, entity, target)) continue;
     if (OWN.has(column.name)) {
       if (column.name !== 'legacy_key' && column.type !== 'text') {
         problems.push(
@@ -71,15 +80,13 @@ export function compare(entity: Entity, view: CatalogColumn[], target: CatalogCo
       continue;
     }
     const stored = target.find((other) => other.name === column.name);
-    if (stored === undefined || column.name === 'id') {
+    if (stored === undefined) {
       problems.push(
         at(
           entity,
           `as ${column.name}`,
           'column',
-          column.name === 'id'
-            ? 'id is given by the engine'
-            : `${entity.target.table} has no column ${column.name}`,
+          `${entity.target.table} has no column ${column.name}`,
           'correct the name, or add the column to schema-changes/additive',
         ),
       );
@@ -93,7 +100,10 @@ export function compare(entity: Entity, view: CatalogColumn[], target: CatalogCo
           `as ${column.name}`,
           'type',
           `${column.name} is ${column.type}, ${entity.target.table} stores ${stored.type}`,
-          `make the expression ${unmodified(stored.type) ?? stored.type}`,
+          // a type of the source has no cast but that through text
+          column.type.startsWith('legacy.')
+            ? `make the expression ::text::${stored.type}`
+            : `make the expression ${unmodified(stored.type) ?? stored.type}`,
         ),
       );
     }
@@ -126,16 +136,79 @@ export function compare(entity: Entity, view: CatalogColumn[], target: CatalogCo
   return problems;
 }
 
+/** Rows of the target have a uuid: one that is made of the key, or with `-- id  source` one of the view's. */
+function unfitId(entity: Entity, view: CatalogColumn[], target: CatalogColumn[]): Problem[] {
+  const stored = target.find((column) => column.name === 'id');
+  const given = view.find((column) => column.name === 'id');
+  const report = (mark: string, message: string, fix: string) => [
+    at(entity, mark, 'id', message, fix),
+  ];
+  if (stored?.type !== 'uuid') {
+    const is = stored === undefined ? 'no column id' : `an id of type ${stored.type}`;
+    const fix =
+      'rows are found again by `id uuid`: add it as a key in schema-changes/additive (the other one may stay, ' +
+      'with a default), or leave the table out';
+    return report('-- target', `${entity.target.table} has ${is}`, fix);
+  }
+  if (given === undefined) {
+    return entity.ownIds
+      ? report('-- id', 'the view has no column id', 'select the uuid of the source as id')
+      : [];
+  }
+  if (!entity.ownIds) {
+    const fix =
+      'leave the column out, or write `-- id  source` where it is the uuid of the source row';
+    return report('as id', 'id is given by the engine', fix);
+  }
+  const fix =
+    'ids of the source can be taken where they are uuid: leave `-- id` out, and the column';
+  return given.type === 'uuid' ? [] : report('as id', `id is ${given.type}, not uuid`, fix);
+}
+
 /**
- * A key by which changes would not be found: versions belong to ids of the driving table, so under any
+ * A key by which changes would not be found: versions belong to keys of the driving table, so under any
  * other key, however unique, what has changed is not read.
  */
-export function strangeKey(entity: Entity, keyed: boolean): Problem[] {
-  const { source } = entity;
+export function strangeKey(entity: Entity, { keyed, numbered }: Reading): Problem[] {
+  const { source, key } = entity;
   if (keyed || source === null) return [];
-  const says = `legacy_key is not ${source}.id, by which changes of its rows are found`;
-  const fix = `take it as it is: \`<alias of legacy.${source}>.id as legacy_key\``;
+  const says = `legacy_key is not the key of ${source} (${key.join(', ')}), by which changes of its rows are found`;
+  const said = keyText(`<alias of legacy.${source}>`, key, key.length === 1 && !numbered);
+  const fix = `take it as it is: \`${said} as legacy_key\``;
   return [at(entity, 'legacy_key', 'legacy-key', says, fix)];
+}
+
+/** What the source says of the key that the files give to a table. */
+export interface SourceKey {
+  source_table: string;
+  /** They are a unique key of it. */
+  has_key: boolean;
+  /** It is one whole number. */
+  is_number: boolean;
+  primary_key: string[] | null;
+}
+
+/** A key that does not tell rows apart, or is taken as what it is not. */
+export function unfitKey(entity: Entity, found: SourceKey, { numbered }: Reading): Problem[] {
+  const { source, key } = entity;
+  const columns = key.join(', ');
+  if (!found.has_key) {
+    const mark = entity.text.includes('\n-- key ') ? '-- key' : '-- source';
+    const says = `${columns} is not a unique key of the source table ${source}`;
+    const fix =
+      found.primary_key === null
+        ? `rows are told apart by their key: give the table a unique index on ${columns}, say another with ` +
+          '`-- key`, or drive the view by a table that has one (a view has none; materialize it there)'
+        : `its primary key is another: write \`-- key  ${found.primary_key.join(', ')}\``;
+    return [at(entity, mark, 'source-key', says, fix)];
+  }
+  if (found.is_number !== numbered) return [];
+  const says = found.is_number
+    ? `the key of ${source} (${columns}) is a whole number, and stands for itself`
+    : `the key of ${source} (${columns}) is no whole number`;
+  const said = keyText(`<alias of legacy.${source}>`, key, found.is_number);
+  const fix = `write \`${said} as legacy_key\``;
+  return [at(entity, 'legacy_key', 'source-key', says, fix)];
 }
 
 /** Text and varchar are one; modifiers of numbers and times may differ; an integer fits bigint. */

@@ -24,6 +24,12 @@ const REASON = {
   often: true,
 } as const;
 
+const SOURCE_NAME = /^[A-Za-z_][\w$]*$/;
+const KEY = {
+  pattern: /^[A-Za-z_][\w$]*(\s*,\s*[A-Za-z_][\w$]*)*$/,
+  fix: 'write the columns that tell source rows apart, comma separated; no line where it is `id`',
+} as const;
+
 /** The header of an entity file. */
 export const ENTITY_FORM: Form = {
   target: {
@@ -31,8 +37,17 @@ export const ENTITY_FORM: Form = {
     fix: 'write `-- target   public.people`',
   },
   source: {
-    pattern: /^[a-z_][a-z0-9_]*$/,
-    fix: 'write the driving table without its schema, or `none`',
+    pattern: SOURCE_NAME,
+    fix: 'write the driving table without its schema, as the source spells it, or `none`',
+  },
+  key: KEY,
+  id: {
+    pattern: /^source$/,
+    fix: 'write `source` where the view has a column `id` (uuid), or leave the line out',
+  },
+  part: {
+    pattern: /^[a-z_][a-z0-9_]*\s{2,}[a-z][a-z0-9_]*(\s*,\s*[a-z][a-z0-9_]*)+$/,
+    fix: 'write the text column that tells the parts of a source row apart, two blanks, and its values: `kind  home, work`',
   },
   adopt: {
     pattern: /^[a-z_][a-z0-9_]*(\s*,\s*[a-z_][a-z0-9_]*)*$/,
@@ -61,7 +76,8 @@ export const ARCHIVE_FORM: Form = {
     pattern: /^legacy_archive\.[a-z_][a-z0-9_]*$/,
     fix: 'write `-- target  legacy_archive.agents`',
   },
-  source: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the source table without its schema' },
+  source: { pattern: SOURCE_NAME, fix: 'write the source table without its schema' },
+  key: KEY,
   secret: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the one column, or leave the line out' },
 };
 

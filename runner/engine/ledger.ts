@@ -1,7 +1,7 @@
 import { type Catalog, FIRST_UPGRADABLE } from './catalog.ts';
 import { hashOf } from './text.ts';
 import { batch, type Session, transaction } from '../database.ts';
-import type { Reading } from './reader.ts';
+import { NOTHING, type Reading } from './reading.ts';
 import { HASH_METHOD } from './render.ts';
 import { question } from './question.ts';
 import { literal } from '../quote.ts';
@@ -80,8 +80,8 @@ function setupHash(catalog: Catalog): string {
 }
 
 /** What is this project's own, as the engine keeps it. */
-function ownOf({ settings: { sourceSchema, mappings }, removal }: Catalog): string {
-  return JSON.stringify({ sourceSchema, mappings, removal });
+function ownOf({ settings: { sourceSchemas, mappings }, removal }: Catalog): string {
+  return JSON.stringify({ sourceSchemas, mappings, removal });
 }
 
 /**
@@ -174,15 +174,6 @@ export function definitionsOf(catalog: Catalog, readings: readonly Reading[]): o
     }),
   );
 }
-
-const NOTHING: Reading = {
-  reads: [],
-  idMaps: [],
-  lookups: [],
-  opaqueMaps: [],
-  references: [],
-  keyed: true,
-};
 
 /** Starts a run and takes the lease; returns its number. `own`: in a transaction of its own. */
 export async function startRun(

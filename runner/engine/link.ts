@@ -3,6 +3,8 @@ import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from '
 import { literal } from '../quote.ts';
 import { question } from './question.ts';
 import type { Settings } from './settings.ts';
+import { type Catalog, sourceTables } from './catalog.ts';
+import { keysOf } from './keys.ts';
 
 /**
  * What every session in the source runs with: read only, values printed one way, limits on every
@@ -44,6 +46,30 @@ export async function readBeside(session: Session): Promise<void> {
   await session.query(`select pg_catalog.set_config('migration.reader', 'second', true)`);
 }
 
+/** What the files say of the link. */
+export function linkBasis(catalog: Catalog): LinkBasis {
+  return {
+    tables: sourceTables(catalog),
+    keys: keysOf([...catalog.phases.flatMap(({ entities }) => entities), ...catalog.archive]),
+    secrets: catalog.settings.secrets,
+  };
+}
+
+/** The columns of source tables whose key is one whole number, by table; the link is built. */
+export async function numberKeys(session: Session): Promise<Map<string, string>> {
+  const rows = await session.query<{ source_table: string; by: string }>(
+    'select * from migration.number_keys()',
+  );
+  return new Map(rows.map(({ source_table: table, by }) => [table, by]));
+}
+
+/** What the link is made of: source tables, and by table the columns of its key, and its secrets. */
+export interface LinkBasis {
+  tables: string[];
+  keys: Record<string, string[]>;
+  secrets: Settings['secrets'];
+}
+
 /**
  * Makes server, foreign tables and version tables anew, in the transaction of the caller; leaves
  * the link open. Views of schema transform fall with the server and are made again by the caller.
@@ -52,8 +78,7 @@ export async function readBeside(session: Session): Promise<void> {
 export async function buildLink(
   session: Session,
   source: Endpoint,
-  tables: string[],
-  secrets: Settings['secrets'],
+  { tables, keys, secrets }: LinkBasis,
 ): Promise<string[]> {
   const server = serverOptions(source);
   const settings = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
@@ -61,7 +86,8 @@ export async function buildLink(
     session,
     source,
     `select migration.build_link(${literal(JSON.stringify(server))}, ${literal(settings)},
-       ${literal(listOf(tables))}, ${literal(JSON.stringify(secrets))})`,
+       ${literal(listOf(tables))}, ${literal(JSON.stringify(keys))},
+       ${literal(JSON.stringify(secrets))})`,
   );
   const [row] = await session.query<{ missing: string[] }>(
     'select migration.missing_tables($1) as missing',

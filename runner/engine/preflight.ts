@@ -1,16 +1,20 @@
-import { type Catalog, type Entity } from './catalog.ts';
+import type { Catalog, Entity, Part } from './catalog.ts';
 import { ConnectionLost, failureOf, isThere, savepoint, type Session } from '../database.ts';
 import {
   at,
   type CatalogColumn,
   compare,
+  isApart,
   OWN,
   removals,
   strangeKey,
   strangers,
+  type SourceKey,
   type TableFacts,
+  unfitKey,
 } from './fit.ts';
-import type { Reading } from './reader.ts';
+import { NOTHING, type Reading } from './reading.ts';
+import { keysOf } from './keys.ts';
 import { type Column, isRounded, type Shape } from './render.ts';
 import { quoted } from '../quote.ts';
 import { blanked, type Problem, positionAt } from './text.ts';
@@ -32,7 +36,7 @@ export async function preflight(
   const widths = await widthsOf(session);
 
   const { relations, tables } = await readCatalogs(session, entities);
-  const keyless = await sourcesWithoutKey(session, entities);
+  const keys = await sourceKeys(session, entities);
 
   const shapes = new Map<string, Shape>();
   for (const [index, entity] of entities.entries()) {
@@ -47,23 +51,14 @@ export async function preflight(
       );
       continue;
     }
-    if (entity.source !== null && keyless.has(entity.source)) {
-      problems.push(
-        at(
-          entity,
-          '-- source',
-          'source-key',
-          `${entity.source}.id is not the unique key of the source table`,
-          'rows are told apart by id: give the source table a unique index on id',
-        ),
-      );
-    }
+    const key = keys.get(entity.source ?? '');
+    if (key !== undefined) problems.push(...unfitKey(entity, key, readings[index] ?? NOTHING));
     problems.push(...removals(entity, facts));
     if (!created.has(entity.name)) continue;
     const found = compare(entity, view, target);
     // one that is missing is no id either
     if (!found.some(({ rule }) => rule === 'legacy-key')) {
-      found.push(...strangeKey(entity, readings[index]?.keyed ?? true));
+      found.push(...strangeKey(entity, readings[index] ?? NOTHING));
     }
     problems.push(...found);
     problems.push(...strangers(entity, readings[index]?.references ?? [], facts, entities));
@@ -104,28 +99,49 @@ async function widthsOf(session: Session): Promise<Map<string, number>> {
 
 /** Creates all views in one call; those it cannot create one by one, for what the server says. */
 async function createViews(session: Session, entities: Entity[]) {
-  const plain = entities.filter((entity) => isOneStatement(entity));
+  const files = [...new Map(entities.map((entity) => [entity.view, entity])).values()];
+  const plain = files.filter((entity) => isOneStatement(entity));
   const [row] = await session.query<{ failed: string[] }>(
     'select migration.create_views($1::text::jsonb) as failed',
-    [JSON.stringify(Object.fromEntries(plain.map(({ name, text }) => [name, text])))],
+    [JSON.stringify(Object.fromEntries(plain.map(({ view, text }) => [view, text])))],
   );
-  const failed = entities.filter(
-    (entity) => !plain.includes(entity) || row?.failed.includes(entity.name) !== false,
+  const failed = files.filter(
+    (entity) => !plain.includes(entity) || row?.failed.includes(entity.view) !== false,
   );
-  const created = new Set(entities.filter((e) => !failed.includes(e)).map(({ name }) => name));
+  const created = new Set(files.filter((e) => !failed.includes(e)).map(({ view }) => view));
   const failures: Problem[] = [];
   for (const entity of failed) {
     const problem = await createView(session, entity);
-    if (problem === undefined) created.add(entity.name);
+    if (problem === undefined) created.add(entity.view);
     else failures.push(problem);
   }
-  return { created, failures };
+  for (const entity of files) {
+    if (entity.part === null || !created.has(entity.view)) continue;
+    if (await createParts(session, entity, entity.part)) continue;
+    created.delete(entity.view);
+    const says = `the view has no column ${entity.part.column} of type text`;
+    const fix = 'name the column in the view, as text, or another one in `-- part`';
+    failures.push(at(entity, '-- part', 'part', says, fix));
+  }
+  return {
+    created: new Set(entities.filter(({ view }) => created.has(view)).map(({ name }) => name)),
+    failures,
+  };
+}
+
+/** Makes the views of the parts of that of a file, which goes; false where it has no such column. */
+async function createParts(session: Session, { view }: Entity, part: Part): Promise<boolean> {
+  const [row] = await session.query<{ made: boolean }>(
+    'select migration.create_parts($1, $2, $3) as made',
+    [view, part.column, part.all],
+  );
+  return row?.made === true;
 }
 
 /** Begins with its own view and has no second statement. */
-function isOneStatement({ name, text }: Entity): boolean {
+function isOneStatement({ view, text }: Entity): boolean {
   const code = blanked(text);
-  return isTheView(name, code) && /^[^;]*;?\s*$/.test(code);
+  return isTheView(view, code) && /^[^;]*;?\s*$/.test(code);
 }
 
 function isTheView(name: string, code: string): boolean {
@@ -159,7 +175,7 @@ function shapeOf(
   return {
     entity,
     columns: view
-      .filter((column) => !OWN.has(column.name))
+      .filter(({ name }) => !OWN.has(name) && !isApart(name, entity, target))
       .map((column) => shapeColumn(column, target)),
     has: { filter: has('filter'), missing: has('missing'), reject: has('reject') },
     rewrites: facts.rewrites,
@@ -183,9 +199,9 @@ async function createView(session: Session, entity: Entity): Promise<Problem | u
   try {
     await savepoint(session, async () => {
       // before it runs: a lone `commit` would end the transaction, with the login in it
-      if (!isTheView(entity.name, blanked(entity.text))) throw new NotTheView();
+      if (!isTheView(entity.view, blanked(entity.text))) throw new NotTheView();
       await session.single(entity.text);
-      if (!(await isThere(session, `transform.${quoted(entity.name)}`))) throw new NotTheView();
+      if (!(await isThere(session, `transform.${quoted(entity.view)}`))) throw new NotTheView();
     });
     return undefined;
   } catch (error) {
@@ -195,7 +211,7 @@ async function createView(session: Session, entity: Entity): Promise<Problem | u
         entity,
         'create view',
         'view',
-        `the file does not create transform.${entity.name}`,
+        `the file does not create transform.${entity.view}`,
         'name the view as the file',
       );
     }
@@ -236,14 +252,13 @@ async function tableFacts(session: Session, entities: Entity[]): Promise<Map<str
   return new Map(rows.map((row) => [row.name, row]));
 }
 
-/** Driving tables whose id is not unique in the source: the id map would mix rows up. */
-async function sourcesWithoutKey(session: Session, entities: Entity[]): Promise<Set<string>> {
-  const tables = [...new Set(entities.flatMap(({ source }) => (source === null ? [] : [source])))];
-  const rows = await session.query<{ source_table: string; has_key: boolean }>(
-    'select * from migration.source_keys($1)',
-    [tables],
+/** What the source says of the keys of driving tables, by table. */
+async function sourceKeys(session: Session, entities: Entity[]): Promise<Map<string, SourceKey>> {
+  const rows = await session.query<SourceKey>(
+    'select * from migration.source_keys($1::text::jsonb)',
+    [JSON.stringify(keysOf(entities))],
   );
-  return new Set(rows.filter((row) => !row.has_key).map((row) => row.source_table));
+  return new Map(rows.map((row) => [row.source_table, row]));
 }
 
 /** PostgreSQL counts characters from 1; JavaScript counts UTF-16 units from 0. */

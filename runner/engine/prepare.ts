@@ -1,4 +1,4 @@
-import { type Catalog, type Entity, functionsHash, sourceTables, targetTables } from './catalog.ts';
+import { type Catalog, type Entity, functionsHash, targetTables } from './catalog.ts';
 import type { Happening } from './events.ts';
 import { hashOf, type Problem } from './text.ts';
 import { runBeforeChecks } from './checks.ts';
@@ -6,10 +6,10 @@ import type { Endpoint } from '../config.ts';
 import type { Session } from '../database.ts';
 import { type Diagnosis, examineSource, examineTables, isAnotherSource } from './doctor.ts';
 import { definitionsOf } from './ledger.ts';
-import { awaitTurn, buildLink, loginBeside, openPrepared } from './link.ts';
+import { awaitTurn, buildLink, linkBasis, loginBeside, numberKeys, openPrepared } from './link.ts';
 import { preflight } from './preflight.ts';
 import { readerHash, readInChild } from './reader-child.ts';
-import type { Reading } from './reader.ts';
+import { type Reading, settled } from './reading.ts';
 import { hashedColumns, render, type Shape } from './render.ts';
 import { strayEntities, strayProblems } from './strays.ts';
 import { literal } from '../quote.ts';
@@ -68,7 +68,7 @@ export async function prepare(
   const basis = basisOf(catalog);
   const { files, tables, targets } = basis;
   const ready = await openPrepared(session, source, basis);
-  const missing = ready ? [] : await buildLink(session, source, tables, catalog.settings.secrets);
+  const missing = ready ? [] : await buildLink(session, source, basis);
   if (isAnotherSource(missing, tables)) {
     refuse([examineTables(missing, tables, source)]);
     return { problems: [], entities: [], archive: [] };
@@ -114,7 +114,7 @@ export async function prepareReading(
   if (await openPrepared(session, source, basis)) {
     return { problems: catalog.problems, built: false };
   }
-  const missing = await buildLink(session, source, basis.tables, catalog.settings.secrets);
+  const missing = await buildLink(session, source, basis);
   refuseAnotherSource(missing, basis.tables, source);
   return { problems: await build(session, catalog), built: true };
 }
@@ -147,7 +147,7 @@ export async function fitViews(
   catalog: Catalog,
 ): Promise<{ shapes: Map<string, Shape>; problems: Problem[] }> {
   const entities = catalog.phases.flatMap((phase) => phase.entities);
-  const readings = await readInChild(entities);
+  const readings = settled(await readInChild(entities), await numberKeys(session));
   const unseen = entities.flatMap((entity, index) => unseenNames(entity, readings[index]));
   if (unseen.length > 0) return { shapes: new Map(), problems: unseen };
   // before the ledger takes over what the files say
@@ -198,7 +198,7 @@ async function takeSums(session: Session, tables: string[], run: number): Promis
 function basisOf(catalog: Catalog) {
   return {
     files: filesHash(catalog),
-    tables: sourceTables(catalog),
+    ...linkBasis(catalog),
     targets: targetTables(catalog),
   };
 }
@@ -237,7 +237,7 @@ function filesHash(catalog: Catalog): string {
       readerHash(),
       JSON.stringify(definitionsOf(catalog, [])),
       ...entities.map(({ hash }) => hash),
-      ...catalog.archive.map(({ source }) => source),
+      ...catalog.archive.map(({ source, key }) => [source, ...key].join()),
     ].join('\n'),
   );
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { answerParent, askChild } from '../child.ts';
 import { hashOf } from './text.ts';
-import type { Readable, Reading } from './reader.ts';
+import type { Readable, Reading } from './reading.ts';
 
 /**
  * Reads views in a process of its own: the grammar would add 35 MB to the runner for the rest of the
@@ -12,7 +12,13 @@ export async function readInChild(entities: readonly Readable[]): Promise<Readin
   if (entities.length === 0) return [];
   return askChild<Reading[]>(
     import.meta.url,
-    entities.map(({ name, text, source, readWhole }) => ({ name, text, source, readWhole })),
+    entities.map(({ name, text, source, key, readWhole }) => ({
+      name,
+      text,
+      source,
+      key,
+      readWhole,
+    })),
     'the views were not read',
   );
 }

@@ -12,8 +12,9 @@ import {
   viewOf,
   words,
 } from './grammar.ts';
-import { isIdOf, originOf } from './key.ts';
-import { type Reference, referencesOf } from './references.ts';
+import { isKeyOf, keyIn } from './key.ts';
+import { NOTHING, type LookUp, type Readable, type Reading, type Step } from './reading.ts';
+import { referencesOf } from './references.ts';
 
 /*
  * What a view reads, and which of it can be followed from a change to the rows it changes. Everything
@@ -21,45 +22,7 @@ import { type Reference, referencesOf } from './references.ts';
  * whole when it changes.
  */
 
-/** What the reader has to know of an entity file. */
-export interface Readable {
-  name: string;
-  text: string;
-  source: string | null;
-  readWhole: boolean;
-}
-
-/** A column of the driving table, or of the look-up before, that holds the id of a look-up's row. */
-export interface Step {
-  table: string;
-  column: string;
-}
-
-/** A table an entity looks things up in, and how its rows lead to the entity's own, if they do. */
-export interface LookUp {
-  table: string;
-  followed: boolean;
-  path: Step[];
-}
-
-/** What a view reads. All lists are sorted. */
-export interface Reading {
-  /** Tables of schema legacy. */
-  reads: string[];
-  /** Id maps; its own, too. */
-  idMaps: string[];
-  /** The driving table is among them where one of its rows may change what another one says. */
-  lookups: LookUp[];
-  /**
-   * Id maps, without its own, whose new rows may change rows of the entity that neither name the map in
-   * `missing` nor are rejected.
-   */
-  opaqueMaps: string[];
-  /** Which columns hold ids of which map, where that is certain. */
-  references: Reference[];
-  /** `legacy_key` is the id of the driving table, by which changes are found; true without a source. */
-  keyed: boolean;
-}
+type Joint = Pick<LookUp, 'path'> & { by: string };
 
 /** An item of a plain FROM clause: what stands first, and what is joined to it from the left. */
 interface Joined {
@@ -77,10 +40,10 @@ export async function readViews(entities: readonly Readable[]): Promise<Reading[
 }
 
 /** Reads a view; the grammar has been loaded. */
-export function readView({ name, text, source, readWhole }: Readable): Reading {
+export function readView({ name, text, source, key, readWhole }: Readable): Reading {
   const select = selectIn(text);
   if (select === undefined) {
-    return { reads: [], idMaps: [], lookups: [], opaqueMaps: [], references: [], keyed: true };
+    return NOTHING;
   }
   const tables = all({ select }, 'RangeVar');
   const named = (schema: string) =>
@@ -90,24 +53,28 @@ export function readView({ name, text, source, readWhole }: Readable): Reading {
   const [reads, idMaps] = [named('legacy'), named('ids')];
   const items = isPlain(select) ? itemsOf(select) : undefined;
   const rowWise = source !== null && !readWhole && isRowWise(select, source, reads);
-  const paths = rowWise && items !== undefined ? pathsOf(items, source, reads) : new Map();
+  const paths: Map<string, Joint> =
+    rowWise && items !== undefined ? pathsOf(items, source, reads) : new Map();
+  const found = keyIn(select);
   const plainMaps = items === undefined ? [] : followedMaps(select, items);
   return {
     reads: sorted(reads),
     idMaps: sorted(idMaps),
     lookups: sorted(reads)
       .filter((table) => table !== source || !rowWise)
-      .map((table) => ({
-        table,
-        followed: paths.has(table),
-        path: (paths.get(table) as Step[] | undefined) ?? [],
-      })),
+      .map((table) => {
+        const joint = paths.get(table);
+        return joint === undefined
+          ? { table, followed: false, path: [] }
+          : { table, followed: true, ...joint };
+      }),
     // a map that is joined twice has to be plain both times
     opaqueMaps: sorted(idMaps).filter(
       (map) => map !== name && count(plainMaps, map) < count(idMaps, map),
     ),
     references: referencesOf(select),
-    keyed: source === null || isIdOf(originOf(select, 'legacy_key'), source),
+    keyed: source === null || isKeyOf(found, source, key),
+    numbered: found.numbered,
   };
 }
 
@@ -200,15 +167,15 @@ function aliasOf(item: Node | undefined): string | undefined {
 
 /**
  * Look-ups whose rows lead to the rows of the entity: `left join legacy.x as x on x.id = d.column`,
- * where d is the driving table or such a look-up. The steps lead from the driving table to the
- * column that holds the id. A table read twice is not among them.
+ * where d is the driving table or such a look-up, and `id` may have any name. The steps lead from the driving
+ * table to the column that holds the id. A table read twice is not among them.
  */
 function pathsOf(
   items: readonly Joined[],
   source: string,
   reads: readonly string[],
-): Map<string, Step[]> {
-  const paths = new Map<string, Step[]>();
+): Map<string, Joint> {
+  const paths = new Map<string, Joint>();
   const aliases = new Map<string, { table: string; path: Step[] }>();
   for (const { alias, item, left } of items) {
     const table = tableOf(item, 'legacy');
@@ -217,14 +184,13 @@ function pathsOf(
       if (item === items[0]?.item && table === source) aliases.set(alias, { table, path: [] });
       continue;
     }
-    const [own, from] = equality(left.quals, `${alias}.id`) ?? [];
-    const [before, column] = fieldsOf(from);
+    const [by, before, column] = columnsOf(left.quals, alias) ?? [];
     const known = aliases.get(before ?? '');
-    if (own === undefined || column === undefined || known === undefined) continue;
+    if (by === undefined || column === undefined || known === undefined) continue;
     if (count(reads, table) !== 1) continue;
     const path = [...known.path, { table: known.table, column }];
     aliases.set(alias, { table, path });
-    paths.set(table, path);
+    paths.set(table, { path, by });
   }
   return paths;
 }
@@ -325,6 +291,19 @@ function dependsOn(node: Node | undefined, alias: string, items: readonly Joined
   function reachesOut(inside: Node | undefined): boolean {
     return all({ inside }, 'ColumnRef').some(({ fields }) => tainted.has(words(fields)[0] ?? ''));
   }
+}
+
+/** `alias.by = other.column`, either way round: by, other, column. */
+function columnsOf(node: Node | undefined, alias: string): string[] | undefined {
+  if (node === undefined || !('A_Expr' in node)) return undefined;
+  for (const side of [node.A_Expr.lexpr, node.A_Expr.rexpr]) {
+    const [owner, by = ''] = fieldsOf(side);
+    if (owner !== alias) continue;
+    const [, other] = equality(node, `${alias}.${by}`) ?? [];
+    const found = fieldsOf(other);
+    return found.length === 2 ? [by, ...found] : undefined;
+  }
+  return undefined;
 }
 
 /** `alias.column = other`, either way round: both sides, that one first. */

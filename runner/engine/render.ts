@@ -1,5 +1,7 @@
 import { literal, quoted } from '../quote.ts';
 import type { Entity, SetupFile } from './catalog.ts';
+import { isNumbered, keyText } from './keys.ts';
+import { blanked } from './text.ts';
 
 /** A target column the view supplies. */
 export interface Column {
@@ -197,6 +199,16 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
       (from) =>
         `exists (select from migration.writes as w where w.xmin = ${from}.xmin) ` +
         `or coalesce(age(${from}.xmin) > restored_age, false)`,
+    ],
+    // of a row of the source itself
+    [/^key of (\w+)$/, (from) => keyText(from, entity.key, !isNumbered(blanked(entity.text)))],
+    [/^own id of (\w+)$/, (from) => (entity.ownIds ? `${from}.id, ` : '')],
+    [
+      /^new id of (\w+)$/,
+      (from) =>
+        entity.ownIds
+          ? `${from}.id`
+          : `migration.new_id(${literal(entity.name)}, ${from}.legacy_key)`,
     ],
     [/^missing of (\w+)$/, (from) => optional(has.missing, 'missing', from)],
     [/^filter of (\w+)$/, (from) => optional(has.filter, 'filter', from)],

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 /** What is this project's own and no mapping (sql/settings.json). */
 export interface Settings {
-  /** Schema of the source tables. */
-  sourceSchema: string;
+  /** Schemas of the source tables (`sourceSchema`); a name may be in one of them only. */
+  sourceSchemas: string[];
   /** Columns that nothing may read through the link, by source table. */
   secrets: Record<string, string[]>;
   /** Functions that views may use besides those that every project may. */
@@ -24,6 +24,8 @@ export const REMOVAL_COLUMNS = 'columns.json';
 
 const SETTINGS = 'sql/settings.json';
 const REMOVAL = `schema-changes/removal/${REMOVAL_COLUMNS}`;
+/** Of the source: as it is spelled there. */
+const SOURCE_NAME = /^[A-Za-z_][\w$]*$/;
 const NAME = /^[a-z_][a-z0-9_]*$/;
 const TABLE = /^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$/;
 const FUNCTION = /^([a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*$/;
@@ -37,15 +39,25 @@ export type Report = (
 
 type ReportAt = (word: string, message: string, fix: string) => void;
 
-const KEYS: Record<keyof Settings, { holds: (value: unknown) => boolean; fix: string }> = {
+interface Key {
+  holds: (value: unknown) => boolean;
+  fix: string;
+  /** What it is to the engine; as it is written, where this is left out. */
+  read?: (value: unknown) => Partial<Settings>;
+}
+
+const KEYS: Record<string, Key> = {
   sourceSchema: {
-    holds: (value) => isName(value),
-    fix: 'write the one schema of the source tables: "public"',
+    holds: (value) => isSourceName(value) || (isList(value, isSourceName) && value.length > 0),
+    fix: 'write the schema of the source tables, or several: "public", ["public", "billing"]',
+    read: (value) => ({ sourceSchemas: [value].flat() as string[] }),
   },
   secrets: {
     holds: (value) =>
       isRecord(value) &&
-      Object.entries(value).every(([table, columns]) => isName(table) && isList(columns, isName)),
+      Object.entries(value).every(
+        ([table, columns]) => isSourceName(table) && isList(columns, isSourceName),
+      ),
     fix: 'write source tables with their columns: {"accounts": ["password"]}',
   },
   functions: {
@@ -61,7 +73,7 @@ const KEYS: Record<keyof Settings, { holds: (value: unknown) => boolean; fix: st
 /** Reads `sql/settings.json`; what is wrong is reported. Without the file nothing is special. */
 export function readSettings(root: string, report: Report): Settings {
   const settings: Settings = {
-    sourceSchema: 'public',
+    sourceSchemas: ['public'],
     secrets: {},
     functions: [],
     mappings: null,
@@ -70,7 +82,7 @@ export function readSettings(root: string, report: Report): Settings {
   readJson(root, SETTINGS, report, (content, reportAt) => {
     if (!isRecord(content)) return reportAt('', 'the settings are not an object', fix);
     for (const [key, value] of Object.entries(content)) {
-      const known = Object.hasOwn(KEYS, key) ? KEYS[key as keyof Settings] : undefined;
+      const known = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
       if (known === undefined) {
         reportAt(
           key,
@@ -78,7 +90,7 @@ export function readSettings(root: string, report: Report): Settings {
           `the keys are ${Object.keys(KEYS).join(', ')}`,
         );
       } else if (!known.holds(value)) reportAt(key, `malformed ${key}`, known.fix);
-      else Object.assign(settings, { [key]: value });
+      else Object.assign(settings, known.read?.(value) ?? { [key]: value });
     }
   });
   return settings;
@@ -120,12 +132,16 @@ function isName(value: unknown): boolean {
   return typeof value === 'string' && NAME.test(value);
 }
 
+function isSourceName(value: unknown): boolean {
+  return typeof value === 'string' && SOURCE_NAME.test(value);
+}
+
 function isColumn(value: unknown): boolean {
   const keys = isRecord(value) ? Object.keys(value).toSorted().join() : '';
   return keys === 'column,schema,table' && isRecord(value) && Object.values(value).every(isName);
 }
 
-function isList(value: unknown, holds: (item: unknown) => boolean): boolean {
+function isList(value: unknown, holds: (item: unknown) => boolean): value is unknown[] {
   return Array.isArray(value) && value.every((item) => holds(item));
 }
 

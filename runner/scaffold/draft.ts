@@ -8,7 +8,7 @@ export interface Known {
   /** All relations of the source: where foreign keys lead. */
   source: readonly Table[];
   /** Entities whose id maps the new one may read. */
-  entities: readonly Pick<Entity, 'name' | 'source' | 'target' | 'text'>[];
+  entities: readonly Pick<Entity, 'name' | 'source' | 'target' | 'key'>[];
   /** Columns of the source table that nothing may read. */
   secrets: readonly string[];
 }
@@ -68,15 +68,15 @@ export function keyOf({ keys }: Table): string[] | undefined {
   return keys.find((key) => key.join() === 'id') ?? keys[0];
 }
 
+/** A name of a table, or of a column of its key, that no header can hold. */
+export function strangeName(table: Table): string | undefined {
+  return [table.name, ...(keyOf(table) ?? [])].find((name) => !/^[A-Za-z_][\w$]*$/.test(name));
+}
+
 /** The number by which a row with this key is known: as it is, or made of the value or the values. */
 export function keyNumber(values: readonly string[], areWhole: boolean): string {
   if (values.length > 1) return `migration.key_number(row(${values.join(', ')}))`;
   return areWhole ? (values[0] ?? '') : `migration.key_number(${values[0]})`;
-}
-
-/** The key that the header of an entity names. */
-export function keyOfEntity({ text }: Pick<Entity, 'text'>): string[] {
-  return /^-- key\s{2,}(.*?)\s*$/m.exec(text)?.[1]?.split(/\s*,\s*/) ?? ['id'];
 }
 
 /** Drafts the entity that brings the rows of a table into another; the source table has a key. */
@@ -175,7 +175,7 @@ function referenceOf(
     key: draft.key,
   };
   const maps = [
-    ...entities.map((each) => ({ ...each, key: keyOfEntity(each) })),
+    ...entities,
     ...(entities.some(({ name }) => name === draft.name) ? [] : [self]),
   ].filter(
     ({ target: { schema, table } }) =>

@@ -34,31 +34,46 @@ create table if not exists migration.installed (
 -- what is the project's own and the engine has to know: where the source tables are, the columns to be
 -- removed in the end, [{"schema", "table", "column"}], and a table of the application
 create table if not exists migration.settings (
-  one_row       boolean primary key default true check (one_row),
-  source_schema text not null,
-  removal       jsonb not null,
+  one_row        boolean primary key default true check (one_row),
+  -- where source tables are looked for; a name is in one of them
+  source_schemas text[] not null,
+  removal        jsonb not null,
   -- the application's own table of old and new ids
-  mappings      text
+  mappings       text
 );
 
 create or replace function migration.enter_settings(settings jsonb) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
-  insert into migration.settings as s (source_schema, removal, mappings)
-  values (settings ->> 'sourceSchema', settings -> 'removal', settings ->> 'mappings')
+  insert into migration.settings as s (source_schemas, removal, mappings)
+  values (array(select jsonb_array_elements_text(settings -> 'sourceSchemas')),
+    settings -> 'removal', settings ->> 'mappings')
   on conflict (one_row) do update
-  set source_schema = excluded.source_schema, removal = excluded.removal,
+  set source_schemas = excluded.source_schemas, removal = excluded.removal,
     mappings = excluded.mappings
 $$;
 
-create or replace function migration.source_schema() returns text
+create or replace function migration.source_schemas() returns text[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select s.source_schema from migration.settings as s
+  select s.source_schemas from migration.settings as s
 $$;
+
+-- The source tables of the link: where each is, and by what its rows are known.
+create table if not exists migration.links (
+  source_table  text primary key,
+  source_schema text not null,
+  -- those of a table without a key, and of a view, are all: rows are known by what they say
+  key_columns   text[] not null,
+  -- the key is one whole number, which stands for itself
+  is_number     boolean not null,
+  -- its rows have versions (xmin)
+  has_versions  boolean not null
+);
 
 -- Schema and name of a source table, as statements for the source say them.
 create or replace function migration.source_name(source_table text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select format('%I.%I', migration.source_schema(), source_table)
+  select format('%I.%I', l.source_schema, l.source_table) from migration.links as l
+  where l.source_table = source_name.source_table
 $$;
 
 create table if not exists migration.runs (

@@ -131,33 +131,242 @@ begin
 end
 $$;
 
--- Makes the foreign tables of source tables. Of one alone an error says which it is.
-create or replace function migration.import_tables(tables text[]) returns void
+-- The columns of source tables, as the source has them, each with a type that the target knows: a domain is
+-- what stands below it, an enum one of that name in schema legacy (its labels are given), and what the
+-- target has no type for is text. Keys are given by the files, {table: [column]}; otherwise it is the column `id` where that
+-- is a whole number, or the primary key.
+create or replace function migration.source_shapes(tables text[], keys jsonb)
+returns table (
+  source_schema text, source_table text, kind "char", key_columns text[], column_name text,
+  type text, labels text[], required boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
 begin
-  execute format(
-    'import foreign schema %I limit to (%s) from server legacy_source into legacy'
-    ' options (import_collate ''false'')',
-    migration.source_schema(), (select string_agg(format('%I', t), ', ') from unnest(tables) as t));
-exception when undefined_object or undefined_function or invalid_schema_name then
-  if cardinality(tables) <> 1 then raise; end if;
-  raise exception 'the source table % cannot be linked: %', tables[1], sqlerrm
-    using errcode = sqlstate, hint = 'its columns have a type that the target lacks: create one of that'
-      ' name there (a domain over text will do for an enum), or take the table out of the files';
+  perform migration.connect_versions();
+  return query
+  with columns as materialized (
+    select d.* from extensions.dblink('versions', format($q$
+      select n.nspname::text, c.relname::text, c.relkind, p.columns, a.attname::text, a.attnum,
+        b.schema, b.name, b.kind, b.printed, b.dimensions, b.labels, a.attnotnull
+      from pg_catalog.pg_class as c
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%L::text[])
+      join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      cross join lateral (
+        with recursive below as (
+          select a.atttypid as type, a.atttypmod as modifier
+          union all
+          select t.typbasetype, t.typtypmod from below as o
+          join pg_catalog.pg_type as t on t.oid = o.type and t.typtype = 'd'
+        )
+        select s.nspname::text as schema, e.typname::text as name, e.typtype as kind,
+          format_type(o.type, o.modifier) as printed,
+          case when e.oid = t.oid then '' else '[]' end as dimensions,
+          array(select l.enumlabel::text from pg_catalog.pg_enum as l
+                where l.enumtypid = e.oid order by l.enumsortorder) as labels
+        from below as o
+        join pg_catalog.pg_type as t on t.oid = o.type and t.typtype <> 'd'
+        -- of an array what is in it
+        join pg_catalog.pg_type as e
+          on e.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
+        join pg_catalog.pg_namespace as s on s.oid = e.typnamespace
+      ) as b
+      left join lateral (
+        select array(
+          select k.attname::text
+          from unnest((i.indkey::int2[])[0:coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer,
+            i.indnatts) - 1]) with ordinality as o (number, position)
+          join pg_catalog.pg_attribute as k on k.attrelid = c.oid and k.attnum = o.number
+          order by o.position) as columns
+        from pg_catalog.pg_index as i where i.indrelid = c.oid and i.indisprimary
+      ) as p on true
+      where c.relname = any (%L::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    $q$, migration.source_schemas(), tables)) as d (
+      schema text, name text, relation_kind "char", primary_key text[], column_name text, position smallint,
+      type_schema text, type_name text, type_kind "char", printed text, dimensions text, labels text[],
+      required boolean)
+  ),
+  keyed as (
+    select c.schema, c.name, coalesce(
+      (select array_agg(k.value order by k.position)
+       from jsonb_array_elements_text(keys -> c.name) with ordinality as k (value, position)),
+      max(case when c.column_name = 'id' and c.printed in ('smallint', 'integer', 'bigint')
+        then '{id}' end)::text[],
+      (select o.primary_key from columns as o where o.schema = c.schema and o.name = c.name limit 1),
+      array_agg(c.column_name order by c.position)) as columns
+    from columns as c group by c.schema, c.name
+  )
+  select c.schema, c.name, c.relation_kind, k.columns, c.column_name,
+    case
+      when c.type_kind = 'e' then format('legacy.%I%s', c.type_name, c.dimensions)
+      when c.type_schema = 'pg_catalog' and to_regtype(c.type_name) is not null
+        or c.type_kind <> 'c' and to_regtype(format('%I.%I', c.type_schema, c.type_name)) is not null
+        then c.printed
+      else 'text'
+    end,
+    case when c.type_kind = 'e' then c.labels end,
+    c.required
+  from columns as c
+  join keyed as k on k.schema = c.schema and k.name = c.name
+  order by c.schema, c.name, c.position;
 end
 $$;
 
+-- Makes the foreign tables of source tables and the types they need, in schema legacy, without the
+-- columns that are secrets; enters them in migration.links. A whole number that is a key is bigint: with a
+-- cast in the view a key range would not reach the source.
+create or replace function migration.link_tables(tables text[], keys jsonb, secrets jsonb)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  shape record;
+begin
+  drop table if exists pg_temp.shapes;
+  create temporary table shapes as
+  select s.*, coalesce(secrets -> s.source_table ? s.column_name, false) as is_secret,
+    cardinality(s.key_columns) = 1 and s.column_name = s.key_columns[1]
+      and s.type in ('smallint', 'integer', 'bigint') as is_number
+  from migration.source_shapes(tables, keys) as s;
+  perform migration.refuse_shapes(keys, secrets);
+
+  for shape in
+    select distinct on (s.type) s.type, replace(s.type, '[]', '') as name, s.labels
+    from pg_temp.shapes as s where s.labels is not null
+  loop
+    if to_regtype(shape.name) is null then
+      execute format('create type %s as enum (%s)', shape.name,
+        (select string_agg(quote_literal(l), ', ' order by o)
+         from unnest(shape.labels) with ordinality as n (l, o)));
+    end if;
+  end loop;
+  for shape in
+    select s.source_schema, s.source_table, string_agg(format('%I %s%s', s.column_name,
+        case when s.is_number then 'bigint' else s.type end,
+        case when s.required then ' not null' else '' end), ', ' order by s.position) as columns
+    from (select s.*, row_number() over () as position from pg_temp.shapes as s) as s
+    where not s.is_secret group by s.source_schema, s.source_table
+  loop
+    execute format(
+      'create foreign table legacy.%I (%s) server legacy_source options (schema_name %L, table_name %L)',
+      shape.source_table, shape.columns, shape.source_schema, shape.source_table);
+  end loop;
+
+  delete from migration.links;
+  insert into migration.links (source_table, source_schema, key_columns, is_number, has_versions)
+  select s.source_table, s.source_schema, array(
+      select k.name from unnest(s.key_columns) with ordinality as k (name, position)
+      where not coalesce(secrets -> s.source_table ? k.name, false) order by k.position),
+    bool_or(s.is_number), s.kind in ('r', 'p', 'm')
+  from pg_temp.shapes as s group by s.source_table, s.source_schema, s.key_columns, s.kind;
+  perform migration.link_versions(l.*) from migration.links as l;
+end
+$$;
+
+-- What cannot be linked, or is not as the files say.
+create or replace function migration.refuse_shapes(keys jsonb, secrets jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  wrong record;
+begin
+  select s.source_table, string_agg(distinct s.source_schema, ', ') as schemas into wrong
+  from pg_temp.shapes as s group by s.source_table having count(distinct s.source_schema) > 1 limit 1;
+  if found then
+    raise exception 'the source table % is in the schemas %', wrong.source_table, wrong.schemas
+      using errcode = 'ambiguous_alias', hint = 'a name may be in one of the schemas of sourceSchema in'
+        ' sql/settings.json only: name fewer of them there, or migrate the other table as a project of its own';
+  end if;
+  select replace(s.type, '[]', '') as name into wrong
+  from pg_temp.shapes as s where s.labels is not null
+  group by 1 having count(distinct s.labels) > 1 limit 1;
+  if found then
+    raise exception 'the source has two enums of the name %', replace(wrong.name, 'legacy.', '')
+      using errcode = 'ambiguous_alias', hint = 'take one of their tables out of the files';
+  end if;
+  select s.source_table into wrong from pg_temp.shapes as s
+  where format('legacy.%I', s.source_table) in (
+    select replace(o.type, '[]', '') from pg_temp.shapes as o where o.labels is not null) limit 1;
+  if found then
+    raise exception 'the source has a table and an enum of the name %', wrong.source_table
+      using errcode = 'ambiguous_alias', hint = 'both would be in schema legacy: read one of them through a view'
+        ' of another name in the source';
+  end if;
+  for wrong in
+    select t.key as source_table, c.name, o.what, o.hint
+    from (values
+      (secrets, 'is called a secret', 'correct the name in sql/settings.json'),
+      (keys, 'is called its key', 'correct `-- key` in the files of that table')) as o (columns, what, hint)
+    cross join jsonb_each(o.columns) as t
+    cross join jsonb_array_elements_text(t.value) as c (name)
+    where exists (select from pg_temp.shapes as s where s.source_table = t.key)
+      and not exists (
+        select from pg_temp.shapes as s where (s.source_table, s.column_name) = (t.key, c.name))
+  loop
+    raise exception 'the source has no column %.%, which %', wrong.source_table, wrong.name, wrong.what
+      using errcode = 'undefined_column', hint = wrong.hint;
+  end loop;
+end
+$$;
+
+-- The table of (id, version) of a source table, where its rows have a key and versions. A key that
+-- is no whole number is not for the source to compare: its number is made here.
+create or replace function migration.link_versions(link migration.links) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  rows text := format('legacy_versions.%I', concat(link.source_table, ' rows'));
+begin
+  if not link.has_versions then return; end if;
+  if link.is_number then
+    execute format(
+      'create foreign table legacy_versions.%I ('
+      '  id bigint options (column_name %L) not null, version bigint options (column_name ''xmin'')'
+      ') server legacy_source options (schema_name %L, table_name %L)',
+      link.source_table, link.key_columns[1], link.source_schema, link.source_table);
+    return;
+  end if;
+  execute format(
+    'create foreign table %s (%s, "row version" bigint options (column_name ''xmin''))'
+    ' server legacy_source options (schema_name %L, table_name %L)', rows,
+    (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
+       order by a.attnum)
+     from pg_attribute as a
+     where a.attrelid = format('legacy.%I', link.source_table)::regclass
+       and a.attname = any (link.key_columns)),
+    link.source_schema, link.source_table);
+  execute format(
+    'create view legacy_versions.%I as select %s as id, r."row version" as version from %s as r',
+    link.source_table, migration.key_of(link.source_table, 'r'), rows);
+end
+$$;
+
+-- a.id, a.name ...
+create or replace function migration.prefixed(alias text, columns text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(format('%I.%I', alias, c.name), ', ' order by c.position)
+  from unnest(columns) with ordinality as c (name, position)
+$$;
+
+-- The key of a row of a source table as a whole number, over an alias of it, in SQL that both sides understand.
+create or replace function migration.key_of(source_table text, alias text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select case
+    when l.is_number then format('%I.%I', alias, l.key_columns[1])
+    when cardinality(l.key_columns) = 1 then
+      migration.number_of(format('%I.%I', alias, l.key_columns[1]))
+    else migration.number_of(format('row(%s)', migration.prefixed(alias, l.key_columns)))
+  end
+  from migration.links as l where l.source_table = key_of.source_table
+$$;
+
 -- Server, foreign tables and version tables, all made anew. `server` holds the libpq options
--- host, port, dbname, sslmode ...; `settings` what the sessions in the source run with; `secrets`
--- the columns that nothing may read, {table: [column]}.
+-- host, port, dbname, sslmode ...; `settings` what the sessions in the source run with; `keys` and `secrets` the
+-- columns that tell rows apart, and those that nothing may read, {table: [column]}.
 create or replace function migration.build_link(
-  server jsonb, settings text, tables text[], secrets jsonb)
+  server jsonb, settings text, tables text[], keys jsonb, secrets jsonb)
 returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  option  record;
-  made    record;
-  secret  record;
+  option record;
+  made   record;
 begin
   perform migration.take_link();
   -- also views that read no foreign table, and those of files that are gone
@@ -168,6 +377,12 @@ begin
     execute format('drop view if exists transform.%I cascade', made.relname);
   end loop;
   drop server if exists legacy_source cascade;
+  for made in
+    select t.oid::regtype as name from pg_type as t
+    where t.typnamespace = 'legacy'::regnamespace and t.typtype = 'e'
+  loop
+    execute format('drop type %s cascade', made.name);
+  end loop;
   create server legacy_source foreign data wrapper postgres_fdw options (
     fetch_size '10000', updatable 'false', truncatable 'false', keep_connections 'off',
     connect_timeout '5', tcp_user_timeout '15000',
@@ -190,42 +405,15 @@ begin
       concat(settings, ' -c idle_in_transaction_session_timeout=0'));
   end if;
 
-  begin
-    perform migration.import_tables(tables);
-  exception when undefined_object or undefined_function or invalid_schema_name then
-    -- the server does not say of which table: one by one
-    perform migration.import_tables(array[t]) from unnest(tables) as t;
-  end;
-
-  -- secrets are unreachable from here on; a name that leads nowhere may be meant for another column
-  for secret in
-    select format('legacy.%I', s.key) as foreign_table, s.key as source_table, c.name
-    from jsonb_each(secrets) as s, jsonb_array_elements_text(s.value) as c (name)
-    where to_regclass(format('legacy.%I', s.key)) is not null
-  loop
-    if not exists (
-      select from pg_attribute as a
-      where a.attrelid = secret.foreign_table::regclass and a.attname = secret.name)
-    then
-      raise exception 'the source has no column %.%, which is called a secret',
-        secret.source_table, secret.name
-        using errcode = 'undefined_column', hint = 'correct the name in sql/settings.json';
-    end if;
-    execute format('alter foreign table %s drop column %I', secret.foreign_table, secret.name);
-  end loop;
-
-  for made in
-    select c.relname from pg_class as c where c.relnamespace = 'legacy'::regnamespace
-  loop
-    -- with a cast in the view a key range would not reach the source
-    execute format('alter foreign table legacy.%I alter column id type bigint', made.relname);
-    execute format(
-      'create foreign table legacy_versions.%I ('
-      '  id bigint not null, version bigint options (column_name ''xmin'')'
-      ') server legacy_source options (schema_name %L, table_name %L)',
-      made.relname, migration.source_schema(), made.relname);
-  end loop;
+  perform migration.link_tables(tables, keys, secrets);
 end
+$$;
+
+-- Source tables whose key is one whole number, and the column that holds it.
+create or replace function migration.number_keys()
+returns table (source_table text, by text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select l.source_table, l.key_columns[1] from migration.links as l where l.is_number
 $$;
 
 -- Tables that were asked for and are not in the link: the source has none, or the reader may not see it.

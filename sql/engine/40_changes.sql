@@ -87,9 +87,9 @@ begin
       left join pg_catalog.pg_attrdef as g on g.adrelid = a.attrelid and g.adnum = a.attnum
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)))
     from pg_catalog.pg_class as c
-    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = %L
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%L::text[])
     where c.relkind in ('r', 'p', 'v', 'm', 'f')
-  $q$, migration.source_schema())) as d (source_table text, definition text)
+  $q$, migration.source_schemas())) as d (source_table text, definition text)
   where d.source_table = any (tables);
 end
 $$;
@@ -115,25 +115,61 @@ begin
 end
 $$;
 
--- Smallest and largest id and the number of rows of a source table.
-create or replace function migration.source_extent(source_table text)
-returns table (first_key bigint, last_key bigint, row_count bigint)
+-- Keys per range of a source table, about 10,000 rows; of one whose keys are no numbers all.
+create or replace function migration.choose_width(source_table text) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
+declare
+  link migration.links;
 begin
+  select l.* into strict link from migration.links as l where l.source_table = source_table;
+  if not link.is_number then return 9223372036854775807; end if;
   perform migration.connect_versions();
-  return query
-  select d.first_key, d.last_key, d.row_count
-  from extensions.dblink('versions', format(
-    'select min(id)::bigint, max(id)::bigint, count(*) from %s', migration.source_name(source_table)))
-    as d (first_key bigint, last_key bigint, row_count bigint);
+  return (
+    select case when d.row_count = 0 then 10000 else
+      greatest(1, ceil(10000.0 * (d.last_key - d.first_key + 1) / d.row_count))::bigint end
+    from extensions.dblink('versions', format(
+      'select min(%1$I)::bigint, max(%1$I)::bigint, count(*) from %2$s', link.key_columns[1],
+      migration.source_name(source_table)))
+      as d (first_key bigint, last_key bigint, row_count bigint));
 end
 $$;
 
--- Row versions of a source table: per key range the number of rows and two sums over (id, xmin),
+-- Smallest and largest key of a source table; NULL where its keys are no numbers: it is asked as a whole.
+create or replace function migration.source_extent(
+  source_table text, out first_key bigint, out last_key bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  link migration.links;
+begin
+  select l.* into strict link from migration.links as l where l.source_table = source_table;
+  if not link.is_number then return; end if;
+  perform migration.connect_versions();
+  select d.first_key, d.last_key into first_key, last_key
+  from extensions.dblink('versions', format(
+    'select min(%1$I)::bigint, max(%1$I)::bigint from %2$s', link.key_columns[1],
+    migration.source_name(source_table)))
+    as d (first_key bigint, last_key bigint);
+end
+$$;
+
+-- Rows of a source table with their key as `v`, as the source is asked; %s is a list of more columns over r. Of
+-- numbers those from low up to, not including, high: the range reaches an index.
+create or replace function migration.source_rows(
+  source_table text, more text, low bigint, high bigint)
+returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('select (%s)::bigint as v, %s from %s as r%s', migration.key_of(source_table, 'r'), more,
+    migration.source_name(source_table), case when l.is_number then
+      format(' where r.%1$I >= %2$s and r.%1$I < %3$s', l.key_columns[1], low, high) end)
+  from migration.links as l where l.source_table = source_rows.source_table
+$$;
+
+-- Row versions of a source table: per key range the number of rows and two sums over (key, xmin),
 -- as pair_a and pair_b have them. Every insert and update gives a row a new xmin, so equal sums mean
 -- equal rows. xmin is counted back from the latest transaction, which is cheaper than its text; transactions
--- older than all (1 and 2) have no age. Keys from first_key up to, not including, end_key; NULL = no
+-- older than all (1 and 2) have no age. Rows without versions are known by what they say. Keys from first_key up to, not including, end_key; NULL = no
 -- limit. At most about two million rows are asked for at a time, since dblink cannot be interrupted.
 create or replace function migration.range_sums(
   source_table text, width bigint, first_key bigint default null, end_key bigint default null)
@@ -143,33 +179,34 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   low  bigint := first_key;
   high bigint := end_key;
-  step bigint;
+  step bigint := least(width, 1000000000) * 200;
   pair record;
+  link migration.links;
 begin
   select * into strict pair from migration.pair_sums('v', 'x');
+  select l.* into strict link from migration.links as l where l.source_table = source_table;
   perform migration.connect_versions();
   if low is null or high is null then
-    select coalesce(low, d.smallest), coalesce(high, d.largest + 1) into low, high
-    from extensions.dblink('versions', format(
-      'select min(id)::bigint, max(id)::bigint from %s', migration.source_name(source_table)))
-      as d (smallest bigint, largest bigint);
+    select coalesce(low, e.first_key), coalesce(high, e.last_key + 1) into low, high
+    from migration.source_extent(source_table) as e;
   end if;
   if low < 0 then
     raise exception 'the source table % has negative ids', source_table
       using hint = 'ranges count from 0: the table cannot be read range by range';
   end if;
-  step := least(width, 1000000000) * 200;
-  while low < high loop
+  while low < high or not link.is_number loop
     return query
     select d.range, d.row_count, d.sum_a, d.sum_b
     from extensions.dblink('versions', format(
-      'select v / %1$s, count(*), sum(%5$s), sum(%6$s) from ('
-      ' select r.id::bigint as v, case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
-      ' else (c.latest - age(r.xmin)) & 4294967295 end as x'
-      ' from %2$s as r, (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
-      ' where r.id >= %3$s and r.id < %4$s offset 0) as s group by 1',
-      width, migration.source_name(source_table), low, least(high, low + step), pair.a, pair.b))
+      'select v / %1$s, count(*), sum(%3$s), sum(%4$s)'
+      ' from (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
+      ' cross join lateral (%2$s offset 0) as s group by 1',
+      width, migration.source_rows(source_table, case when link.has_versions then
+        'case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
+        ' else (c.latest - age(r.xmin)) & 4294967295 end as x' else '0::bigint as x' end,
+        low, least(high, low + step)), pair.a, pair.b))
       as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
+    exit when not link.is_number;
     low := low + step;
   end loop;
 end
@@ -190,8 +227,8 @@ end
 $$;
 
 -- Lists in migration.newer the rows of a source table whose version is not older than a
--- transaction of the source. Lists none where there are `most` of them or more: then listing ranges
--- is cheaper.
+-- transaction of the source, where its keys are numbers. Lists none where there are `most` of them or
+-- more: then listing ranges is cheaper.
 create or replace function migration.list_newer(
   source_table text, since bigint, first_key bigint, end_key bigint, most bigint)
 returns void
@@ -209,10 +246,9 @@ begin
     insert into migration.newer (source_table, id, version)
     select list_newer.source_table, d.id, d.version
     from extensions.dblink('versions', format(
-      'select id::bigint, xmin::text::bigint from %s'
-      ' where id >= %s and id < %s and age(xmin) <= age(''%s''::xid) limit %s',
-      migration.source_name(source_table), low, least(end_key, low + step), since & 4294967295,
-      most))
+      '%s and age(r.xmin) <= age(''%s''::xid) limit %s',
+      migration.source_rows(source_table, 'r.xmin::text::bigint', low, least(end_key, low + step)),
+      since & 4294967295, most))
       as d (id bigint, version bigint);
     get diagnostics part = row_count;
     most := most - part;
@@ -231,27 +267,25 @@ returns table (range bigint, row_count bigint, sum_a numeric, sum_b numeric)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  width bigint := migration.lookup_width(source_table);
-  step  bigint := least(width, 20000000) * 10000;
-  low   bigint;
-  high  bigint;
+  width  bigint := migration.lookup_width(source_table);
+  step   bigint := least(width, 20000000) * 10000;
+  extent record := migration.source_extent(source_table);
+  low    bigint := extent.first_key / width * width;
+  is_one boolean := (
+    select not l.is_number from migration.links as l where l.source_table = source_table);
 begin
   perform migration.connect_versions();
-  select d.smallest, d.largest into low, high
-  from extensions.dblink('versions', format(
-    'select min(id)::bigint, max(id)::bigint from %s', migration.source_name(source_table)))
-    as d (smallest bigint, largest bigint);
-  low := low / width * width;
-  while low <= high loop
+  while low <= extent.last_key or is_one loop
     return query
     select d.range, d.row_count, d.sum_a, d.sum_b
     from extensions.dblink('versions', format(
       'select v / %s, count(*), sum(hashtext(k)), sum(hashtext(k || ''#''))'
-      ' from (select id::bigint as v, (row(%s))::text as k'
-      ' from %s where id >= %s and id < %s offset 0) as s group by 1',
-      width, (select string_agg(quote_ident(c), ', ' order by c) from unnest(columns) as c),
-      migration.source_name(source_table), low, low + step))
+      ' from (%s offset 0) as s group by 1',
+      width, migration.source_rows(source_table, format('(row(%s))::text as k',
+        migration.prefixed('r', array(select c from unnest(columns) as c order by c))),
+        low, low + step)))
       as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
+    exit when is_one;
     low := low + step;
   end loop;
 end
@@ -280,9 +314,7 @@ begin
   delete from migration.sums;
   foreach name in array tables loop
     insert into migration.source_tables (source_table, width)
-    select name, case when e.row_count = 0 then 10000 else
-      greatest(1, ceil(10000.0 * (e.last_key - e.first_key + 1) / e.row_count))::bigint end
-    from migration.source_extent(name) as e
+    select name, migration.choose_width(name)
     where not exists (select from migration.source_tables as t where t.source_table = name);
     insert into migration.sums (source_table, range, row_count, sum_a, sum_b)
     select name, s.range, sum(s.row_count), sum(s.sum_a), sum(s.sum_b)
@@ -463,10 +495,11 @@ begin
     last := jsonb_array_length(path) - 1;
     execute format(
       'insert into migration.affected (entity, legacy_key)'
-      ' select %L, t0.id from legacy.%I as t0 %s where %s on conflict do nothing',
-      name, known.source,
-      (select string_agg(format('join legacy.%I as t%s on t%s.id = t%s.%I',
-          path -> i ->> 'table', i, i, i - 1, path -> (i - 1) ->> 'column'), ' ' order by i)
+      ' select %L, %s from legacy.%I as t0 %s where %s on conflict do nothing',
+      name, migration.key_of(known.source, 't0'), known.source,
+      (select string_agg(format('join legacy.%I as t%s on %s = t%s.%I',
+          path -> i ->> 'table', i, migration.key_of(path -> i ->> 'table', format('t%s', i)), i - 1,
+          path -> (i - 1) ->> 'column'), ' ' order by i)
        from generate_series(1, last) as i),
       coalesce((
         select string_agg(format('(t%1$s.%2$I >= %3$s and t%1$s.%2$I < %4$s)',

@@ -87,33 +87,43 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   join pg_class as c on c.oid = to_regclass(n.name) and c.relkind in ('r', 'p')
 $$;
 
--- Which of these source tables have `id` as a unique key: without one the id map would mix rows up.
--- Tables that are not there are left out. The link is open.
-create or replace function migration.source_keys(tables text[])
-returns table (source_table text, has_key boolean)
+-- Whether the columns that the files call the key of a source table, {table: [column]}, are a unique key of
+-- it: without one the id map would mix rows up; whether that is one whole number; and its primary key, for who has to be told. Tables that are not
+-- there are left out. The link is open.
+create or replace function migration.source_keys(keys jsonb)
+returns table (source_table text, has_key boolean, is_number boolean, primary_key text[])
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
-declare
-  -- before release 11 no index had columns that are no part of its key
-  key_columns constant text := case
-    when migration.source_version() >= 110000 then 'indnkeyatts' else 'indnatts' end;
 begin
   return query
-  with keyed as (
-    select d.name
-    from extensions.dblink('versions', format($q$
-      select distinct c.relname::text
+  with indexes as materialized (
+    select d.* from extensions.dblink('versions', format($q$
+      select c.relname::text, i.indisprimary, array(
+        select a.attname::text
+        -- before release 11 no index had columns that are no part of its key
+        from unnest((i.indkey::int2[])[0:coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer,
+          i.indnatts) - 1]) as k (number)
+        join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = k.number
+        order by 1)
       from pg_catalog.pg_index as i
       join pg_catalog.pg_class as c on c.oid = i.indrelid
-      join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = %L
-      join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = i.indkey[0]
-      where i.indisunique and i.indisvalid and i.%I = 1 and i.indpred is null
-        and a.attname = 'id'
-    $q$, migration.source_schema(), key_columns)) as d (name text)
+      join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = any (%L::text[])
+      where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+        -- rows without a value are not told apart
+        and not exists (
+          select 1 from pg_catalog.pg_attribute as a
+          where a.attrelid = c.oid and not a.attnotnull
+            and a.attnum = any ((i.indkey::int2[])[0:coalesce(
+              (to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) - 1]))
+    $q$, migration.source_schemas())) as d (name text, is_primary boolean, columns text[])
   )
-  select t.name, exists (select from keyed as k where k.name = t.name)
-  from unnest(tables) as t (name)
-  where to_regclass(format('legacy.%I', t.name)) is not null;
+  select t.key, exists (
+      select from indexes as i where i.name = t.key
+        and i.columns = array(select k from jsonb_array_elements_text(t.value) as k order by 1)),
+    (select l.is_number from migration.links as l where l.source_table = t.key),
+    (select i.columns from indexes as i where i.name = t.key and i.is_primary)
+  from jsonb_each(keys) as t
+  where to_regclass(format('legacy.%I', t.key)) is not null;
 end
 $$;
 
@@ -128,7 +138,7 @@ begin
   from extensions.dblink('versions', format($q$
     select concat(c.relname, '.', a.attname)
     from pg_catalog.pg_class as c
-    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = %L
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%L::text[])
     join pg_catalog.pg_attribute as a
       on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     where c.relkind in ('r', 'p', 'f', 'm')
@@ -144,7 +154,7 @@ begin
         select 1 from pg_catalog.pg_depend as e
         where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
     order by c.relname, a.attnum
-  $q$, migration.source_schema())) as d (name text);
+  $q$, migration.source_schemas())) as d (name text);
 end
 $$;
 
@@ -228,7 +238,7 @@ begin
     with there as (
       select c.oid, c.relname::text as name, c.relrowsecurity as has_policies
       from pg_catalog.pg_class as c
-      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = %L
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%L::text[])
       where c.relname = any (%L::text[]))
     select
       current_setting('server_version_num')::integer, current_user::text,
@@ -239,7 +249,7 @@ begin
       array(select t.name from there as t where t.has_policies and row_security_active(t.oid)),
       (%s),
       clock_timestamp()
-  $q$, migration.source_schema(), tables, collation_of)) as d (
+  $q$, migration.source_schemas(), tables, collation_of)) as d (
     version integer, role text, superuser boolean, unreadable text[], writable text[],
     hidden text[], sorted_by text, clock timestamptz);
 end

@@ -22,13 +22,13 @@ begin
       select c.relname::text as name, greatest(c.reltuples, 0)::bigint as rows,
         pg_total_relation_size(c.oid) as bytes
       from pg_catalog.pg_class as c
-      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = %L
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%L::text[])
       where c.relname = any (%L::text[]) and c.relkind in ('r', 'm'))
     select sum(s.rows)::bigint, sum(s.bytes)::bigint, (
       select json_agg(l) from (
         select * from sizes as z order by z.bytes desc, z.name limit 3) as l)
     from sizes as s
-  $q$, migration.source_schema(), tables)) as d (rows bigint, bytes bigint, largest json);
+  $q$, migration.source_schemas(), tables)) as d (rows bigint, bytes bigint, largest json);
   -- the best of five: what is busy at the moment is not what the way is like
   for i in 1..5 loop
     began := clock_timestamp();

@@ -354,6 +354,32 @@ begin
 end
 $$;
 
+-- Of a view that shows several rows of each source row makes one of each part, and drops it. A row of no
+-- part is in the first one, where its key stands twice. False: it has no such column of type text.
+create or replace function migration.create_parts(view text, part_column text, parts text[])
+returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  whole regclass := format('transform.%I', view);
+begin
+  if not exists (
+    select from pg_attribute as a
+    where a.attrelid = whole and a.attname = part_column and a.atttypid = 'text'::regtype)
+  then
+    return false;
+  end if;
+  for i in 1..cardinality(parts) loop
+    -- its text, and not its name: what a view reads has to be seen
+    execute format('create view transform.%I as select p.* from (%s) as p where p.%I = %L%s',
+      concat(view, '_', parts[i]), rtrim(pg_get_viewdef(whole), ';'), part_column, parts[i],
+      case when i = 1 then format(' or coalesce(p.%I <> all (%L::text[]), true)', part_column, parts) end);
+  end loop;
+  execute format('drop view %s', whole);
+  return true;
+end
+$$;
+
 -- Link, views and functions have been built: of this.
 create or replace function migration.mark_prepared(files text, tables text[], targets text[])
 returns void

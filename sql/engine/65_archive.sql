@@ -1,4 +1,4 @@
--- The archive: typed, verbatim copies of source tables, keyed by the source's own id. Rows that are
+-- The archive: typed, verbatim copies of source tables, keyed by the source's own key. Rows that are
 -- gone from the source go from the copy, too. Rows are compared as text; some of the values are
 -- secrets, so none of them is hashed, rejected, or shown by an error.
 
@@ -62,6 +62,7 @@ declare
   name    text := file ->> 'name';
   secret  text := file ->> 'secret';
   source  text := format('legacy.%I', file ->> 'source');
+  keys    text[] := migration.key_columns(file ->> 'source');
   columns text[];
   counts  jsonb;
 begin
@@ -75,9 +76,9 @@ begin
     source := migration.open_secret(name, file ->> 'source', secret);
   end if;
   perform migration.await_link();
-  counts := migration.refresh_archive(name, source, columns);
+  counts := migration.refresh_archive(name, source, columns, keys);
   if secret is not null then
-    perform migration.compare_secret(name, source, columns);
+    perform migration.compare_secret(name, source, columns, keys);
     execute format('drop foreign table %s', source);
   end if;
   return migration.finish_archive(name, counts);
@@ -94,6 +95,18 @@ language sql set search_path = pg_catalog, pg_temp as $$
   insert into migration.control (run, entity, phase, status, file_hash, started_at)
   values (migration.current_run(), name, 'archive', 'running', hash, clock_timestamp())
   on conflict (run, entity) do update set status = excluded.status, finished_at = null, error = null;
+$$;
+
+create or replace function migration.key_columns(source_table text) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select l.key_columns from migration.links as l where l.source_table = key_columns.source_table
+$$;
+
+-- s.id = a.id ...
+create or replace function migration.same_key(one text, other text, columns text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(format('%1$I.%3$I = %2$I.%3$I', one, other, c), ' and ' order by c)
+  from unnest(columns) as c
 $$;
 
 create or replace function migration.archive_columns(name text) returns text[]
@@ -159,15 +172,22 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   opened text := format('legacy.%I', concat(split_part(name, '.', 2), '_secret'));
 begin
-  execute format(
-    'create foreign table %s (id bigint, %I text) server legacy_source'
-    ' options (schema_name %L, table_name %L)', opened, secret, migration.source_schema(), source);
+  execute (
+    select format('create foreign table %s (%s, %I text) server legacy_source'
+      ' options (schema_name %L, table_name %L)', opened, (
+        select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
+          order by a.attnum)
+        from pg_attribute as a
+        where a.attrelid = to_regclass(format('legacy.%I', source)) and a.attname = any (l.key_columns)),
+      secret, l.source_schema, l.source_table)
+    from migration.links as l where l.source_table = source);
   return opened;
 end
 $$;
 
 -- Removes, updates and inserts what differs; counts what was done. The link is open.
-create or replace function migration.refresh_archive(name text, source text, columns text[])
+create or replace function migration.refresh_archive(
+  name text, source text, columns text[], keys text[])
 returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
@@ -192,18 +212,20 @@ begin
 
   execute format('select count(*) from %s', name) into before;
   execute format(
-    'delete from %s as a where not exists (select from %s as s where s.id = a.id)', name, source);
+    'delete from %s as a where not exists (select from %s as s where %s)', name, source,
+    migration.same_key('s', 'a', keys));
   get diagnostics gone = row_count;
   perform migration.cap_removals(name, gone, before);
   begin
     execute format($q$
       with written as (
         insert into %1$s as a (%3$s) select %3$s from %2$s as s
-        on conflict (id) do update set %4$s where row(%5$s)::text <> row(%6$s)::text
+        on conflict (%7$s) do update set %4$s where row(%5$s)::text <> row(%6$s)::text
         returning a.xmax = 0 as new)
       select count(*) filter (where w.new), count(*) filter (where not w.new) from written as w
     $q$, name, source, list, assigned, migration.prefixed('a', columns),
-      migration.prefixed('excluded', columns))
+      migration.prefixed('excluded', columns),
+      (select string_agg(quote_ident(k), ', ') from unnest(keys) as k))
     into inserted, updated;
   exception when data_exception or integrity_constraint_violation then
     get stacked diagnostics code = returned_sqlstate, in_column = column_name,
@@ -222,7 +244,8 @@ end
 $$;
 
 -- The data checks cannot reach a secret: it is compared here.
-create or replace function migration.compare_secret(name text, source text, columns text[])
+create or replace function migration.compare_secret(
+  name text, source text, columns text[], keys text[])
 returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
@@ -230,22 +253,15 @@ declare
   other bigint;
 begin
   execute format($q$
-    select count(*) from %s as s left join %s as a on a.id = s.id
+    select count(*) from %s as s left join %s as a on %s
     where row(%s)::text is distinct from row(%s)::text
-  $q$, source, name, migration.prefixed('a', columns), migration.prefixed('s', columns))
+  $q$, source, name, migration.same_key('s', 'a', keys), migration.prefixed('a', columns), migration.prefixed('s', columns))
   into other;
   if other > 0 then
     raise exception '%: % rows are not stored as the source has them: a trigger or rule of the table changes them',
       name, other using errcode = 'MIG01';
   end if;
 end
-$$;
-
--- a.id, a.name ...
-create or replace function migration.prefixed(alias text, columns text[]) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select string_agg(format('%I.%I', alias, c.name), ', ' order by c.position)
-  from unnest(columns) with ordinality as c (name, position)
 $$;
 
 -- The table is copied: checkpoint and counts.

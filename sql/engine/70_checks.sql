@@ -144,12 +144,14 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   known   migration.entities;
+  key     text;
   joins   text;
   answers text;
   equal   text[];
 begin
   if not migration.is_checked($1) then return '{}'; end if;
   select e.* into strict known from migration.entities as e where e.entity = $1;
+  key := migration.key_of(known.source, 's');
   select
     string_agg(o.joins, ' ' order by c.position),
     string_agg(format('case when not coalesce(bool_or(%s), false) then %L end', o.differs,
@@ -162,15 +164,15 @@ begin
   execute format($q$
     select array_remove(array[%4$s], null)
     from legacy.%2$I as s
-    join ids.%1$I as m on m.legacy_id = s.id
+    join ids.%1$I as m on m.legacy_id = %7$s
     left join %3$s as t on t.id = m.id
     %5$s %6$s
   $q$, $1, known.source, known.target, answers, joins, case when keys is not null then format($q$
-    join legacy_versions.%2$I as v on v.id = s.id and v.version = m.version
-    where s.id = any ($1) and v.id = any ($1) and not exists (
+    join legacy_versions.%2$I as v on v.id = %3$s and v.version = m.version
+    where %3$s = any ($1) and v.id = any ($1) and not exists (
       select from migration.conflicts as c
-      where c.entity = %1$L and c.legacy_id = s.id and c.resolution = 'target')
-  $q$, $1, known.source) end)
+      where c.entity = %1$L and c.legacy_id = %3$s and c.resolution = 'target')
+  $q$, $1, known.source, key) end, key)
   into equal using keys;
   return equal;
 end
@@ -316,11 +318,11 @@ begin
     amounts as (
       select x.side, x.column_name, x.in_group, x.value
       from legacy.%2$I as s
-      join legacy_versions.%2$I as v on v.id = s.id
-      join ledger as k on k.legacy_id = s.id and k.version = v.version
+      join legacy_versions.%2$I as v on v.id = %6$s
+      join ledger as k on k.legacy_id = %6$s and k.version = v.version
       left join %3$s as t on t.id = k.id
       cross join lateral (values %4$s) as x (side, column_name, in_group, value, counts)
-      where x.counts and (not $1 or s.id = any ($2) and v.id = any ($2))
+      where x.counts and (not $1 or %6$s = any ($2) and v.id = any ($2))
       union all
       select x.side, x.column_name, x.in_group, x.value
       from (
@@ -347,7 +349,7 @@ begin
     where $3
       or s.source_rows <> s.target_rows + s.rejected_rows
       or s.source_total <> s.target_total + s.rejected_total
-  $q$, $1, known.source, known.target, both_sides, rejects)
+  $q$, $1, known.source, known.target, both_sides, rejects, migration.key_of(known.source, 's'))
   using settled, rejected, current_setting('migration.totals', true) is not distinct from 'all';
 end
 $$;
@@ -378,7 +380,7 @@ begin
     with differing as materialized (
       select m.legacy_id, m.version, %4$s
       from legacy.%2$I as s
-      join ids.%1$I as m on m.legacy_id = s.id
+      join ids.%1$I as m on m.legacy_id = %7$s
       left join %3$s as t on t.id = m.id
       where %5$s
     )
@@ -393,7 +395,8 @@ begin
       and not exists (
         select from migration.conflicts as c
         where c.entity = %1$L and c.legacy_id = d.legacy_id and c.resolution = 'target')
-  $q$, $1, known.source, known.target, columns, differs, sides);
+  $q$, $1, known.source, known.target, columns, differs, sides,
+    migration.key_of(known.source, 's'));
 end
 $$;
 
@@ -426,7 +429,7 @@ begin
     with differing as materialized (
       select m.legacy_id, m.version, %5$s
       from legacy.%2$I as s
-      join ids.%1$I as m on m.legacy_id = s.id
+      join ids.%1$I as m on m.legacy_id = %8$s
       join %3$s as t on t.id = m.id
       %4$s
       where %6$s
@@ -443,7 +446,8 @@ begin
         select from migration.conflicts as c
         where c.entity = %1$L and c.legacy_id = d.legacy_id and c.resolution = 'target')
     group by x.column_name, x.id_map
-  $q$, $1, known.source, known.target, joins, columns, wrong, verdicts);
+  $q$, $1, known.source, known.target, joins, columns, wrong, verdicts,
+    migration.key_of(known.source, 's'));
 end
 $$;
 
@@ -498,6 +502,14 @@ begin
 end
 $$;
 
+-- Whether the view of an entity says which ids its rows have (`-- id  source`).
+create or replace function migration.gives_ids(entity text) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from pg_attribute as a
+    where a.attrelid = to_regclass(format('transform.%I', entity)) and a.attname = 'id')
+$$;
+
 -- Entries of the id maps that are not what they should be. Ids of rows that were not adopted
 -- follow from entity and key.
 create or replace function migration.id_map_faults()
@@ -528,6 +540,7 @@ begin
       from ids.%1$I as m
       where not m.adopted and m.id <> extensions.uuid_generate_v5(
         '6ba7b810-9dad-11d1-80b4-00c04fd430c8', %1$L || ':' || m.legacy_id::text)
+        and not migration.gives_ids(%1$L)
       having count(*) > 0
     $q$, known.entity);
     for sibling in
@@ -701,9 +714,9 @@ begin
     continue when known.entity = any (drift);
     source := format('legacy.%I', known.source);
     return query execute format($q$
-      select %1$L::text, count(*), min(coalesce(s.id, a.id))
+      select %1$L::text, count(*), min(coalesce(%5$s, %6$s))
       from (select %2$s from %3$s) as s
-      full join (select %2$s from %4$s) as a on a.id = s.id
+      full join (select %2$s from %4$s) as a on %7$s
       where (s.*)::text is distinct from (a.*)::text
       having count(*) > 0
     $q$, known.entity,
@@ -713,7 +726,9 @@ begin
        where here.attrelid = source and there.attrelid = known.target::regclass
          and here.attnum > 0 and there.attnum > 0
          and not here.attisdropped and not there.attisdropped),
-      source, known.target);
+      source, known.target, migration.key_of(known.source, 's'),
+      migration.key_of(known.source, 'a'),
+      migration.same_key('s', 'a', migration.key_columns(known.source)));
   end loop;
 end
 $$;

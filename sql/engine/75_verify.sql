@@ -66,6 +66,8 @@ set enable_mergejoin = off
 as $$
 declare
   copy       regclass := name::regclass;
+  from_key   text;
+  in_copy    text;
   of_source  text;
   of_archive text;
 begin
@@ -74,14 +76,17 @@ begin
   into of_source, of_archive
   from pg_attribute as a
   where a.attrelid = copy and a.attnum > 0 and not a.attisdropped;
+  select migration.key_of(e.source, 's'), migration.key_of(e.source, 'a') into from_key, in_copy
+  from migration.entities as e where e.entity = name;
   return query execute format(
     'select b.kind, count(b.kind), count(*), (array_agg(b.legacy_key order by b.legacy_key))[:200]'
     ' from ('
-    '   select coalesce(s.id, a.id)::bigint as legacy_key,'
-    '     case when a.id is null then ''missing'' when s.id is null then ''surplus'''
-    '       when row(%s)::text <> row(%s)::text then ''changed'' else null end as kind'
-    '   from %s as s full join %s as a on a.id = s.id'
-    ' ) as b group by 1', of_source, of_archive, from_table, copy);
+    '   select coalesce(s.key, a.key)::bigint as legacy_key,'
+    '     case when a.key is null then ''missing'' when s.key is null then ''surplus'''
+    '       when s.text <> a.text then ''changed'' else null end as kind'
+    '   from (select %s as key, row(%s)::text as text from %s as s) as s'
+    '   full join (select %s as key, row(%s)::text as text from %s as a) as a on a.key = s.key'
+    ' ) as b group by 1', from_key, of_source, from_table, in_copy, of_archive, copy);
 end
 $$;
 

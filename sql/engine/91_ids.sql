@@ -21,8 +21,32 @@ begin
 end
 $$;
 
+-- The key of a source row as a whole number, of what a person writes: the values of its columns, which
+-- are named for who has to be told. NULL: these are no key.
+create or replace function migration.given_key(
+  of_entity text, given text[], out key bigint, out columns text[])
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  link migration.links;
+begin
+  select l.* into link from migration.entities as e
+  join migration.links as l on l.source_table = e.source where e.entity = of_entity;
+  columns := coalesce(link.key_columns, '{id}');
+  if cardinality(given) <> cardinality(columns) then return; end if;
+  if coalesce(link.is_number, true) then
+    key := case when given[1] ~ '^\d{1,18}$' then given[1]::bigint end;
+  else
+    execute concat('select ', migration.number_of(case when cardinality(given) = 1
+      then quote_literal(given[1])
+      else format('row(%s)', (select string_agg(quote_literal(v), ', ' order by o)
+        from unnest(given) with ordinality as g (v, o))) end))
+    into key;
+  end if;
+end
+$$;
+
 -- What became of a source row: `stored`, `rejected`, `left out`, `gone` (it was stored, and is no row to
--- store any more) or `unknown`. id: what it has, or would have. is_there: a row of the target has it.
+-- store any more) or `unknown`. id: what it has, or would have where that follows from the key. is_there: a row of the target has it.
 create or replace function migration.what_became(
   of_entity text, of_key bigint, out id uuid, out target text, out state text, out reason text,
   out adopted boolean, out run bigint, out is_there boolean)
@@ -48,7 +72,9 @@ begin
     select 4, case when id is null then 'unknown' else 'stored' end, null, null
   ) as o
   order by o.place limit 1;
-  id := coalesce(id, migration.new_id(of_entity, of_key));
+  if id is null and not migration.gives_ids(of_entity) then
+    id := migration.new_id(of_entity, of_key);
+  end if;
   execute format('select exists (select from %s as t where t.id = $1)', target)
   into is_there using id;
 end

@@ -96,7 +96,7 @@ test('of two databases: lists, secrets, and an entity that runs', async ({
   assert.equal(answer.secrets, { audit: ['api_token'], customer: ['password_hash'] });
   assert.is(answer.example, 'sql/1-foundation/10_customers.sql');
   assert.equal(readCatalog(project).settings, {
-    sourceSchema: 'public',
+    sourceSchemas: ['public'],
     secrets: answer.secrets,
     functions: [],
     mappings: null,

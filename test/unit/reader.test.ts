@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert';
 import { readCatalog } from '../../runner/engine/catalog.ts';
 import { loadGrammar } from '../../runner/engine/grammar.ts';
 import { definitionsOf } from '../../runner/engine/ledger.ts';
-import { type Reading, readView } from '../../runner/engine/reader.ts';
+import { readView } from '../../runner/engine/reader.ts';
+import type { Reading } from '../../runner/engine/reading.ts';
 import { readInChild } from '../../runner/engine/reader-child.ts';
 import { ROOT } from '../runner.ts';
 
@@ -18,6 +19,7 @@ function read(from: string, columns = 't.id as legacy_key', more: object = {}): 
   return readView({
     name: 'tasks',
     source: 'dispatch_task',
+    key: ['id'],
     readWhole: false,
     text: `create view transform.tasks as select ${columns} from legacy.dispatch_task as t ${from};`,
     ...more,
@@ -98,6 +100,7 @@ test('the driving table may stand in sub-selects and common tables, once', () =>
     readView({
       name: 'tasks',
       source: 'dispatch_task',
+      key: ['id'],
       readWhole: false,
       text: `create view transform.tasks as ${text}`,
     }).lookups.map(({ table }) => table);
@@ -235,7 +238,7 @@ test('changes are found by the id of the driving table, under whatever name it c
 /** Whether a view over dispatch_task has the key by which its changes are found. */
 function keyed(text: string, source: string | null = 'dispatch_task'): boolean {
   const view = `create view transform.tasks as ${text};`;
-  return readView({ name: 'tasks', source, readWhole: false, text: view }).keyed;
+  return readView({ name: 'tasks', source, key: ['id'], readWhole: false, text: view }).keyed;
 }
 
 test('of the views of this project', async () => {
@@ -279,6 +282,7 @@ test('a map from which rows are removed is opaque', () => {
     opaqueMaps: [],
     references: [],
     keyed: true,
+    numbered: false,
   }));
   const two = (deletes: 'keep' | 'remove') => ({
     ...catalog,
@@ -300,10 +304,11 @@ test('what does not parse reads nothing', () => {
     opaqueMaps: [],
     references: [],
     keyed: true,
+    numbered: false,
   };
   for (const text of ['', 'create view x as select', 'select 1; drop table x', 'drop table x']) {
-    const reading = readView({ name: 'x', source: 'x', readWhole: false, text });
-    assert.equal({ ...reading, keyed: true }, nothing, text);
+    const reading = readView({ name: 'x', source: 'x', key: ['id'], readWhole: false, text });
+    assert.equal({ ...reading, keyed: true, numbered: false }, nothing, text);
   }
 });
 

@@ -14,7 +14,13 @@ const FROM = `from legacy.tasks as t
 
 function read(columns: string, from = FROM, before = ''): string[] {
   const text = `create view transform.tasks as ${before} select t.id as legacy_key, ${columns} ${from};`;
-  const { references } = readView({ name: 'tasks', source: 'tasks', readWhole: false, text });
+  const { references } = readView({
+    name: 'tasks',
+    source: 'tasks',
+    key: ['id'],
+    readWhole: false,
+    text,
+  });
   return references.map(({ column, map }) => `${column} ${map}`);
 }
 

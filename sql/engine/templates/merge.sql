@@ -116,11 +116,11 @@ begin
     select
       v.legacy_key, {{columns of v}},
       v.missing, v.reject, {{version of s}}, {{hash of v}},
-      coalesce(m.id, migration.new_id('{{entity}}', v.legacy_key)),
+      coalesce(m.id, {{new id of v}}),
       m.legacy_id is not null, m.version, m.row_hash, m.written_hash, coalesce(m.adopted, false)
     from (
       -- offset 0: no expression is computed twice
-      select e.legacy_key, {{columns of e}}, {{missing of e}}, {{reject of e}}
+      select e.legacy_key, {{own id of e}}{{columns of e}}, {{missing of e}}, {{reject of e}}
       from {{view}} as e
       where {{within e.legacy_key}}{{unfiltered e}}
       offset 0
@@ -861,13 +861,13 @@ begin
   update migration.rejects as r set source_row = to_jsonb(s.*)
   from {{source}} as s
   where r.entity = '{{entity}}' and r.resolved_run is null and r.source_row is null
-    and s.id = r.legacy_id and s.id = any (bare);
+    and {{key of s}} = r.legacy_id and {{key of s}} = any (bare);
 exception when data_exception then
   foreach current_key in array bare loop
     begin
       update migration.rejects as r set source_row = to_jsonb(s.*)
       from {{source}} as s
-      where r.entity = '{{entity}}' and r.legacy_id = current_key and s.id = current_key;
+      where r.entity = '{{entity}}' and r.legacy_id = current_key and {{key of s}} = current_key;
     exception when data_exception then
       null;
     end;
