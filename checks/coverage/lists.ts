@@ -38,7 +38,7 @@ export function atColumn(
 export interface Lists {
   /** Every column of the source, as `table.column`. */
   sourceColumns: Entry[];
-  /** Every table of the target's schemas, as `schema.table`. */
+  /** Every table of the target's schemas, as `schema.table`; one that stands without a schema is of `public`. */
   targetTables: Entry[];
   /** What is left out on purpose; left-out.ts reads the names. */
   leftOut: Entry[];
@@ -48,9 +48,10 @@ export interface Lists {
 export function readLists(root: string): Lists {
   return {
     sourceColumns: readSourceColumns(root),
-    targetTables: linesOf(root, TARGET_LIST).map(({ text, line }) =>
-      entry(text.trim(), line, text),
-    ),
+    targetTables: linesOf(root, TARGET_LIST).map(({ text, line }) => {
+      const name = text.trim();
+      return entry(name.includes('.') ? name : `public.${name}`, line, text);
+    }),
     leftOut: linesOf(root, LEFT_OUT_LIST).map(({ text, line }) => {
       const [name = '', ...reason] = text.trim().split(/\s{2,}/);
       return { ...entry(name, line, text), reason: reason.join(' ') };

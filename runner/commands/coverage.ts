@@ -1,7 +1,7 @@
 import type { Coverage } from '../../checks/coverage/index.ts';
 import type { Lists, Names, Written } from '../../checks/coverage/lists.ts';
 import type { LiveFacts } from '../../checks/coverage/live.ts';
-import { type Catalog, targetSchemas } from '../engine/catalog.ts';
+import { type Catalog, sourceTables, targetSchemas } from '../engine/catalog.ts';
 import { type Context, UsageError } from './command.ts';
 import { type Session, throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
@@ -51,17 +51,20 @@ export async function renewLists(context: Context): Promise<number> {
     source: catalog.settings.sourceSchemas,
     target: coveredSchemas(catalog, readLists(context.root)),
   });
-  const written = writeLists(context.root, namesOfTables(there));
+  const written = writeLists(context.root, namesOfTables(there, sourceTables(catalog)));
   if (context.has('json')) sayJson({ written });
   else for (const list of written) sayWritten(list);
   return 0;
 }
 
-/** What the lists hold of these tables: views are no tables. */
-export function namesOfTables({ source, target }: Record<'source' | 'target', Table[]>): Names {
+/** What the lists hold of these tables: views of the source only where they are `read`. */
+export function namesOfTables(
+  { source, target }: Record<'source' | 'target', Table[]>,
+  read: readonly string[] = [],
+): Names {
   return {
     sourceColumns: source
-      .filter(({ kind }) => kind !== 'v')
+      .filter(({ kind, name }) => kind !== 'v' || read.includes(name))
       .flatMap(({ name, columns }) => columns.map((each) => ({ table: name, column: each.name }))),
     targetTables: target
       .filter(({ kind }) => kind === 'r' || kind === 'p')

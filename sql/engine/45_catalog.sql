@@ -128,7 +128,8 @@ end
 $$;
 
 -- Every column of the source, `table.column`, asked in the source itself: schema legacy has only the
--- tables that views mention. Partitions are their table. The link is open.
+-- tables that views mention. Partitions are their table; views of the source hold nothing of their own, and are
+-- there where they are read. The link is open.
 create or replace function migration.source_columns() returns setof text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -141,7 +142,7 @@ begin
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%L::text[])
     join pg_catalog.pg_attribute as a
       on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where c.relkind in ('r', 'p', 'f', 'm')
+    where (c.relkind in ('r', 'p', 'f', 'm') or c.relkind = 'v' and c.relname = any (%L::text[]))
       -- a column of the catalog from release 10 on
       and coalesce(to_jsonb(c) ->> 'relispartition', 'false') = 'false'
       -- a child without a column of its own is read with its parent
@@ -154,7 +155,8 @@ begin
         select 1 from pg_catalog.pg_depend as e
         where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
     order by c.relname, a.attnum
-  $q$, migration.source_schemas())) as d (name text);
+  $q$, migration.source_schemas(), array(select l.source_table from migration.links as l)))
+    as d (name text);
 end
 $$;
 

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dropPair, migrate, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { entityFile, lastLine, runner, type Scratch, tinyProject } from '../runner.ts';
+import { entityFile, lastLine, runner, type Scratch, succeed, tinyProject } from '../runner.ts';
 
 /* Two schemas in the target, and none of them `public`. */
 
@@ -22,14 +22,20 @@ const entity = (table: string, schema: string, columns: string[], joins: string[
 test.before(async (context) => {
   Object.assign(context, await preparePair({ name: 'schemas', source: 'empty' }), {
     project: tinyProject({
-      'sql/1-base/10_people.sql': entity('people', 'crm', ['t.name as name']),
+      'sql/1-base/10_people.sql': entity(
+        'people',
+        'crm',
+        ['t.name as name', 's.total as total'],
+        ['left join legacy.sums as s on s.person_id = t.id'],
+      ),
       'sql/1-base/20_bills.sql': entity(
         'bills',
         'billing',
         ['person.id as person_id'],
         ['left join ids.people as person on person.legacy_id = t.person_id'],
       ),
-      'checks/coverage/source-columns.txt': 'bills\n  id person_id\npeople\n  id name\n',
+      'checks/coverage/source-columns.txt':
+        'bills\n  id person_id\npeople\n  id name\nsums\n  person_id total\n',
       'checks/coverage/target-tables.txt': 'billing.bills\ncrm.people\n',
       'checks/coverage/left-out.txt': '',
     }),
@@ -37,6 +43,8 @@ test.before(async (context) => {
   await context.source.unsafe(`
     create table public.people (id integer primary key, name text);
     create table public.bills (id integer primary key, person_id integer);
+    create view public.sums as select b.person_id, count(*) as total from bills as b group by 1;
+    create view public.unused as select 1 as one;
     grant select on all tables in schema public to legacy_reader;
     insert into people values (1, 'Ada'), (2, 'Bob'); insert into bills values (1, 1), (2, 2)`);
   await context.target.unsafe(`
@@ -44,7 +52,7 @@ test.before(async (context) => {
     create schema public;
     create schema crm authorization postgres;
     create schema billing authorization postgres;
-    create table crm.people (id uuid primary key, name text);
+    create table crm.people (id uuid primary key, name text, total bigint);
     create table billing.bills (id uuid primary key, person_id uuid references crm.people);
     alter table crm.people enable row level security;
     alter table billing.bills enable row level security;
@@ -74,8 +82,14 @@ async function found({ pair, project }: Context): Promise<string[]> {
   ];
 }
 
-test('nothing is found where all is well', async (context) => {
+test('nothing is found where all is well; a view of the source is in the lists where it is read', async (context) => {
   assert.equal(await found(context), []);
+  const { pair, project } = context;
+  const { stdout } = await succeed(pair, ['check', 'coverage', '--write'], { root: project.root });
+  assert.equal(stdout.trim().split('\n'), [
+    'checks/coverage/source-columns.txt: as it was',
+    'checks/coverage/target-tables.txt: as it was',
+  ]);
 });
 
 test('a reference that leads nowhere, an open table and a new one are found in every schema', async (context) => {
