@@ -151,7 +151,7 @@ export const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'cases',
-    group: 'try',
+    group: 'begin',
     usage: '[entity...]',
     summary: 'plays test/cases: rows in, the rows they must become',
     load: async () => (await import('./cases.ts')).cases,
