@@ -6,20 +6,23 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { testPair, type TestPair } from '../pair.ts';
-import { open, runner, sameDump, succeed, touches, up } from '../runner.ts';
+import { NEUTRAL, testPair, type TestPair } from '../pair.ts';
+import { lastLine, open, runner, sameDump, succeed, touches } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
   target: Sql;
 }
 
+const OF = { root: NEUTRAL };
+const SCHEMAS = ['public', 'billing'];
+
 const test = suite<Context>('edition');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'edition', source: 'sample' });
+  context.pair = await testPair({ name: 'edition', source: 'neutral', target: 'neutral' });
   context.target = open(context.pair.targetAdminUrl);
-  await up(context.pair);
+  await succeed(context.pair, ['up'], OF);
 });
 
 test.after(async ({ pair, target }) => {
@@ -31,33 +34,39 @@ test('the ledger of the first release is refused by every command, with the way 
   pair,
   target,
 }) => {
-  const before = await touches(target, ['public', 'ids', 'migration']);
+  const before = await touches(target, [...SCHEMAS, 'ids', 'migration']);
   // the first release did not say which it was
   await target`alter table migration.installed rename column edition to was`;
-  for (const command of [['up'], ['status'], ['down', '7-state', '--yes'], ['verify'], ['plan']]) {
-    const { code, stderr } = await runner(pair, command);
+  for (const command of [
+    ['up'],
+    ['status'],
+    ['down', '3-rentals', '--yes'],
+    ['verify'],
+    ['plan'],
+  ]) {
+    const { code, stderr } = await runner(pair, command, OF);
     assert.is(code, 1, command[0]);
     assert.match(stderr, /older release.*nothing was changed/s, command[0]);
     assert.match(stderr, /uninstall/, command[0]);
   }
   await target`alter table migration.installed rename column was to edition`;
-  sameDump(await touches(target, ['public', 'ids', 'migration']), before);
+  sameDump(await touches(target, [...SCHEMAS, 'ids', 'migration']), before);
 });
 
 test('after uninstall every row is recognised by its id, and none is written', async ({
   pair,
   target,
 }) => {
-  const before = await touches(target, ['public']);
+  const before = await touches(target, SCHEMAS);
   const audit = join(tmpdir(), `edition-${process.pid}.jsonl`);
-  await succeed(pair, ['uninstall', '--yes', '--audit', audit]);
+  await succeed(pair, ['uninstall', '--yes', '--audit', audit], OF);
   rmSync(audit);
-  const { entities } = await up(pair);
+  const { entities } = lastLine(await succeed(pair, ['up', '--json'], OF));
   for (const { entity, inserted, updated } of entities) {
     assert.equal([inserted, updated], [0, 0], entity);
   }
-  sameDump(await touches(target, ['public']), before);
-  await succeed(pair, ['verify']);
+  sameDump(await touches(target, SCHEMAS), before);
+  await succeed(pair, ['verify'], OF);
 });
 
 test.run();

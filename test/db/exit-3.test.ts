@@ -2,7 +2,7 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { testPair, type TestPair } from '../pair.ts';
+import { NEUTRAL, testPair, type TestPair } from '../pair.ts';
 import { type Ended, open, startRunner, succeed } from '../runner.ts';
 
 /* Exit 3, another runner is at work: by what the engine raises, whatever words are in the message. */
@@ -14,17 +14,17 @@ interface Context {
 }
 
 /** In a process of its own: its exit code is what this is about. */
-function runner(...parameters: Parameters<typeof startRunner>): Promise<Ended> {
-  return startRunner(...parameters).ended;
+function runner(pair: TestPair, args: string[]): Promise<Ended> {
+  return startRunner(pair, args, { root: NEUTRAL }).ended;
 }
 
 const test = suite<Context>('exit 3');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'exit_3', source: 'sample' });
+  context.pair = await testPair({ name: 'exit_3', source: 'neutral', target: 'neutral' });
   context.target = open(context.pair.targetUrl);
   context.admin = open(context.pair.targetAdminUrl);
-  await succeed(context.pair, ['up', '1-foundation']);
+  await succeed(context.pair, ['up', '1-catalogue'], { root: NEUTRAL });
 });
 
 test.after(async ({ pair, target, admin }) => {
@@ -52,9 +52,9 @@ test('another run took the lease', async ({ pair, admin }) => {
       update migration.lease set run = other.run from other;
       return null;
     end $$;
-    create trigger take_over after insert on public.patients
+    create trigger take_over after insert on public.customers
     execute function public.take_over()`);
-  const { code, stderr } = await runner(pair, ['up', '2-core', '3-operations']);
+  const { code, stderr } = await runner(pair, ['up', '2-customers', '3-rentals']);
   assert.match(stderr, 'another runner has taken over; this one stopped before writing');
   assert.is(code, 3, stderr);
 });

@@ -66,6 +66,13 @@ export async function asFromNothing(
   const { pair, target, project } = context;
   const fresh = await freshRows(pair, plant, { root: project.root });
   sameDump(await liveRows(target, project.root), fresh, 'as a migration from nothing');
-  const whole = await again(context, { full: true });
-  assert.equal(await rowsWritten(target, whole), {}, 'up --full has something to write');
+  assert.equal(await wholeWrites(context), {}, 'up --full has something to write');
+}
+
+/** What a run that compares every row writes; rows that are gone it lists once more. */
+export async function wholeWrites(context: Neutral): Promise<Record<string, string>> {
+  const written = await rowsWritten(context.target, await again(context, { full: true }));
+  return Object.fromEntries(
+    Object.entries(written).filter(([, line]) => !line.startsWith('0 0 0 ')),
+  );
 }

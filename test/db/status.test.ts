@@ -6,17 +6,19 @@ import { readCatalog } from '../../runner/engine/catalog.ts';
 import { editionOf } from '../../runner/engine/ledger.ts';
 import { through } from '../faults/world.ts';
 import { startProxy } from '../faults/proxy.ts';
-import { testPair, type TestPair } from '../pair.ts';
-import { lastLine, open, ROOT, runner, succeed, up } from '../runner.ts';
+import { NEUTRAL, testPair, type TestPair } from '../pair.ts';
+import { lastLine, open, runner, succeed } from '../runner.ts';
 
 /* `status` from far away, and of a ledger that another release wrote. */
+
+const OF = { root: NEUTRAL };
 
 const test = suite<{ pair: TestPair; target: Sql }>('status');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'status', source: 'sample' });
+  context.pair = await testPair({ name: 'status', source: 'neutral', target: 'neutral' });
   context.target = open(context.pair.targetAdminUrl);
-  await up(context.pair, '1-foundation');
+  await succeed(context.pair, ['up', '1'], OF);
 });
 
 test.after(async ({ pair, target }) => {
@@ -27,10 +29,10 @@ test.after(async ({ pair, target }) => {
 test('four round trips, whatever the number of entities', async ({ pair }) => {
   const proxy = await startProxy({ port: Number(new URL(pair.targetUrl).port) });
   const far = { ...pair, targetUrl: through(pair.targetUrl, proxy.port) };
-  const { stdout } = await succeed(far, ['status', '--json']);
+  const { stdout } = await succeed(far, ['status', '--json'], OF);
   const { requests } = proxy.counts();
   await proxy.stop();
-  assert.match(stdout, '1 of 8 phases are complete');
+  assert.match(stdout, '1 of 4 phases are complete');
   // the start of a session, and two messages of its password
   assert.ok(requests - 3 <= 4, `${requests} requests`);
 });
@@ -39,7 +41,7 @@ test('a ledger with the functions of another release: read with ours, which do n
   pair,
   target,
 }) => {
-  const ask = async () => lastLine<object>(await succeed(pair, ['status', '--json']));
+  const ask = async () => lastLine<object>(await succeed(pair, ['status', '--json'], OF));
   const before = await ask();
   const [installed] = await target<{ hash: string }[]>`select hash from migration.installed`;
   await target`update migration.installed set hash = 'other'`;
@@ -48,17 +50,17 @@ test('a ledger with the functions of another release: read with ours, which do n
   await target`
     create function migration.reject_counts(other text) returns integer language sql as 'select 1'`;
   assert.equal(await ask(), before);
-  assert.match((await succeed(pair, ['rejects'])).stdout, 'no open rejects');
+  assert.match((await succeed(pair, ['rejects', 'films'], OF)).stdout, 'no open rejects');
   const left = await target`
     select pronargdefaults, prorettype::regtype::text as type from pg_proc
     where pronamespace = 'migration'::regnamespace and proname in ('summary', 'reject_counts')`;
   assert.equal([...left], [{ pronargdefaults: 0, type: 'integer' }]);
-  await up(pair, '1-foundation');
+  await succeed(pair, ['up', '1'], OF);
   const [renewed] = await target<{ hash: string }[]>`select hash from migration.installed`;
   assert.is(renewed?.hash, installed?.hash);
 });
 
-const OURS = editionOf(readCatalog(ROOT));
+const OURS = editionOf(readCatalog(NEUTRAL));
 const NEWER = OURS + 1;
 
 for (const [edition, message] of [
@@ -67,7 +69,7 @@ for (const [edition, message] of [
 ] as const) {
   test(`a ledger of edition ${edition}: refused, with the way out`, async ({ pair, target }) => {
     await target`update migration.installed set edition = ${edition}`;
-    const { code, stdout, stderr } = await runner(pair, ['status']);
+    const { code, stdout, stderr } = await runner(pair, ['status'], OF);
     assert.is(code, 1);
     assert.is(stdout, '');
     assert.match(stderr, message);

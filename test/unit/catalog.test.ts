@@ -57,12 +57,16 @@ test('an entity holds everything its file says', () => {
         entities: [
           {
             name: 'patients',
+            view: 'patients',
+            part: null,
             phase: '2-core',
             file: 'sql/2-core/30_patients.sql',
             text: PATIENTS,
             hash: createHash('sha256').update(PATIENTS).digest('hex'),
             target: { schema: 'public', table: 'patients' },
             source: 'dispatch_patient',
+            key: ['id'],
+            ownIds: false,
             adopt: ['legacy_patient_id', 'office_id'],
             deletes: 'remove',
             commitBatch: true,
@@ -101,7 +105,8 @@ test("what is the project's own: settings, columns to remove, functions of its v
   withProject({ ...engine, ...own }, (root) => {
     const catalog = readCatalog(root, root);
     assert.equal(catalog.problems, []);
-    assert.equal(catalog.settings, settings);
+    const { sourceSchema, ...others } = settings;
+    assert.equal(catalog.settings, { sourceSchemas: [sourceSchema], ...others });
     assert.equal(catalog.removal, removal);
     assert.equal(
       catalog.setup.map(({ text }) => text),
@@ -113,7 +118,7 @@ test("what is the project's own: settings, columns to remove, functions of its v
     const catalog = readCatalog(root, root);
     assert.equal(catalog.problems, []);
     assert.equal(catalog.settings, {
-      sourceSchema: 'public',
+      sourceSchemas: ['public'],
       secrets: {},
       functions: [],
       mappings: null,
@@ -122,6 +127,63 @@ test("what is the project's own: settings, columns to remove, functions of its v
     hashes.push(functionsHash(catalog));
   });
   assert.is.not(hashes[0], hashes[1]);
+});
+
+const ROWS = (name: string, header: string, key = 't.id') =>
+  `-- Rows.\n--\n-- target  public.t\n${header}\n-- adopt  none\n\n` +
+  `create view transform.${name} as\nselect ${key} as legacy_key from legacy.t as t;\n`;
+
+test('a key of its own, ids of the source, parts', () => {
+  const files = {
+    'sql/1-a/10_films.sql': ROWS('films', '-- source  Film\n-- key  "').replace('"', 'FilmId'),
+    'sql/1-a/20_credits.sql': ROWS(
+      'credits',
+      '-- source  credit\n-- key  film_id, actor_id\n-- id  source',
+      'migration.key_number(row(t.film_id, t.actor_id))',
+    ),
+    'sql/1-a/30_phones.sql': ROWS('phones', '-- source  person\n-- part  kind  home, work'),
+  };
+  withProject(files, (root) => {
+    const { phases, problems } = readCatalog(root);
+    assert.equal(problems, []);
+    assert.equal(
+      phases.flatMap(({ entities }) =>
+        entities.map((e) => [e.name, e.view, e.source, e.key, e.ownIds, e.readWhole, e.part]),
+      ),
+      [
+        ['films', 'films', 'Film', ['FilmId'], false, false, null],
+        ['credits', 'credits', 'credit', ['film_id', 'actor_id'], true, true, null],
+        ...['home', 'work'].map((value) => [
+          `phones_${value}`,
+          'phones',
+          'person',
+          ['id'],
+          false,
+          false,
+          { column: 'kind', value, all: ['home', 'work'] },
+        ]),
+      ],
+    );
+  });
+});
+
+test('two files that tell the rows of a table apart in two ways are a problem', () => {
+  const files = {
+    'sql/1-a/10_films.sql': ROWS('films', '-- source  film\n-- key  film_id'),
+    'sql/1-a/20_titles.sql': ROWS('titles', '-- source  film'),
+  };
+  withProject(files, (root) => {
+    assert.equal(
+      readCatalog(root).problems.map(({ file, line, message }) => [file, line, message]),
+      [
+        [
+          'sql/1-a/20_titles.sql',
+          4,
+          'the key of film is id here, and film_id in sql/1-a/10_films.sql',
+        ],
+      ],
+    );
+  });
 });
 
 test('what the header leaves out has its default', () => {

@@ -5,7 +5,7 @@ import { readCatalog } from '../../runner/engine/catalog.ts';
 import { loadGrammar } from '../../runner/engine/grammar.ts';
 import { definitionsOf } from '../../runner/engine/ledger.ts';
 import { readView } from '../../runner/engine/reader.ts';
-import type { Reading } from '../../runner/engine/reading.ts';
+import { type Reading, settled } from '../../runner/engine/reading.ts';
 import { readInChild } from '../../runner/engine/reader-child.ts';
 import { ROOT } from '../runner.ts';
 
@@ -28,7 +28,14 @@ function read(from: string, columns = 't.id as legacy_key', more: object = {}): 
 
 /** Paths of the look-ups that are followed, as `table: column > column`. */
 function pathsOf(...parameters: Parameters<typeof read>): string[] {
-  return read(...parameters).lookups.flatMap(({ table, followed, path }) =>
+  const reading = read(...parameters);
+  const keys = new Map(reading.lookups.map(({ table }) => [table, 'id']));
+  return followedBy(reading, keys);
+}
+
+function followedBy(reading: Reading, keys: Map<string, string>): string[] {
+  const [{ lookups } = reading] = settled([reading], keys);
+  return lookups.flatMap(({ table, followed, path }) =>
     followed ? [`${table}: ${path.map(({ column }) => column).join(' > ')}`] : [],
   );
 }
@@ -71,6 +78,48 @@ test('anything else does not', () => {
   ]) {
     assert.equal(pathsOf(from), [], from);
   }
+});
+
+test('a look-up is followed by its key, whatever that is called, and all that lead to it are', () => {
+  const reading = read(`left join legacy.film as f on f.film_id = t.film_id
+    left join legacy.language as l on f.language_id = l.language_id`);
+  const by = (film: string, language: string) =>
+    followedBy(
+      reading,
+      new Map([
+        ['film', film],
+        ['language', language],
+      ]),
+    );
+  assert.equal(by('film_id', 'language_id'), ['film: film_id', 'language: film_id > language_id']);
+  assert.equal(by('film_id', 'code'), ['film: film_id']);
+  assert.equal(by('code', 'language_id'), []);
+  // no key that is one whole number
+  assert.equal(followedBy(reading, new Map([['language', 'language_id']])), []);
+});
+
+test('legacy_key is the key of the driving table, or a number made of it', () => {
+  const keyOf = (columns: string, key: string[]) => {
+    const { keyed, numbered } = read('', columns, { key });
+    return [keyed, numbered];
+  };
+  const both = 'migration.key_number(row(t.a, t.b)) as legacy_key';
+  assert.equal(keyOf(both, ['a', 'b']), [true, true]);
+  assert.equal(keyOf(both, ['b', 'a']), [false, true]);
+  assert.equal(keyOf(both, ['a']), [false, true]);
+  assert.equal(keyOf('migration.key_number(t.a) as legacy_key', ['a']), [true, true]);
+  assert.equal(keyOf('t.a as legacy_key', ['a']), [true, false]);
+  assert.equal(keyOf('t.id as legacy_key', ['a']), [false, false]);
+  assert.equal(keyOf('migration.key_number(row(t.a, lower(t.b))) as legacy_key', ['a', 'b']), [
+    false,
+    true,
+  ]);
+  assert.equal(keyOf('other.key_number(t.a) as legacy_key', ['a']), [false, false]);
+  const inside = `left join ids.x as x on x.legacy_id = s.b`;
+  const text = `create view transform.tasks as select migration.key_number(row(s.one, s.b)) as legacy_key
+    from (select t.a as one, t.b from legacy.dispatch_task as t) as s ${inside}`;
+  assert.equal(read('', '', { key: ['a', 'b'], text }).keyed, true);
+  assert.equal(read('', '', { key: ['one', 'b'], text }).keyed, false);
 });
 
 test('where one row may change another, nothing is followed, and the driving table is a look-up', () => {
