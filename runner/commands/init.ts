@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
 import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { namesOfTables } from './coverage.ts';
@@ -30,12 +31,16 @@ export const init: Command = {
 };
 
 const PHASE = '1-foundation';
+const PACKAGE = 'package.json';
 const SETTINGS = 'sql/settings.json';
 async function runCommand(context: Context): Promise<number> {
   const [word, ...more] = context.positionals;
   if (word === undefined || more.length > 0) throw new UsageError('say where: one directory');
   const directory = resolve(word);
   const fixed = projectFiles();
+  // `npm install` of the package makes one before
+  const scripts = existsSync(join(directory, PACKAGE)) ? fixed.get(PACKAGE) : undefined;
+  if (scripts !== undefined) fixed.delete(PACKAGE);
   refusePresent(directory, new Map([...fixed, [SETTINGS, '']]));
   const [sourceUrl, targetUrl] = [endpointOf(context, 'source'), endpointOf(context, 'target')];
   const target = targetUrl && ofApplication(await readSide(targetUrl, 'target', []));
@@ -63,6 +68,10 @@ async function runCommand(context: Context): Promise<number> {
       ? 'no table of the source is enough like one of the target to begin with'
       : `the first entity, to look through: ${example.entity}`,
   );
+  if (scripts !== undefined) {
+    const { scripts: lines } = JSON.parse(scripts) as { scripts: Record<string, string> };
+    say(`${PACKAGE} stays as it is; scripts worth having: ${JSON.stringify(lines)}`);
+  }
   say(nextCommands(dir, source !== undefined && target !== undefined));
   return 0;
 }

@@ -71,6 +71,16 @@ test('without a database: a project that passes the static checks', async ({ fol
   await succeed(null, ['check', '--static', '--project', project]);
 });
 
+test('a package.json, as `npm install` makes it, stays', async ({ folder }) => {
+  const project = join(folder, 'installed');
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{}');
+  const { stdout } = await succeed(null, ['init', project]);
+  assert.match(stdout, '"check":"runner check --static"');
+  assert.is(readFileSync(join(project, 'package.json'), 'utf8'), '{}');
+  assert.ok(existsSync(join(project, 'sql/settings.json')));
+});
+
 test('nothing that is there is overwritten', async ({ folder }) => {
   const project = join(folder, 'taken');
   mkdirSync(join(project, 'sql'), { recursive: true });
