@@ -52,6 +52,8 @@ export function named(name: string): string {
 function viaText(value: string, to: TableColumn, wanted: string): string | undefined {
   const text = `${value}::text`;
   if (isText(wanted)) return text;
+  // a cast to char(n) cuts
+  if (wanted.includes('(')) return undefined;
   if (to.type_schema === 'pg_catalog') return `${text}::${wanted}`;
   return `${text}::${quotedType(to)}`;
 }

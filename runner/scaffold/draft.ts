@@ -187,18 +187,17 @@ function referenceOf(
   const pairs = keys.flatMap((key) =>
     maps.filter((map) => map.source === key.table).map((map) => ({ key, map })),
   );
-  const [pair] = pairs;
-  if (pair === undefined || (found === undefined && pairs.length > 1)) {
-    if (leads === undefined && keys.length === 0) return undefined;
-    const table = keys[0] === undefined || found === undefined ? undefined : keys[0].table;
-    if (found === undefined) return undefined;
-    // not declared in the source: the name says so, and the number of its key
-    const [map, ...more] = maps.filter(({ key }) => key.join() === 'id');
-    if (table === undefined && map !== undefined && more.length === 0 && isWhole(found)) {
-      return joinOf(draft, column, map.name, [found.name], true);
-    }
-    const missing = table ?? `the table of ${leads?.schema}.${leads?.table}`;
-    return `first write the entity of ${missing}`;
+  const [pair, ...others] = pairs;
+  if (found === undefined && (pair === undefined || others.length > 0)) return undefined;
+  if (pair === undefined) {
+    const [declared] = keys;
+    if (declared !== undefined) return `first write the entity of ${declared.table}`;
+    if (leads === undefined || found === undefined) return undefined;
+    // the source declares nothing: the target's key says where to, and only a number of a plain key will do
+    const [map, ...more] = maps.filter((each) => each.key.join() === 'id');
+    return map !== undefined && more.length === 0 && isWhole(found)
+      ? joinOf(draft, column, map.name, [found.name], true)
+      : `first write the entity of ${leads.schema}.${leads.table}`;
   }
   const { key, map } = pair;
   const columns = map.key.map((each) => key.columns[key.referred.indexOf(each)]);
