@@ -206,7 +206,10 @@ export function scratch(): Scratch {
 
 function emptyProject(): Scratch {
   const root = mkdtempSync(join(tmpdir(), 'runner-'));
-  const remove = (): void => rmSync(root, { recursive: true, force: true });
+  const remove = (): void => {
+    process.off('exit', remove);
+    rmSync(root, { recursive: true, force: true });
+  };
   // also when a test fails before it does so itself
   process.once('exit', remove);
   return {

@@ -64,7 +64,7 @@ export function namesOfTables(
 ): Names {
   return {
     sourceColumns: source
-      .filter(({ kind, name }) => kind !== 'v' || read.includes(name))
+      .filter(({ kind, name }) => !'vm'.includes(kind) || read.includes(name))
       .flatMap(({ name, columns }) => columns.map((each) => ({ table: name, column: each.name }))),
     targetTables: target
       .filter(({ kind }) => kind === 'r' || kind === 'p')

@@ -119,7 +119,7 @@ function ofApplication(tables: readonly Table[]): Table[] {
 /** Columns that look like secrets, by their tables. */
 function secretsOf(tables: readonly Table[]): Record<string, string[]> {
   const found = tables
-    .filter(({ kind }) => kind !== 'v')
+    .filter(({ kind }) => !'vm'.includes(kind))
     .map(
       ({ name, columns }) =>
         [

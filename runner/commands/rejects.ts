@@ -33,6 +33,8 @@ interface Refused {
 }
 
 interface Rejected extends Refused {
+  /** The values of its key, as `runner id` takes them. */
+  key: string;
   meaning: string | null;
   /** `column key` of the reference that leads nowhere, as the source row has it. */
   leads_nowhere: string | null;
@@ -154,8 +156,8 @@ function showFailed(rows: Failed[], limit: number): void {
 
 const WHY = ['entity', 'key', 'reason', 'sqlstate', 'constraint', 'column'];
 
-function whyOf({ entity, legacy_id: key, reason, sqlstate, ...row }: Refused) {
-  return [entity, key, reason, sqlstate, row.constraint_name, row.column_name];
+function whyOf({ entity, legacy_id: id, reason, sqlstate, ...row }: Refused & { key?: string }) {
+  return [entity, row.key ?? id, reason, sqlstate, row.constraint_name, row.column_name];
 }
 
 /** Lines of CSV, the first with the names of the fields. */

@@ -75,7 +75,7 @@ begin
   return query
   select d.source_table, d.definition
   from extensions.dblink('versions', format($q$
-    select c.relname::text, md5(concat_ws(' ', c.oid, c.relkind, (
+    select c.relname::text, md5(concat_ws(' ', c.oid, c.relkind, nullif(n.nspname, 'public'), (
       select string_agg(concat_ws(' ', a.attnum, a.attname,
         format_type(a.atttypid, a.atttypmod), to_jsonb(a) ->> 'attmissingval',
         case when to_jsonb(a) ->> 'attgenerated' <> '' then pg_get_expr(g.adbin, g.adrelid) end,

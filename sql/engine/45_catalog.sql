@@ -109,12 +109,12 @@ begin
       join pg_catalog.pg_class as c on c.oid = i.indrelid
       join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = any (%L::text[])
       where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
-        -- rows without a value are not told apart
-        and not exists (
+        -- rows without a value are not told apart; a materialized view does not say which columns have one
+        and (c.relkind = 'm' or not exists (
           select 1 from pg_catalog.pg_attribute as a
           where a.attrelid = c.oid and not a.attnotnull
             and a.attnum = any ((i.indkey::int2[])[0:coalesce(
-              (to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) - 1]))
+              (to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) - 1])))
     $q$, migration.source_schemas())) as d (name text, is_primary boolean, columns text[])
   )
   select t.key, exists (
@@ -128,8 +128,7 @@ end
 $$;
 
 -- Every column of the source, `table.column`, asked in the source itself: schema legacy has only the
--- tables that views mention. Partitions are their table; views of the source hold nothing of their own, and are
--- there where they are read. The link is open.
+-- tables that views mention. Partitions are their table. The link is open.
 create or replace function migration.source_columns() returns setof text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -142,7 +141,8 @@ begin
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%L::text[])
     join pg_catalog.pg_attribute as a
       on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where (c.relkind in ('r', 'p', 'f', 'm') or c.relkind = 'v' and c.relname = any (%L::text[]))
+    -- views hold no data of their own: those that files read are asked for
+    where (c.relkind in ('r', 'p', 'f') or c.relkind in ('v', 'm') and c.relname = any (%L::text[]))
       -- a column of the catalog from release 10 on
       and coalesce(to_jsonb(c) ->> 'relispartition', 'false') = 'false'
       -- a child without a column of its own is read with its parent
@@ -155,8 +155,7 @@ begin
         select 1 from pg_catalog.pg_depend as e
         where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
     order by c.relname, a.attnum
-  $q$, migration.source_schemas(), array(select l.source_table from migration.links as l)))
-    as d (name text);
+  $q$, migration.source_schemas(), array(select l.source_table from migration.links as l))) as d (name text);
 end
 $$;
 

@@ -396,8 +396,8 @@ begin
     -- older ones cannot be read
     if exists (
       select from migration.rejects as r
-      where r.entity = name and r.resolved_run is null and r.source_row is null
-        and r.last_run > coalesce(known.completed_run, 0))
+      where r.entity = name and r.resolved_run is null and (r.last_run = this_run
+        or r.source_row is null and r.last_run > coalesce(known.completed_run, 0)))
     then
       execute format('select merge.%I()', name || '_settle');
     end if;

@@ -196,24 +196,38 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   where a.attrelid = target and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
 $$;
 
+-- The statement that gives these columns of the application's rows back. Columns that are newer than the image
+-- keep their value; and, in a row that the application has changed since, those that we do not write.
+create or replace function migration.restore_statement(name text, target regclass, columns text[])
+returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format(
+    'update %1$s as t set %2$s from pg_temp.restoring as i join %1$s as was on was.id = i.id'
+    ' cross join lateral json_populate_record(was.*, i.image) as r where t.id = i.id',
+    $2, string_agg(format(
+      case when w.columns is null or c.name = any (w.columns) then '%1$I = %2$s'
+        else '%1$I = case when i.edited then was.%1$I else %2$s end' end, c.name, c.value), ', '))
+  from migration.image_columns($2) as c,
+    migration.written_columns($1) as w (columns)
+  where not c.fixed and c.name = any ($3)
+  having count(*) > 0
+$$;
+
 -- The statements that take an entity back, in their order. They read pg_temp.restoring.
 create or replace function migration.back_statements(name text, target regclass) returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return array[format(
-    'delete from %s as t using ids.%I as m where t.id = m.id and not m.adopted', target, name)]
-  -- columns that are newer than the image keep their value; and, in a row that the application has
-  -- changed since, those that we do not write
-  || (
-    select format(
-      'update %1$s as t set %2$s from pg_temp.restoring as i join %1$s as was on was.id = i.id'
-      ' cross join lateral json_populate_record(was.*, i.image) as r where t.id = i.id',
-      target, string_agg(format(
-        case when w.columns is null or c.name = any (w.columns) then '%1$I = %2$s'
-          else '%1$I = case when i.edited then was.%1$I else %2$s end' end, c.name, c.value), ', '))
-    from migration.image_columns(target) as c,
-      migration.written_columns(back_statements.name) as w (columns)
-    where not c.fixed)
+  -- first what refers to rows of the table itself: these may be about to go
+  return array(
+    select s from migration.restore_statement(name, target, array(
+      select a.attname::text from pg_constraint as f
+      join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = any (f.conkey)
+      where f.contype = 'f' and f.conrelid = target and f.confrelid = target)) as s
+    where s is not null)
+  || format(
+    'delete from %s as t using ids.%I as m where t.id = m.id and not m.adopted', target, name)
+  || migration.restore_statement(name, target, array(
+    select c.name from migration.image_columns(target) as c))
   -- in a row that comes back, they have their default
   || array(
     select format(

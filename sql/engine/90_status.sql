@@ -64,10 +64,16 @@ $$;
 create or replace function migration.reject_rows(
   of_entity text, with_data boolean, most bigint, pointers jsonb default '{}')
 returns table (
-  entity text, legacy_id bigint, reason text, leads_nowhere text, sqlstate text,
+  entity text, legacy_id bigint, key text, reason text, leads_nowhere text, sqlstate text,
   constraint_name text, column_name text, first_run bigint, source_row text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select r.entity, r.legacy_id, r.reason, (
+  select r.entity, r.legacy_id, coalesce((
+      -- nobody finds a row by the number of a key that is none
+      select string_agg(r.source_row ->> k.name, ' ' order by k.place)
+      from migration.entities as e
+      join migration.links as l on l.source_table = e.source and not l.is_number
+      cross join unnest(l.key_columns) with ordinality as k (name, place)
+      where e.entity = r.entity), r.legacy_id::text), r.reason, (
       select string_agg(concat(p.name, ' ', coalesce(r.source_row ->> p.name, 'null')), ', '
         order by p.place)
       from jsonb_array_elements_text(pointers -> r.entity -> r.reason)

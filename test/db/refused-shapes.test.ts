@@ -1,16 +1,16 @@
 // deadline 240
 /*
- * What a source or target may not be: refused before the first write, with the reason and the way round. What the
- * way round says is then tried: with it the rows arrive.
+ * What a source or target may not be: refused before the first write, all of it at once, each with the reason and
+ * the way round. The ways round are then taken: the rows arrive.
  */
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { dropPair, migrate } from '../migrate.ts';
-import { PreflightFailed } from '../../runner/engine/run.ts';
 import { explanationOf } from '../../runner/commands/outcome.ts';
+import { PreflightFailed } from '../../runner/engine/run.ts';
+import { dropPair, errorOf, migrate } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { open, type Scratch, tinyProject } from '../runner.ts';
+import { open, tinyProject } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -18,27 +18,24 @@ interface Context {
   target: Sql;
 }
 
+/** Every case has a source table `thing` and a target table `rows` of its own: what is said has these names. */
 interface Case {
   what: string;
   /** Statements for the source, before. */
   source: string;
-  /** The header after target and source, and the select list of the view of `legacy.<table> as t`. */
+  /** The driving table, where it has another name. */
   table?: string;
+  /** Header lines after target and source. */
   header?: string;
+  /** The select list of the view of `legacy.thing as t`. */
   columns: string;
   target?: string;
   settings?: object;
   refused: RegExp;
-  /** What the message proposes instead. */
+  /** What is proposed instead. */
   fix: RegExp;
-  /** The way round: other words in the file, other statements. */
-  instead?: {
-    header?: string;
-    columns?: string;
-    source?: string;
-    target?: string;
-    settings?: object;
-  };
+  /** The way round: other words in the file, more statements. */
+  instead?: Partial<Pick<Case, 'source' | 'table' | 'header' | 'columns' | 'target' | 'settings'>>;
 }
 
 const PLAIN = 'create table public.rows (id uuid primary key, name text)';
@@ -130,15 +127,6 @@ const CASES: Case[] = [
     instead: { columns: 't.code as legacy_key, t.name as name' },
   },
   {
-    what: 'a column of another name as the key',
-    source: `create table thing (code text primary key, name text); ${ROWS}`,
-    header: '-- key     codes\n',
-    columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
-    refused: /thing\.codes|no column/,
-    fix: /-- key/,
-    instead: { header: '-- key     code\n' },
-  },
-  {
     what: 'a view as the driving table',
     source: `create table things (code text primary key, name text);
       insert into things values ('a', 'A'), ('b', 'B');
@@ -153,24 +141,14 @@ const CASES: Case[] = [
     },
   },
   {
-    what: 'a table that is in two schemas',
-    source: `create table thing (code text primary key, name text); ${ROWS};
-      create schema other; create table other.thing (code text primary key, name text)`,
-    header: '-- key     code\n',
-    columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
-    settings: { sourceSchema: ['public', 'other'] },
-    refused: /the source table thing is in the schemas other, public/,
-    fix: /sourceSchema/,
-    instead: { settings: { sourceSchema: 'public' } },
-  },
-  {
     what: 'the name of a table with capitals in small letters',
     source: `create table "Thing" (code text primary key, name text);
       insert into "Thing" values ('a', 'A'), ('b', 'B')`,
     header: '-- key     code\n',
     columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
-    refused: /thing/,
-    fix: /"?Thing/,
+    refused: /legacy\.thing|thing/,
+    fix: /Thing|not in the source/,
+    instead: { table: 'Thing' },
   },
   {
     what: 'a bigint id in the target',
@@ -246,6 +224,30 @@ const CASES: Case[] = [
       columns: 'migration.key_number(t.code) as legacy_key, t.name::text::public.kind as name',
     },
   },
+];
+
+/** These stop what is read of the source: of several of them the first is said. */
+const ALONE: Case[] = [
+  {
+    what: 'a column of another name as the key',
+    source: `create table thing (code text primary key, name text); ${ROWS}`,
+    header: '-- key     codes\n',
+    columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
+    refused: /thing\.codes|no column/,
+    fix: /-- key/,
+    instead: { header: '-- key     code\n' },
+  },
+  {
+    what: 'a table that is in two schemas',
+    source: `create table thing (code text primary key, name text); ${ROWS};
+      create schema other; grant usage on schema other to legacy_reader; create table other.thing (code text primary key, name text)`,
+    header: '-- key     code\n',
+    columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
+    settings: { sourceSchema: ['public', 'other'] },
+    refused: /the source table thing is in the schemas other, public/,
+    fix: /sourceSchema/,
+    instead: { settings: { sourceSchema: 'public' } },
+  },
   {
     what: 'a whole number below zero as the key',
     source: `create table thing (code integer primary key, name text);
@@ -266,73 +268,106 @@ test.before(async (context) => {
     target: 'empty',
     sourceMajor: 17,
   });
-  Object.assign(context, {
-    pair,
-    source: open(pair.sourceAdminUrl),
-    target: open(pair.targetAdminUrl),
-  });
+  const [source, target] = [open(pair.sourceAdminUrl), open(pair.targetAdminUrl)];
+  Object.assign(context, { pair, source, target });
+  for (const [index, each] of [...CASES, ...ALONE].entries()) {
+    await source.unsafe(named(each.source, index));
+    await target.unsafe(
+      named(`${each.target ?? PLAIN}; alter table public.rows owner to postgres`, index),
+    );
+  }
 });
 
 test.after(dropPair);
 
-for (const each of CASES) {
-  test(`${each.what} is refused${each.instead === undefined ? '' : '; the way round works'}`, async (context) => {
-    const { source, target } = context;
-    await source.unsafe(`
-      drop schema public cascade; drop schema if exists other cascade; create schema public;
-      grant usage on schema public to legacy_reader;
-      alter default privileges in schema public grant select on tables to legacy_reader;
-      ${each.source}`);
-    await target.unsafe(`
-      drop schema if exists migration, merge, transform, ids, legacy, legacy_versions, legacy_archive cascade;
-      drop server if exists legacy_source cascade;
-      drop table if exists public.rows; drop type if exists public.kind;
-      ${each.target ?? PLAIN}; alter table public.rows owner to postgres`);
-    const said = await refusal(context, each);
-    assert.match(said, each.refused);
-    assert.match(said, each.fix);
-    if (each.instead === undefined) return;
-    const { instead } = each;
-    await source.unsafe(instead.source ?? '');
-    await target.unsafe(instead.target ?? '');
-    assert.is(await refusal(context, { ...each, ...instead }), '');
-    const rows = await target`select name::text from public.rows order by 1`;
-    assert.equal([...rows], [{ name: 'A' }, { name: 'B' }]);
+const said = new Map<string, string>();
+
+test('all are refused at once, before the first write', async ({ pair }) => {
+  const error = await errorOf(run(pair, CASES));
+  assert.instance(error, PreflightFailed);
+  for (const { file, message, fix } of (error as PreflightFailed).problems) {
+    said.set(file, `${said.get(file) ?? ''}${message}\n${fix}\n`);
+  }
+});
+
+for (const [index, { what, refused, fix }] of CASES.entries()) {
+  test(`${what}: the reason, and the way round`, () => {
+    const words = said.get(fileName(index)) ?? 'nothing';
+    assert.ok(refused.test(general(words)), words);
+    assert.ok(fix.test(general(words)), words);
   });
 }
 
-test('a target table that lacks is refused', async (context) => {
-  const { source, target } = context;
-  await source.unsafe('create table if not exists thing (code text primary key, name text)');
-  await target`drop table public.rows`;
-  assert.match(
-    await refusal(context, { columns: 't.code as legacy_key', header: '-- key     code\n' }),
-    /there is no table public\.rows/,
+test('with the ways round all rows arrive', async ({ pair, source, target }) => {
+  for (const [index, { instead }] of CASES.entries()) {
+    await source.unsafe(named(instead?.source ?? '', index));
+    await target.unsafe(named(instead?.target ?? '', index));
+  }
+  await run(
+    pair,
+    CASES.map((each) => ({ ...each, ...each.instead })),
   );
+  for (const [index, { what, instead }] of CASES.entries()) {
+    if (instead !== undefined) await arrived(target, index, what);
+  }
 });
 
-test('two files that call different columns the key of a table', async (context) => {
-  const files = (key: string) =>
-    fileOf({
-      header: `-- key     ${key}\n`,
-      columns: `migration.key_number(t.${key}) as legacy_key`,
-    });
-  const said = await refusalOf(
-    context,
-    tinyProject({
-      'sql/1-x/10_rows.sql': files('code'),
-      'sql/1-x/20_lines.sql': files('name').replace('transform.rows', 'transform.lines'),
-    }),
-  );
-  assert.match(said, /the key of thing is name here, and code in sql\/1-x\/10_rows\.sql/);
+for (const [place, each] of ALONE.entries()) {
+  test(`${each.what}: the reason, and the way round`, async ({ pair, source, target }) => {
+    const index = CASES.length + place;
+    const words = general(explanationOf(await errorOf(run(pair, [each], index)), ''));
+    assert.ok(each.refused.test(words), words);
+    assert.ok(each.fix.test(words), words);
+    if (each.instead === undefined) return;
+    await source.unsafe(named(each.instead.source ?? '', index));
+    await run(pair, [{ ...each, ...each.instead }], index);
+    await arrived(target, index, each.what);
+  });
+}
+
+test('a target table that lacks, and two keys of one table', async ({ pair }) => {
+  const file = (name: string, key: string): string =>
+    fileOf(
+      { header: `-- key     ${key}\n`, columns: `migration.key_number(t.${key}) as legacy_key` },
+      0,
+    ).replaceAll('rows_0', name);
+  const project = tinyProject({
+    'sql/1-x/10_nowhere.sql': file('nowhere', 'code'),
+    'sql/1-x/20_rows_1.sql': file('rows_1', 'name'),
+  });
+  const error = await errorOf(migrate(pair, { root: project.root, phases: 1 }));
+  project.remove();
+  const words = (error as PreflightFailed).problems.map(({ message }) => message).join('\n');
+  assert.match(words, 'there is no table public.nowhere');
+  assert.match(words, 'the key of thing_0 is name here, and code in sql/1-x/10_nowhere.sql');
 });
 
 test.run();
 
-type File = Pick<Case, 'table' | 'header' | 'columns' | 'settings'>;
+/** A run of these cases, the first of which has this number. */
+async function run(pair: TestPair, cases: Case[], first = 0): Promise<number> {
+  const files = cases.map((each, index) => [fileName(first + index), fileOf(each, first + index)]);
+  const settings = cases.find((each) => each.settings !== undefined)?.settings ?? {};
+  const project = tinyProject({
+    ...Object.fromEntries(files),
+    'sql/settings.json': JSON.stringify(settings),
+  });
+  try {
+    return await migrate(pair, { root: project.root, phases: 1 });
+  } finally {
+    project.remove();
+  }
+}
 
-function fileOf({ table = 'thing', header = '', columns }: File): string {
-  return `-- Rows of a table.
+function fileName(index: number): string {
+  return `sql/1-x/${index + 10}_rows_${index}.sql`;
+}
+
+function fileOf(
+  { table = 'thing', header = '', columns }: Pick<Case, 'table' | 'header' | 'columns'>,
+  index: number,
+): string {
+  const text = `-- Rows of a table.
 --
 -- target  public.rows
 -- source  ${table}
@@ -341,32 +376,20 @@ ${header}-- adopt   none
 create view transform.rows as
 select
   ${columns}
-from legacy.${table} as t;
+from legacy.${table === 'thing' ? table : `"${table}"`} as t;
 `;
+  return named(text, index);
 }
 
-function projectOf(file: File): Scratch {
-  return tinyProject({
-    'sql/1-x/10_rows.sql': fileOf(file),
-    'sql/settings.json': JSON.stringify(file.settings ?? {}),
-  });
+function named(text: string, index: number): string {
+  return text.replace(/\b([Tt]hing|rows|kind)\b/g, `$1_${index}`);
 }
 
-/** What is said, findings and fixes, where a run is refused; empty where it is not. Nothing was written. */
-async function refusal(context: Context, file: File): Promise<string> {
-  return refusalOf(context, projectOf(file));
+function general(text: string): string {
+  return text.replace(/\b([Tt]hing|rows|kind)_\d+\b/g, '$1');
 }
 
-async function refusalOf({ pair }: Context, project: Scratch): Promise<string> {
-  try {
-    await migrate(pair, { root: project.root, phases: 1 });
-    return '';
-  } catch (error) {
-    if (error instanceof PreflightFailed) {
-      return error.problems.map(({ message, fix }) => `${message}\n${fix}`).join('\n');
-    }
-    return explanationOf(error, '');
-  } finally {
-    project.remove();
-  }
+async function arrived(target: Sql, index: number, what: string): Promise<void> {
+  const rows = await target`select name::text from public.${target(`rows_${index}`)} order by 1`;
+  assert.equal([...rows], [{ name: 'A' }, { name: 'B' }], what);
 }
