@@ -201,7 +201,7 @@ async function emptyTarget(target: Sql, schemas: string[]): Promise<void> {
       for name in
         select format('%I.%I', schemaname, tablename) from pg_tables
         where schemaname = any (string_to_array(current_setting('cases.schemas'), ','))
-          and (schemaname <> 'migration' or tablename !~ '^(installed|settings|entities|source_tables|schema_change.*)$')
+          and (schemaname <> 'migration' or tablename !~ '^(installed|settings|entities|links|source_tables|schema_change.*)$')
       loop
         execute format('delete from %s', name);
       end loop;
