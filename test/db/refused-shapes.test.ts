@@ -283,8 +283,8 @@ const said = new Map<string, string>();
 
 test('all are refused at once, before the first write', async ({ pair }) => {
   const error = await errorOf(run(pair, CASES));
-  assert.instance(error, PreflightFailed);
-  for (const { file, message, fix } of (error as PreflightFailed).problems) {
+  assert.ok(error instanceof PreflightFailed, explanationOf(error, ''));
+  for (const { file, message, fix } of error.problems) {
     said.set(file, `${said.get(file) ?? ''}${message}\n${fix}\n`);
   }
 });
