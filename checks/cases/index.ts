@@ -120,7 +120,7 @@ export async function runCase(
   const expected = planted.expected ?? readFileSync(join(place, 'expected.json'), 'utf8');
   const sourceName = `case_${folder.slice(0, 40)}_${randomBytes(4).toString('hex')}`;
   const caseUrls = { ...urls, ...(await copySource(urls, sourceName)) };
-  const source = connect(caseUrls.sourceAdminUrl, catalog.settings.sourceSchemas.join(', '));
+  const source = connect(caseUrls.sourceAdminUrl, catalog.settings.sourceSchemas);
   const target = connect(caseUrls.targetAdminUrl);
   const played = { source, target, catalog, entity };
   try {
