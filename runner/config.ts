@@ -26,7 +26,10 @@ export interface Endpoint {
 
 /** Everything a command may know of its surroundings; frozen. */
 export interface Config {
+  /** As the target reaches it. */
   source: Endpoint;
+  /** As this machine reaches it, where that is another address. */
+  sourceFromHere?: Endpoint;
   target: Endpoint;
   /** Workers of a phase that commits range by range, 1 to 8. */
   jobs: number;
@@ -85,6 +88,7 @@ export function readConfig(
   const target = endpoint('TARGET_DATABASE_URL', urls?.target);
   const jobs = Math.trunc(number('JOBS', 2, 1, 8));
   const rejectTolerance = number('REJECT_TOLERANCE', 1, 0, 100) / 100;
+  const sourceFromHere = source && { ...source };
   if (urls?.source === undefined) {
     const host = settings['SOURCE_HOST_FROM_TARGET']?.trim();
     if (source !== undefined && host !== undefined && host !== '') source.host = host;
@@ -92,10 +96,10 @@ export function readConfig(
       source.port = number('SOURCE_PORT_FROM_TARGET', source.port, 1, 65535);
     }
   }
-  if (source === undefined || target === undefined || problems.length > 0) {
+  if (!source || !sourceFromHere || !target || problems.length > 0) {
     throw new ConfigError(problems);
   }
-  return Object.freeze({ source, target, jobs, rejectTolerance });
+  return Object.freeze({ source, sourceFromHere, target, jobs, rejectTolerance });
 }
 
 function fromFile(root: string, file: string | undefined): Record<string, string> {

@@ -32,6 +32,17 @@ export interface Session {
 }
 
 const CONNECT_SECONDS = 10;
+const KEEPALIVES = ['idle=10', 'interval=5', 'count=3'].map((each) => `tcp_keepalives_${each}`);
+/** What a session begins with. Releases before 14 do not know how to look after their client. */
+const GREETINGS = {
+  target: [
+    'client_min_messages=notice',
+    'client_connection_check_interval=2s',
+    ...KEEPALIVES,
+    'tcp_user_timeout=15s',
+  ],
+  source: ['default_transaction_read_only=on', 'statement_timeout=50000', ...KEEPALIVES],
+};
 
 /** The connection is gone; whether the last statement had an effect is not known. */
 export class ConnectionLost extends Error {
@@ -130,8 +141,12 @@ export async function throughLink<T>(source: Endpoint, body: () => Promise<T>): 
   }
 }
 
-/** Opens a connection. Throws CouldNotConnect. */
-export async function connect(endpoint: Endpoint, name: string): Promise<Session> {
+/** Opens a connection; one to the source (from release 9.5 on) only reads. Throws CouldNotConnect. */
+export async function connect(
+  endpoint: Endpoint,
+  name: string,
+  side: Side = 'target',
+): Promise<Session> {
   const state: { ready: boolean; lost: boolean; pending: { cancel(): void } | null } = {
     ready: false,
     lost: false,
@@ -188,7 +203,7 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     text: string,
     simple: boolean,
   ): Promise<postgres.RowList<Row[]>> => {
-    if (state.lost) throw new ConnectionLost('the connection to the target is lost');
+    if (state.lost) throw new ConnectionLost(`the connection to the ${side} is lost`);
     // `simple` is in postgres.js 3.4 but not in its types
     const options = { prepare: false, simple } as postgres.UnsafeQueryOptions;
     const pending = sql.unsafe<Row[]>(text, [], options);
@@ -198,7 +213,7 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     } catch (error) {
       if (isConnectionError(error)) {
         state.lost = true;
-        throw new ConnectionLost(`the connection to the target is lost (${messageOf(error)})`, {
+        throw new ConnectionLost(`the connection to the ${side} is lost (${messageOf(error)})`, {
           cause: error,
         });
       }
@@ -211,13 +226,9 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
   // A runner that is killed, or cut off by a dead network, must not leave its backend at work (or
   // idle with the lock, for two hours): the server looks after the client itself.
   const greeting = run<{ pid: number }>(
-    `select pg_catalog.pg_backend_pid() as pid,
-       pg_catalog.set_config('client_min_messages', 'notice', false),
-       pg_catalog.set_config('client_connection_check_interval', '2s', false),
-       pg_catalog.set_config('tcp_keepalives_idle', '10', false),
-       pg_catalog.set_config('tcp_keepalives_interval', '5', false),
-       pg_catalog.set_config('tcp_keepalives_count', '3', false),
-       pg_catalog.set_config('tcp_user_timeout', '15s', false)`,
+    `select pg_catalog.pg_backend_pid() as pid, ${GREETINGS[side]
+      .map((each) => `pg_catalog.set_config('${each.replace('=', "', '")}', false)`)
+      .join(', ')}`,
     true,
   );
   const [first] = await Promise.race([abandoned, greeting]).catch(async (error: unknown) => {
@@ -226,9 +237,9 @@ export async function connect(endpoint: Endpoint, name: string): Promise<Session
     // ERROR is an answer to the settings: the session was there
     if (error instanceof postgres.PostgresError) throw error;
     const reason = error instanceof ConnectionLost ? error.cause : error;
-    throw new CouldNotConnect('target', refusalOf(reason, placeOf(endpoint)));
+    throw new CouldNotConnect(side, refusalOf(reason, placeOf(endpoint)));
   });
-  if (first === undefined) throw new ConnectionLost('the target did not answer');
+  if (first === undefined) throw new ConnectionLost(`the ${side} did not answer`);
   state.ready = true;
 
   const rollback = ['rollback'];

@@ -120,7 +120,7 @@ export async function runCase(
   const expected = planted.expected ?? readFileSync(join(place, 'expected.json'), 'utf8');
   const sourceName = `case_${folder.slice(0, 40)}_${randomBytes(4).toString('hex')}`;
   const caseUrls = { ...urls, ...(await copySource(urls, sourceName)) };
-  const source = connect(caseUrls.sourceAdminUrl, catalog.settings.sourceSchemas.join(', '));
+  const source = connect(caseUrls.sourceAdminUrl, catalog.settings.sourceSchemas);
   const target = connect(caseUrls.targetAdminUrl);
   const played = { source, target, catalog, entity };
   try {
@@ -201,7 +201,7 @@ async function emptyTarget(target: Sql, schemas: string[]): Promise<void> {
       for name in
         select format('%I.%I', schemaname, tablename) from pg_tables
         where schemaname = any (string_to_array(current_setting('cases.schemas'), ','))
-          and (schemaname <> 'migration' or tablename !~ '^(installed|settings|entities|source_tables|schema_change.*)$')
+          and (schemaname <> 'migration' or tablename !~ '^(installed|settings|entities|links|source_tables|schema_change.*)$')
       loop
         execute format('delete from %s', name);
       end loop;

@@ -25,7 +25,7 @@ export interface Lineage {
   links: Link[];
   /** Source columns (`table.column`) that each entity's view mentions anywhere. */
   reads: Map<string, { file: string; columns: Set<string> }>;
-  /** Tables that entities fill (without schema), in the order of execution. */
+  /** Tables that entities fill (`schema.table`), with the last file that does, in the order of execution. */
   filled: Map<string, string>;
   /** Places in views that cannot be followed. */
   problems: Problem[];
@@ -61,7 +61,7 @@ export async function readLineage(root: string): Promise<Lineage> {
       const { columns, reads, problems } = lineageOf(file, select);
       lineage.reads.set(entity.name, { file: entity.file, columns: reads });
       lineage.problems.push(...problems);
-      if (entity.target.schema === 'public') lineage.filled.set(entity.target.table, entity.file);
+      lineage.filled.set(`${entity.target.schema}.${entity.target.table}`, entity.file);
       for (const { name, origins } of columns) {
         if (name === null || NOT_STORED.has(name)) continue;
         const isKey = name === 'legacy_key';

@@ -1,6 +1,8 @@
-import type { Problem } from '../../runner/engine/text.ts';
 import { readLineage, type Lineage, type Link, unreadable } from './files.ts';
+import type { Finding } from './finding.ts';
+import { type LeftOut, readLeftOut, staleEntries } from './left-out.ts';
 import {
+  atColumn,
   atEntry,
   LEFT_OUT_LIST,
   readLists,
@@ -12,7 +14,7 @@ import type { Lists } from './lists.ts';
 
 /** The coverage proof of a project. */
 export interface Coverage {
-  problems: Problem[];
+  problems: Finding[];
   lineage: Lineage;
   lists: Lists;
   /** Source columns by what becomes of them; a column is counted once, for the first that holds. */
@@ -28,7 +30,13 @@ export interface Coverage {
 export async function readCoverage(root: string): Promise<Coverage> {
   const lineage = await readLineage(root);
   const lists = readLists(root);
-  const { problems, counts } = sourceSide(lineage, lists);
+  const schemas = new Set(
+    ['public.', ...lists.targetTables.map(({ name }) => name), ...lineage.filled.keys()].map(
+      (name) => name.slice(0, name.indexOf('.')),
+    ),
+  );
+  const { leftOut, problems: nameless } = readLeftOut(lists.leftOut, schemas);
+  const { problems, counts } = sourceSide(lineage, lists, leftOut);
   const unread = [...new Set(lineage.unread)];
   return {
     problems: [
@@ -36,7 +44,8 @@ export async function readCoverage(root: string): Promise<Coverage> {
       // of what a file carries nothing is known: all else would be a guess
       ...(unread.length > 0
         ? unread.map(unreadable)
-        : [...problems, ...targetSide(lineage, lists)]),
+        : [...problems, ...targetSide(lineage, lists, leftOut)]),
+      ...nameless,
       ...listProblems(lists),
     ],
     lineage,
@@ -45,16 +54,15 @@ export async function readCoverage(root: string): Promise<Coverage> {
   };
 }
 
-function sourceSide({ links, reads }: Lineage, { sourceColumns, leftOut }: Lists) {
+function sourceSide({ links, reads }: Lineage, { sourceColumns }: Lists, leftOut: LeftOut[]) {
   const homes = homesOf(links);
   const known = new Set(sourceColumns.map(({ name }) => name));
-  const listed = new Set(leftOut.map(({ name }) => name));
   const counts = { carried: 0, archived: 0, leftOut: 0, open: 0 };
-  const problems: Problem[] = [];
+  const problems: Finding[] = [];
   for (const entry of sourceColumns) {
     const home = homes.get(entry.name);
     if (home !== undefined) counts[home.phase === 'archive' ? 'archived' : 'carried'] += 1;
-    else if (listed.has(`legacy.${entry.name}`) || listed.has(`legacy.${tableOf(entry.name)}`)) {
+    else if (leftOut.some(({ side, matches }) => side === 'source' && matches(entry.name))) {
       counts.leftOut += 1;
     } else {
       counts.open += 1;
@@ -64,28 +72,18 @@ function sourceSide({ links, reads }: Lineage, { sourceColumns, leftOut }: Lists
         seen === '' ? '' : ` (only looked at by ${seen})`
       }`;
       const fix = `carry it, archive its table, or list it in ${LEFT_OUT_LIST} with a reason`;
-      problems.push(atEntry(SOURCE_LIST, entry, message, fix));
+      problems.push(atColumn(SOURCE_LIST, entry, 'are lost', message, fix));
     }
   }
-  for (const entry of leftOut.filter(({ name }) => name.startsWith('legacy.'))) {
-    const name = entry.name.slice('legacy.'.length);
-    const meant = name.includes('.')
-      ? [name].filter((column) => known.has(column))
-      : [...known].filter((column) => tableOf(column) === name);
-    const home = meant.flatMap((column) => homes.get(column) ?? [])[0];
-    if (meant.length === 0) {
-      const fix = `take it out, or correct the name (${SOURCE_LIST} has them all)`;
-      problems.push(atEntry(LEFT_OUT_LIST, entry, `${entry.name} is not in the source`, fix));
-    } else if (home !== undefined) {
-      const message = `${entry.name} is not left out: ${home.target.table}.${home.target.column} has it`;
-      problems.push(atEntry(LEFT_OUT_LIST, entry, message, 'take the entry out'));
-    }
-  }
-  return { problems: [...problems, ...unknownColumns(reads, known)], counts };
+  const stale = staleEntries('source', leftOut, [...known], (name) => {
+    const home = homes.get(name);
+    return home && `${home.target.table}.${home.target.column} has it`;
+  });
+  return { problems: [...problems, ...stale, ...unknownColumns(reads, known)], counts };
 }
 
 /** Columns that views read and the list does not have. */
-function unknownColumns(reads: Lineage['reads'], known: Set<string>): Problem[] {
+function unknownColumns(reads: Lineage['reads'], known: Set<string>): Finding[] {
   return [...reads.values()].flatMap(({ file, columns }) =>
     [...columns]
       .filter((column) => !known.has(column))
@@ -100,28 +98,21 @@ function unknownColumns(reads: Lineage['reads'], known: Set<string>): Problem[] 
   );
 }
 
-function targetSide({ filled }: Lineage, { targetTables, leftOut }: Lists): Problem[] {
+function targetSide({ filled }: Lineage, { targetTables }: Lists, leftOut: LeftOut[]): Finding[] {
   const known = new Set(targetTables.map(({ name }) => name));
-  const listed = new Set(leftOut.map(({ name }) => name));
+  const listed = ({ name }: Entry) =>
+    leftOut.some(({ side, matches }) => side === 'target' && matches(name));
   const empty = targetTables
-    .filter(({ name }) => !filled.has(name) && !listed.has(`public.${name}`))
+    .filter((entry) => !filled.has(entry.name) && !listed(entry))
     .map((entry) => {
       const fix = `write an entity for it, or list it in ${LEFT_OUT_LIST} with a reason`;
-      return atEntry(TARGET_LIST, entry, `no entity fills public.${entry.name}`, fix);
+      return atEntry(TARGET_LIST, entry, `no entity fills ${entry.name}`, fix);
     });
-  const stale = leftOut
-    .filter(({ name }) => name.startsWith('public.'))
-    .flatMap((entry) => {
-      const name = entry.name.slice('public.'.length);
-      const file = filled.get(name);
-      if (file !== undefined) {
-        const message = `${entry.name} is not left out: ${file} fills it`;
-        return [atEntry(LEFT_OUT_LIST, entry, message, 'take the entry out')];
-      }
-      if (known.has(name)) return [];
-      const fix = `take it out, or correct the name (${TARGET_LIST} has them all)`;
-      return [atEntry(LEFT_OUT_LIST, entry, `${entry.name} is not in the target`, fix)];
-    });
+  const names = [...new Set([...known, ...filled.keys()])];
+  const stale = staleEntries('target', leftOut, names, (name) => {
+    const file = filled.get(name);
+    return file && `${file} fills it`;
+  });
   const unknown = [...filled]
     .filter(([name]) => !known.has(name))
     .map(([name, file]) => ({
@@ -129,14 +120,14 @@ function targetSide({ filled }: Lineage, { targetTables, leftOut }: Lists): Prob
       file,
       line: 1,
       column: 1,
-      message: `public.${name} is not in ${TARGET_LIST}`,
+      message: `${name} is not in ${TARGET_LIST}`,
       fix: 'correct the header, or add the table to the list',
     }));
   return [...empty, ...stale, ...unknown];
 }
 
-/** Entries without a reason, said twice, or of no known form. */
-function listProblems({ sourceColumns, targetTables, leftOut }: Lists): Problem[] {
+/** Entries without a reason, or said twice. */
+function listProblems({ sourceColumns, targetTables, leftOut }: Lists): Finding[] {
   const twice = (file: string, entries: Entry[]) =>
     entries
       .filter(({ name }, index) => entries.findIndex((other) => other.name === name) < index)
@@ -150,12 +141,6 @@ function listProblems({ sourceColumns, targetTables, leftOut }: Lists): Problem[
       .map((entry) =>
         atEntry(LEFT_OUT_LIST, entry, `${entry.name} has no reason`, 'say why, after two blanks'),
       ),
-    ...leftOut
-      .filter(({ name }) => !/^(legacy\.[^.]+(\.[^.]+)?|public\.[^.]+)$/.test(name))
-      .map((entry) => {
-        const fix = 'write legacy.<table>.<column>, legacy.<table> or public.<table>';
-        return atEntry(LEFT_OUT_LIST, entry, `${entry.name} names nothing`, fix);
-      }),
   ];
 }
 
@@ -167,8 +152,4 @@ function homesOf(links: Link[]): Map<string, Link> {
     if (link.how !== 'decides' && !homes.has(name)) homes.set(name, link);
   }
   return homes;
-}
-
-function tableOf(column: string): string {
-  return column.slice(0, column.indexOf('.'));
 }

@@ -1,6 +1,8 @@
 import type { Problem } from '../../runner/engine/text.ts';
+import type { Finding } from './finding.ts';
 import type { Lineage } from './files.ts';
 import {
+  atColumn,
   atEntry,
   LEFT_OUT_LIST,
   SOURCE_LIST,
@@ -11,9 +13,9 @@ import {
 
 /** What the databases say, as read by runner/coverage.ts. */
 export interface LiveFacts {
-  /** Columns of the source's tables in schema public, as `table.column`. */
+  /** Columns of the source's tables, as `table.column`. */
   sourceColumns: string[];
-  /** Tables of the target's schema public. */
+  /** Tables of the target's schemas that matter, as `schema.table`. */
   targetTables: string[];
   /** By entity, for views that stem from the file as it is: the source columns pg_depend knows. */
   dependencies: Map<string, Set<string>>;
@@ -24,7 +26,7 @@ export interface LiveFacts {
  * itself says the view depends on. A column the parser did not see could be lost unseen; one it sees and
  * PostgreSQL does not would be a proof about nothing. Pure.
  */
-export function liveProblems(lineage: Lineage, lists: Lists, live: LiveFacts): Problem[] {
+export function liveProblems(lineage: Lineage, lists: Lists, live: LiveFacts): Finding[] {
   return [
     ...listAgainst(SOURCE_LIST, lists.sourceColumns, live.sourceColumns, 'source'),
     ...listAgainst(TARGET_LIST, lists.targetTables, live.targetTables, 'target'),
@@ -35,27 +37,29 @@ export function liveProblems(lineage: Lineage, lists: Lists, live: LiveFacts): P
   ];
 }
 
-function listAgainst(file: string, listed: Entry[], names: string[], database: string): Problem[] {
+function listAgainst(file: string, listed: Entry[], names: string[], database: string): Finding[] {
   const known = new Set(listed.map(({ name }) => name));
   const there = new Set(names);
+  const report = (entry: Entry, many: string, message: string, fix: string) =>
+    database === 'source'
+      ? atColumn(file, entry, many, message, fix)
+      : atEntry(file, entry, message, fix);
   return [
     ...names
       .filter((name) => !known.has(name))
       .map((name) => {
-        const fix = `add it to the list, and carry it, archive it or give a reason in ${LEFT_OUT_LIST}`;
+        const fix = `\`runner check coverage --write\` adds it: carry it, archive it or give a reason in ${LEFT_OUT_LIST}`;
         const place = { name, reason: '', line: 1, column: 1 };
-        return atEntry(file, place, `${name} is new in the ${database}: nobody decided on it`, fix);
+        const message = `${name} is new in the ${database}: nobody decided on it`;
+        return report(place, `are new in the ${database}`, message, fix);
       }),
     ...listed
       .filter(({ name }) => !there.has(name))
-      .map((entry) =>
-        atEntry(
-          file,
-          entry,
-          `${entry.name} is not in the ${database}`,
-          'take it out of the list, and see whether a view mentions it',
-        ),
-      ),
+      .map((entry) => {
+        const fix = 'take it out of the list, and see whether a view mentions it';
+        const many = `are not in the ${database}`;
+        return report(entry, many, `${entry.name} is not in the ${database}`, fix);
+      }),
   ];
 }
 

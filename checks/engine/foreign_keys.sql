@@ -1,5 +1,5 @@
 -- Every foreign key leads to a row, is validated, and its triggers are at work.
--- Over all declared foreign keys of schema public, ours and those of the application.
+-- Over all declared foreign keys of the schemas that entities write to, ours and those of the application.
 --
 -- severity  error
 

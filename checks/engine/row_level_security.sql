@@ -1,11 +1,11 @@
--- Row level security is on for every table of schema public that a role of the API may use.
+-- Row level security is on for every table that a role of the API may use, in the schemas entities write to.
 -- What these roles may do there is often granted by default: policies are what protects the rows.
 --
 -- severity  error
 
 select c.oid::regclass::text as table_name
 from pg_catalog.pg_class as c
-where c.relnamespace = 'public'::regnamespace
+where c.relnamespace in (select migration.target_schemas())
   and c.relkind in ('r', 'p')
   and not c.relrowsecurity
   and exists (

@@ -34,6 +34,7 @@ import { removalColumns } from './removal-columns.ts';
 import { sqlInCode } from './sql-in-code.ts';
 import { readSql, viewFile, type SqlFile, type ViewFile } from './sql.ts';
 import { tabs } from './tabs.ts';
+import { undecided } from './undecided.ts';
 import { transactionControl } from './transaction-control.ts';
 
 type Rule<F> = (file: F, order: readonly ViewFile[]) => Problem[];
@@ -57,6 +58,7 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
   drivingTable,
   legacyKey,
   outputColumns,
+  undecided,
   reasonWords,
   reasons,
   adoptColumns,

@@ -6,6 +6,8 @@ import { literalsOf } from './literals.ts';
 /** Files that may hold SQL, and why. */
 const ALLOWED: Record<string, string> = {
   'runner/engine/render.ts': 'the renderer: what depends on the columns of an entity',
+  'runner/scaffold/case.ts': 'the row of a case, as a person would write it',
+  'runner/scaffold/text.ts': 'the file of an entity, as a person would write it',
   'runner/connection/unreachable.ts': 'what a person is told to run',
   'runner/engine/doctor.ts': 'what a person is told to run',
   'runner/engine/preflight.ts': 'words of a message',

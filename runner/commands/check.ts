@@ -6,7 +6,7 @@ import { type Problem } from '../engine/text.ts';
 import { type CheckResult, readChecks, runChecksInTwo } from '../engine/checks.ts';
 import { beside, enterOrSay, joined } from './beside.ts';
 import { type Command, type Context, UsageError } from './command.ts';
-import { drawLineage, proveCoverage, readEmptyColumns } from './coverage.ts';
+import { drawLineage, proveCoverage, readEmptyColumns, renewLists } from './coverage.ts';
 import { throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { openLink, login, loginBeside, pointLink } from '../engine/link.ts';
@@ -21,6 +21,7 @@ export const check: Command = {
     static: { text: 'only the checks of the files: no database needed' },
     mermaid: { text: 'print the lineage of entities or phases as a flowchart: no database needed' },
     target: { text: 'with coverage: columns of the target that are NULL in every row' },
+    write: { text: 'with coverage: write the lists of both databases anew' },
     all: { text: 'every problem, also where there are many of one cause' },
     junit: { text: 'write the results as JUnit XML', value: 'file' },
   },
@@ -39,6 +40,10 @@ async function runCommand(context: Context): Promise<number> {
   if (context.has('target')) {
     if (names.join() !== COVERAGE) throw new UsageError('--target belongs to `check coverage`');
     return emptyColumns(context);
+  }
+  if (context.has('write')) {
+    if (names.join() !== COVERAGE) throw new UsageError('--write belongs to `check coverage`');
+    return renewLists(context);
   }
   const checks = readChecks(context.root, 'checks').filter(
     ({ name }) => names.length === 0 || names.includes(name),
@@ -89,8 +94,9 @@ async function runCommand(context: Context): Promise<number> {
     });
     return failed > 0 ? 1 : 0;
   }
+  const { byTable } = await import('../../checks/coverage/finding.ts');
   problems(
-    found,
+    context.has('all') ? found : byTable(found),
     (path) =>
       context
         .catalog()

@@ -1,11 +1,13 @@
 import type { Coverage } from '../../checks/coverage/index.ts';
+import type { Lists, Names, Written } from '../../checks/coverage/lists.ts';
 import type { LiveFacts } from '../../checks/coverage/live.ts';
-import { type Catalog, targetSchemas } from '../engine/catalog.ts';
+import { type Catalog, sourceTables, targetSchemas } from '../engine/catalog.ts';
 import { type Context, UsageError } from './command.ts';
 import { type Session, throughLink, transaction } from '../database.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login, openLink, pointLink } from '../engine/link.ts';
-import { note } from '../terminal/terminal.ts';
+import type { Table } from '../scaffold/tables.ts';
+import { note, say, sayJson } from '../terminal/terminal.ts';
 
 /**
  * The coverage proof of the files and, without --static, against both databases. Before the first `up` there is
@@ -25,7 +27,7 @@ export async function proveCoverage(context: Context, coverage: Coverage): Promi
     await pointLink(session, source);
     await openLink(session);
     await session.query('set transaction read only');
-    return readLiveFacts(session, context.catalog());
+    return readLiveFacts(session, context.catalog(), coverage.lists);
   };
   const live = await throughLink(source, () =>
     transaction(session, read, { commit: false, lockTimeout: '1s' }),
@@ -38,6 +40,48 @@ export async function proveCoverage(context: Context, coverage: Coverage): Promi
   }
   const found = liveProblems(coverage.lineage, coverage.lists, live);
   return { ...coverage, problems: [...coverage.problems, ...found] };
+}
+
+/** Writes the lists of both databases anew, as they are now; says what is another. */
+export async function renewLists(context: Context): Promise<number> {
+  const { readLists, writeLists } = await import('../../checks/coverage/lists.ts');
+  const { readBoth } = await import('../scaffold/tables.ts');
+  const catalog = context.catalog();
+  const there = await readBoth(await context.config(), {
+    source: catalog.settings.sourceSchemas,
+    target: coveredSchemas(catalog, readLists(context.root)),
+  });
+  const written = writeLists(context.root, namesOfTables(there, sourceTables(catalog)));
+  if (context.has('json')) sayJson({ written });
+  else for (const list of written) sayWritten(list);
+  return 0;
+}
+
+/** What the lists hold of these tables: views of the source only where they are `read`. */
+export function namesOfTables(
+  { source, target }: Record<'source' | 'target', Table[]>,
+  read: readonly string[] = [],
+): Names {
+  return {
+    sourceColumns: source
+      .filter(({ kind, name }) => !'vm'.includes(kind) || read.includes(name))
+      .flatMap(({ name, columns }) => columns.map((each) => ({ table: name, column: each.name }))),
+    targetTables: target
+      .filter(({ kind }) => kind === 'r' || kind === 'p')
+      .map(({ schema, name }) => `${schema}.${name}`),
+  };
+}
+
+function sayWritten({ file, added, removed }: Written): void {
+  const nothing = added.length + removed.length === 0;
+  say(`${file}: ${nothing ? 'as it was' : `${added.length} new, ${removed.length} gone`}`);
+  for (const [sign, names] of [
+    ['+', added],
+    ['-', removed],
+  ] as const) {
+    for (const name of names.slice(0, 20)) say(`  ${sign} ${name}`);
+    if (names.length > 20) say(`  ${sign} … and ${names.length - 20} more`);
+  }
 }
 
 /**
@@ -63,18 +107,29 @@ export async function drawLineage(root: string, names: string[]): Promise<string
  * What the coverage proof compares the files with: columns of the source, tables of the target, and what the views
  * depend on. Reads catalogs only, in the transaction of the caller, with the link open.
  */
-export async function readLiveFacts(session: Session, catalog: Catalog): Promise<LiveFacts> {
+export async function readLiveFacts(
+  session: Session,
+  catalog: Catalog,
+  lists: Lists,
+): Promise<LiveFacts> {
   return {
     sourceColumns: namesOf(
       await session.query('select s.name from migration.source_columns() as s (name)'),
     ),
     targetTables: namesOf(
       await session.query('select t.name from migration.target_tables($1) as t (name)', [
-        targetSchemas(catalog),
+        coveredSchemas(catalog, lists),
       ]),
     ),
     dependencies: await readDependencies(session, catalog),
   };
+}
+
+/** Schemas of the target that entities write to, and those of the list: a table of theirs has to be decided on. */
+function coveredSchemas(catalog: Catalog, { targetTables }: Lists): string[] {
+  const listed = targetTables.map(({ name }) => name.slice(0, name.indexOf('.')));
+  const schemas = new Set([...targetSchemas(catalog), ...listed]);
+  return schemas.size === 0 ? ['public'] : [...schemas];
 }
 
 /** Views of files that changed since their last run are left out: they are not what the files say. */

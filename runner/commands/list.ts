@@ -1,7 +1,7 @@
 import type { Command } from './command.ts';
 
 /** The groups of the overview, in its order. */
-export const GROUPS = ['migrate', 'look', 'schema', 'try'] as const;
+export const GROUPS = ['begin', 'migrate', 'look', 'schema'] as const;
 
 /** One command as the overview knows it; the rest is loaded when it is asked for. */
 export interface Entry {
@@ -16,6 +16,20 @@ export interface Entry {
 
 /** Every command. A new one is a file in this folder and an entry here, nothing else. */
 export const COMMANDS: readonly Entry[] = [
+  {
+    name: 'init',
+    group: 'begin',
+    usage: '<dir>',
+    summary: 'makes a project of your own',
+    load: async () => (await import('./init.ts')).init,
+  },
+  {
+    name: 'scaffold',
+    group: 'begin',
+    usage: '<table>',
+    summary: 'drafts the file that brings a table over',
+    load: async () => (await import('./scaffold.ts')).scaffold,
+  },
   {
     name: 'up',
     group: 'migrate',
@@ -117,7 +131,7 @@ export const COMMANDS: readonly Entry[] = [
   {
     name: 'id',
     group: 'look',
-    usage: '[entity|uuid] [key]',
+    usage: '[entity|uuid] [key...]',
     summary: 'from old ids to new ones, and back',
     load: async () => (await import('./id.ts')).id,
   },
@@ -137,21 +151,21 @@ export const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'cases',
-    group: 'try',
+    group: 'begin',
     usage: '[entity...]',
     summary: 'plays test/cases: rows in, the rows they must become',
     load: async () => (await import('./cases.ts')).cases,
   },
   {
     name: 'embedded',
-    group: 'try',
+    group: 'begin',
     usage: '',
     summary: 'starts two servers with sample data, until Ctrl-C',
     load: async () => (await import('./embedded.ts')).embedded,
   },
   {
     name: 'completion',
-    group: 'try',
+    group: 'begin',
     usage: 'bash|zsh|fish',
     summary: 'prints what makes your shell complete these words',
     load: async () => (await import('./completion.ts')).completion,

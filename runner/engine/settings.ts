@@ -65,8 +65,8 @@ const KEYS: Record<string, Key> = {
     fix: 'write a list of names: ["migration.clean_phone"]',
   },
   mappings: {
-    holds: (value) => typeof value === 'string' && TABLE.test(value),
-    fix: 'write the table with its schema: "public.old_and_new_ids"',
+    holds: (value) => value === null || (typeof value === 'string' && TABLE.test(value)),
+    fix: 'write the table with its schema, "public.old_and_new_ids", or null',
   },
 };
 

@@ -162,6 +162,12 @@ begin
     where (c.relkind in ('r', 'p', 'f') or c.relkind in ('v', 'm') and c.relname = any (%L::text[]))
       -- a column of the catalog from release 10 on
       and coalesce(to_jsonb(c) ->> 'relispartition', 'false') = 'false'
+      -- a child without a column of its own is read with its parent
+      and not exists (
+        select 1 from pg_catalog.pg_inherits as i
+        where i.inhrelid = c.oid and not exists (
+          select 1 from pg_catalog.pg_attribute as o
+          where o.attrelid = c.oid and o.attnum > 0 and not o.attisdropped and o.attinhcount = 0))
       and not exists (
         select 1 from pg_catalog.pg_depend as e
         where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
@@ -170,17 +176,26 @@ begin
 end
 $$;
 
--- Tables of the target, without those of extensions. Partitions are their table.
+-- Tables of the target, `schema.table`, without those of extensions. Partitions are their table.
 create or replace function migration.target_tables(schemas text[]) returns setof text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select c.relname
+  select concat(n.nspname, '.', c.relname)
   from pg_class as c
   join pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (schemas)
   where c.relkind in ('r', 'p') and not c.relispartition
     and not exists (
       select from pg_depend as e
       where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')
-  order by c.relname
+  order by n.nspname, c.relname
+$$;
+
+-- The schemas that entities write to.
+create or replace function migration.target_schemas() returns setof regnamespace
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select distinct c.relnamespace::regnamespace
+  from migration.entities as e
+  join pg_class as c on c.oid = to_regclass(e.target)
+  where e.phase <> 'archive'
 $$;
 
 -- The source columns, `table.column`, that each view reads as pg_depend knows it; with the hash of

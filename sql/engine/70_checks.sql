@@ -459,7 +459,7 @@ begin
 end
 $$;
 
--- Rows whose foreign key leads nowhere, over every foreign key of schema public; and foreign keys
+-- Rows whose foreign key leads nowhere, over every foreign key of the target schemas; and foreign keys
 -- that do not guard: not validated, or with a disabled trigger.
 create or replace function migration.foreign_key_faults()
 returns table (table_name text, constraint_name text, fault text, row_count bigint)
@@ -482,7 +482,7 @@ begin
     cross join lateral unnest(c.conkey, c.confkey) as k (here, there)
     join pg_attribute as here on here.attrelid = c.conrelid and here.attnum = k.here
     join pg_attribute as there on there.attrelid = c.confrelid and there.attnum = k.there
-    where c.contype = 'f' and c.connamespace = 'public'::regnamespace
+    where c.contype = 'f' and c.connamespace in (select migration.target_schemas())
       and not migration.is_copy(c.conrelid, c.conparentid)
       and (coalesce(current_setting('migration.phase', true), '') = '' or exists (
         select from migration.entities as e

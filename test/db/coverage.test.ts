@@ -1,9 +1,11 @@
 // deadline 300
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import postgres from 'postgres';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readLists } from '../../checks/coverage/lists.ts';
 import { readCoverage, type Coverage } from '../../checks/coverage/index.ts';
 import { liveProblems, type LiveFacts } from '../../checks/coverage/live.ts';
 import { readCatalog, type Catalog } from '../../runner/engine/catalog.ts';
@@ -15,8 +17,8 @@ import { login, openLink } from '../../runner/engine/link.ts';
 import { runUp } from '../../runner/engine/run.ts';
 import { applySchemaChanges } from '../../runner/schema/changes.ts';
 import { testPair, type TestPair } from '../pair.ts';
+import { lastLine, ROOT, runner, succeed, tinyProject } from '../runner.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ROLES = 'sql/1-foundation/70_roles.sql';
 
 let pair: TestPair;
@@ -69,7 +71,7 @@ async function facts(of: Catalog = catalog): Promise<LiveFacts> {
     const read = async () => {
       await openLink(session);
       await session.query('set transaction read only');
-      return readLiveFacts(session, of);
+      return readLiveFacts(session, of, coverage.lists);
     };
     return await transaction(session, read, { commit: false });
   } finally {
@@ -189,6 +191,54 @@ test('a new column and a new table in the source are found', async () => {
   );
 });
 
+test('check coverage --write writes the lists as they are, and says what has changed', async () => {
+  const project = tinyProject({ 'sql/settings.json': '{}' });
+  const lists = ['checks/coverage/source-columns.txt', 'checks/coverage/target-tables.txt'];
+  const read = (root: string) => lists.map((file) => readFileSync(join(root, file), 'utf8'));
+  const write = async () =>
+    lastLine<{ written: object[] }>(
+      await succeed(pair, ['check', 'coverage', '--write', '--json'], { root: project.root }),
+    ).written;
+  assert.equal(
+    await write(),
+    lists.map((file) => ({ file, added: [], removed: [] })),
+  );
+  assert.equal(read(project.root), read(ROOT));
+  await between(
+    pair.sourceAdminUrl,
+    `alter table dispatch_office add column "Fax Number" text;
+     create table "Old Fax" (id integer, "at" date);
+     create table fax_log (id integer); create table fax_log_2023 () inherits (fax_log);
+     create table fax_log_2024 (said text) inherits (fax_log); alter table dispatch_role rename abbrev to short`,
+    `alter table dispatch_office drop column "Fax Number"; drop table "Old Fax"; drop table fax_log cascade;
+     alter table dispatch_role rename short to abbrev`,
+    async () => {
+      const [source] = await write();
+      assert.equal(source, {
+        file: lists[0],
+        added: [
+          ...['Old Fax.at', 'Old Fax.id', 'dispatch_office.Fax Number', 'dispatch_role.short'],
+          // a child without a column of its own is its parent
+          ...['fax_log.id', 'fax_log_2024.id', 'fax_log_2024.said'],
+        ],
+        removed: ['dispatch_role.abbrev'],
+      });
+      const { sourceColumns } = readLists(project.root);
+      assert.ok(sourceColumns.some(({ name }) => name === 'dispatch_office.Fax Number'));
+      assert.equal(
+        sourceColumns.map(({ name }) => name).toSorted(),
+        (await facts()).sourceColumns.toSorted(),
+      );
+      const { stdout } = await succeed(pair, ['check', 'coverage', '--write'], {
+        root: project.root,
+      });
+      assert.match(stdout, `${lists[0]}: as it was`);
+    },
+  );
+  assert.is((await runner(pair, ['check', 'money', '--write'])).code, 2);
+  project.remove();
+});
+
 test('a new table in the target is found', async () => {
   await between(
     pair.targetAdminUrl,
@@ -196,7 +246,7 @@ test('a new table in the target is found', async () => {
     'drop table public.invoices',
     async () => {
       assert.equal(await found(), [
-        'checks/coverage/target-tables.txt: invoices is new in the target: nobody decided on it',
+        'checks/coverage/target-tables.txt: public.invoices is new in the target: nobody decided on it',
       ]);
     },
   );

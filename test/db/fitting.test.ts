@@ -3,6 +3,7 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readLists } from '../../checks/coverage/lists.ts';
 import { readLiveFacts } from '../../runner/commands/coverage.ts';
 import { connect, transaction } from '../../runner/database.ts';
 import { readCatalog } from '../../runner/engine/catalog.ts';
@@ -136,7 +137,7 @@ test('live coverage lists a partitioned table once, on both sides', async ({ pai
     session,
     async () => {
       await openLink(session);
-      return readLiveFacts(session, readCatalog(project.root));
+      return readLiveFacts(session, readCatalog(project.root), readLists(project.root));
     },
     { commit: false },
   );
@@ -147,8 +148,8 @@ test('live coverage lists a partitioned table once, on both sides', async ({ pai
     ['measures.id', 'measures.at'],
   );
   assert.equal(
-    targetTables.filter((name) => name.startsWith('measured')),
-    ['measured'],
+    targetTables.filter((name) => name.startsWith('public.measured')),
+    ['public.measured'],
   );
 });
 

@@ -1,5 +1,6 @@
 // deadline 300
 import { once } from 'node:events';
+import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -147,12 +148,13 @@ test('a wrong call, no configuration, a server that is not there, a wrong passwo
     schema: ['status'],
     completion: ['bash'],
     id: ['words', '1'],
+    scaffold: ['word', '--target', 'public.words'],
   };
   for (const { name } of COMMANDS) {
     const call = [name, ...(calls[name] ?? [])];
     const wrong = await bad(context, [name, '--xyzzy'], 2);
     assert.match(String(wrong['message']), 'xyzzy');
-    if (['embedded', 'cases', 'completion'].includes(name)) continue;
+    if (['embedded', 'cases', 'completion', 'init'].includes(name)) continue;
     const unset = await bad(context, call, 2, null);
     assert.match(String(unset['message']), 'TARGET_DATABASE_URL');
     // doctor shows it as a finding
@@ -188,6 +190,14 @@ test('before the first run', async (context) => {
   await bad(context, ['verify'], 1);
   await bad(context, ['schema', 'up', '--folder', 'removal'], 1);
   await good(context, ['doctor']);
+  const made = join(context.project.root, 'made');
+  assert.type((await good(context, ['init', made]))['files'], 'object');
+  assert.type((await bad(context, ['init', made], 1))['present'], 'object');
+  await context.source`create table public.thing (id integer primary key, said text)`;
+  await context.source`grant select on public.thing to legacy_reader`;
+  const call = ['scaffold', 'thing', '--target', 'public.words'];
+  assert.match(String((await good(context, call))['text']), 'from legacy.thing');
+  await bad(context, ['scaffold', 'nothing'], 2);
   assert.type((await good(context, ['schema', 'status']))['folders'], 'object');
   assert.is((await good(context, ['plan']))['schemaChangesPending'], false);
 });

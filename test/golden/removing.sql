@@ -733,7 +733,8 @@ begin
 end
 $$;
 
--- The source rows of open rejects that have none yet; of what cannot be read, key and error are kept.
+-- The source rows of open rejects that have none yet, or were read again (a label may have another name by
+-- now); of what cannot be read, key and error are kept.
 create or replace function merge.template_predecessors_settle() returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -745,12 +746,14 @@ as $$
 declare
   bare        bigint[] := array(
     select r.legacy_id from migration.rejects as r
-    where r.entity = 'template_predecessors' and r.resolved_run is null and r.source_row is null order by 1);
+    where r.entity = 'template_predecessors' and r.resolved_run is null
+      and (r.source_row is null or r.last_run = migration.current_run())
+    order by 1);
   current_key bigint;
 begin
   update migration.rejects as r set source_row = to_jsonb(s.*)
   from legacy."dispatch_template_predecessors" as s
-  where r.entity = 'template_predecessors' and r.resolved_run is null and r.source_row is null
+  where r.entity = 'template_predecessors' and r.resolved_run is null
     and s.id = r.legacy_id and s.id = any (bare);
 exception when data_exception then
   foreach current_key in array bare loop

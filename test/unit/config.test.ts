@@ -1,7 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Endpoint, parseUrl, secret } from '../../runner/config.ts';
+import { type Endpoint, parseUrl, readConfig, secret } from '../../runner/config.ts';
 
 const HARD = [
   'plain',
@@ -50,6 +53,19 @@ test('user and database are decoded, the port has a default', () => {
   assert.is(found.user, 'postgres.abc/def');
   assert.is(found.database, 'my db');
   assert.is(found.port, 5432);
+});
+
+test('the target may see the source elsewhere; this machine goes where the URL says', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'config-'));
+  const urls = { target: 'postgres://u:x@t/d' };
+  writeFileSync(
+    join(folder, '.env'),
+    `SOURCE_DATABASE_URL=postgres://u:x@here/d\nSOURCE_HOST_FROM_TARGET=10.0.0.5\nSOURCE_PORT_FROM_TARGET=7\n`,
+  );
+  const { source, sourceFromHere } = readConfig(folder, { urls });
+  rmSync(folder, { recursive: true });
+  assert.equal([source.host, source.port], ['10.0.0.5', 7]);
+  assert.equal([sourceFromHere?.host, sourceFromHere?.port], ['here', 5432]);
 });
 
 test('an address of IPv6 loses its brackets', () => {

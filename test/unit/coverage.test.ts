@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { readLineage } from '../../checks/coverage/files.ts';
 import { readCoverage } from '../../checks/coverage/index.ts';
 import { readLists } from '../../checks/coverage/lists.ts';
+import { byTable } from '../../checks/coverage/finding.ts';
 import { liveProblems, type LiveFacts } from '../../checks/coverage/live.ts';
 import { mermaid } from '../../checks/coverage/mermaid.ts';
 
@@ -117,7 +118,7 @@ test('the reviewed lists are the schemas of the sample', async () => {
   ].flatMap((file) => [...tablesOf(file).keys()]);
   assert.equal(
     lists.targetTables.map(({ name }) => name),
-    tables.toSorted(),
+    tables.map((name) => `public.${name}`).toSorted(),
   );
 });
 
@@ -182,6 +183,7 @@ test('entries of left-out.txt that are not true are found', async () => {
         'public.audit_log  said twice',
         'legacy.auth_permission.id  said twice',
         'somewhere  over the rainbow',
+        'somewhere.over.the.rainbow  too long',
         'public.profiles',
       ].join('\n'),
     );
@@ -198,8 +200,75 @@ test('entries of left-out.txt that are not true are found', async () => {
     `${LEFT_OUT}: public.offices is not left out: ${OFFICES} fills it`,
     `${LEFT_OUT}: public.profiles has no reason`,
     `${LEFT_OUT}: public.profiles is not left out: sql/1-foundation/30_system_profile.sql fills it`,
-    `${LEFT_OUT}: somewhere names nothing`,
+    `${LEFT_OUT}: somewhere is not in the source`,
+    `${LEFT_OUT}: somewhere.over.the.rainbow names nothing`,
   ]);
+});
+
+test('a wildcard leaves out what is not decided otherwise, and has to match something', async () => {
+  const plant = (entries: string) =>
+    found(({ add }) => {
+      add(SOURCE, 'audit_log\n  id at created_by\naudit_mail\n  id\n');
+      add(TARGET, 'billing.run_2023\nbilling.run_2024\n');
+      add(LEFT_OUT, entries);
+    });
+  assert.is((await plant('')).length, 6);
+  assert.equal(
+    await plant('legacy.audit_*  what the old application did\nbilling.run_*  closed years\n'),
+    [],
+  );
+  // a name without a schema is one of the source; a part of its own for the columns
+  const columns = 'audit_*.id  numbers\n*.created_by  nobody asks\naudit_log.a?  x\n';
+  assert.equal(await plant(`${columns}billing.run_*.*  closed years\n`), [
+    `${SOURCE}: audit_log.at is lost: no target column carries it, and it is not archived`,
+    `${LEFT_OUT}: audit_log.a? is not in the source`,
+  ]);
+  assert.equal(
+    await plant(
+      'legacy.audit*  all of them\nbilling.*  all of them\nlegacy.nothing_*  none\npublic.nothing_*  none\n' +
+        'legacy.dispatch_office.a*  all carried\npublic.off*  filled\n',
+    ),
+    [
+      `${LEFT_OUT}: legacy.nothing_* matches nothing in the source`,
+      `${LEFT_OUT}: legacy.dispatch_office.a* leaves nothing out: all that it matches has a place`,
+      `${LEFT_OUT}: public.nothing_* matches nothing in the target`,
+      `${LEFT_OUT}: public.off* leaves nothing out: all that it matches has a place`,
+    ],
+  );
+});
+
+test('an entity of another schema fills its own table and no other', async () => {
+  const messages = await found(({ edit, add }) => {
+    edit('sql/4-financial/20_discounts.sql', 'public.discounts', 'billing.discounts');
+    add(TARGET, 'billing.discounts\n');
+  });
+  assert.equal(messages, [`${TARGET}: no entity fills public.discounts`]);
+});
+
+test('on a screen the findings of a table are one line, all of them only where they are few', async () => {
+  await inCopy(async ({ root, add }) => {
+    const columns = Array.from({ length: 50 }, (_, at) => `c${at}`).join(' ');
+    add(SOURCE, `wide\n  ${columns}\nnarrow\n  id\n`);
+    const { problems } = await readCoverage(root);
+    assert.is(problems.length, 51);
+    assert.equal(
+      byTable(problems).map(({ message }) => message),
+      [
+        'wide: 50 columns are lost: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 … and 38 more',
+        'narrow.id is lost: no target column carries it, and it is not archived',
+      ],
+    );
+  });
+});
+
+test('a name with capitals and blanks', async () => {
+  assert.equal(
+    await found(({ add }) => {
+      add(SOURCE, 'Old Customer\n  id "First Name" eMail\n');
+      add(LEFT_OUT, 'legacy.Old Customer.First Name  nobody asks\nOld Customer.id  a number\n');
+    }),
+    [`${SOURCE}: Old Customer.eMail is lost: no target column carries it, and it is not archived`],
+  );
 });
 
 test('a reason for a whole table covers its columns', async () => {
@@ -243,10 +312,10 @@ test('a target table without an entity is found', async () => {
   assert.equal(await found(({ edit }) => edit(LEFT_OUT, /^public\.ware .*\n/m, '')), [
     `${TARGET}: no entity fills public.ware`,
   ]);
-  assert.equal(await live(({ targetTables }) => targetTables.push('invoices')), [
-    `${TARGET}: invoices is new in the target: nobody decided on it`,
+  assert.equal(await live(({ targetTables }) => targetTables.push('billing.invoices')), [
+    `${TARGET}: billing.invoices is new in the target: nobody decided on it`,
   ]);
-  assert.equal(await found(({ edit }) => edit(TARGET, /^offices\n/m, '')), [
+  assert.equal(await found(({ edit }) => edit(TARGET, /^public\.offices\n/m, '')), [
     `${OFFICES}: public.offices is not in ${TARGET}`,
   ]);
 });

@@ -12,6 +12,7 @@ const PAGES = [
   'runner/docs/cut-over.md',
   'runner/docs/decisions.md',
   'runner/docs/unreachable-source.md',
+  'runner/docs/your-own-database.md',
   'test/README.md',
   '.github/CONTRIBUTING.md',
 ];
@@ -45,6 +46,7 @@ test('files that the pages name exist', () => {
       'runner/schema',
       'runner/report',
       'runner/terminal',
+      'runner/scaffold',
       'test',
     ];
     const places = [ROOT, dirname(join(ROOT, page)), ...rooms.map((room) => join(ROOT, room))];
