@@ -454,6 +454,7 @@ begin
         -- older ones cannot be read
         and r.last_run > coalesce(e.completed_run, 0))
   loop
+    perform migration.tell(name);
     execute format('select merge.%I()', name || '_settle');
   end loop;
   update migration.entities as e set completed_run = migration.current_run()
