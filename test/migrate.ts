@@ -1,19 +1,12 @@
 /* `up` in this process: as the runner does it, without the second a new process takes. */
+import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
 import { type Entity, type Phase, readCatalog } from '../runner/engine/catalog.ts';
 import { type Config, parseUrl } from '../runner/config.ts';
 import { runUp, type UpOptions } from '../runner/engine/run.ts';
-import { testPair, type TestPair } from './pair.ts';
-import {
-  changeSchema,
-  type Databases,
-  type Dump,
-  dumpRows,
-  open,
-  ROOT,
-  waitFor,
-} from './runner.ts';
+import { migratedPair, testPair, type TestPair } from './pair.ts';
+import { type Databases, type Dump, dumpRows, open, ROOT, waitFor } from './runner.ts';
 
 /** What differs from a plain `up` of phases 1 to 3. */
 export type MigrateOptions = Partial<
@@ -34,25 +27,30 @@ export type MigrateOptions = Partial<
   phases?: number;
   /** The names of the phases to run, whatever `phases` says. */
   only?: string[];
-  /** Source tables: of the phases what reads one of them, in part (below). */
-  around?: string[];
+  /**
+   * Of the phases these, and what they stand on (inPart): a smaller project, without data checks of its own.
+   */
+  entities?: string[];
   archive?: boolean;
   /** Share of rows that rules may reject where the file says nothing, default 2 %. */
   tolerance?: number;
 };
 
+/** A folder without data checks. */
+export const WITHOUT_CHECKS = join(ROOT, 'test');
+
 /** Runs `up`; the schema changes have to be there. Returns the number of the run. */
 export async function migrate(urls: Databases, options: MigrateOptions = {}): Promise<number> {
   const root = options.root ?? ROOT;
   const catalog = readCatalog(root);
-  const { only, around } = options;
+  const { only, entities } = options;
   const whole: Phase[] = catalog.phases
     .slice(0, only === undefined ? (options.phases ?? 3) : undefined)
     .filter(({ name }) => only?.includes(name) ?? true);
-  const readers = whole
-    .flatMap(({ entities }) => entities)
-    .filter(({ reads }) => reads.some((table) => around?.includes(table)));
-  const phases = around === undefined ? whole : inPart(whole, readers);
+  const named = whole
+    .flatMap((phase) => phase.entities)
+    .filter(({ name }) => entities?.includes(name));
+  const phases = entities === undefined ? whole : inPart(whole, named);
   return runUp({
     full: false,
     policy: 'source',
@@ -61,9 +59,9 @@ export async function migrate(urls: Databases, options: MigrateOptions = {}): Pr
     report: () => {},
     remark: () => {},
     ...options,
-    root,
+    root: entities === undefined ? root : WITHOUT_CHECKS,
     config: { ...configOf(urls), rejectTolerance: options.tolerance ?? 0.02 },
-    catalog,
+    catalog: entities === undefined ? catalog : { ...catalog, phases, archive: [] },
     phases,
     archive: options.archive ?? false,
     dryRun: false,
@@ -151,11 +149,10 @@ export async function freshRows(
   plant: (target: Sql) => Promise<unknown> = () => Promise.resolve(),
   options: MigrateOptions = {},
 ): Promise<Dump> {
-  const fresh = await testPair({ name: 'fresh', source: 'empty', ...majors });
+  const fresh = await testPair({ name: 'fresh', source: 'empty', target: 'changed', ...majors });
   const target = open(fresh.targetAdminUrl);
   try {
     const urls = { sourceUrl, targetUrl: fresh.targetUrl };
-    await changeSchema(urls);
     await plant(target);
     await migrate(urls, options);
     return await liveRows(target);
@@ -169,8 +166,15 @@ export async function freshRows(
 export async function preparePair(
   options: Parameters<typeof testPair>[0],
 ): Promise<{ pair: TestPair; source: Sql; target: Sql }> {
-  const pair = await testPair(options);
-  await changeSchema(pair);
+  return connectedPair(await testPair({ ...options, target: 'changed' }));
+}
+
+/** The same of `migratedPair`. */
+export async function prepareMigrated(): Promise<{ pair: TestPair; source: Sql; target: Sql }> {
+  return connectedPair(await migratedPair());
+}
+
+function connectedPair(pair: TestPair): { pair: TestPair; source: Sql; target: Sql } {
   return { pair, source: open(pair.sourceAdminUrl), target: open(pair.targetAdminUrl) };
 }
 

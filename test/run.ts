@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ANSWERS } from './kept-children.ts';
 import { openPairs, type PairRequest } from './pair.ts';
 import type { Note, Report, Running } from './run-file.ts';
 
@@ -95,6 +96,7 @@ async function runFile(file: string): Promise<Result> {
   const child = fork(RUN_FILE, [file], {
     execArgv: ['--import', import.meta.resolve('tsx')],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    env: { ...process.env, [ANSWERS]: pairs.answers },
     // a group of its own: what the tests start is ended with them
     detached: true,
   });
@@ -113,7 +115,7 @@ async function runFile(file: string): Promise<Result> {
     }, after * 1000);
   let timer = giveUp(seconds, `deadline of ${seconds} s exceeded`);
   child.on('message', (message: Report | Running | Note | PairRequest) => {
-    if (message.kind === 'pair') answer(child, message);
+    if (message.kind === 'pair' || message.kind === 'migrated') answer(child, message);
     if (message.kind === 'note') console.log(`     ${file}: ${message.text}`);
     if (message.kind === 'running') current = message.name;
     if (message.kind !== 'report') return;
@@ -140,10 +142,11 @@ async function runFile(file: string): Promise<Result> {
   return { ...result, output, seconds: (Date.now() - started) / 1000 };
 }
 
-function answer(child: ChildProcess, { id, majors }: PairRequest): void {
-  pairs
-    .get(majors)
-    .then((urls) => child.connected && child.send({ id, urls }))
+function answer(child: ChildProcess, request: PairRequest): void {
+  const { id } = request;
+  const wanted = request.kind === 'pair' ? pairs.get(request.majors) : pairs.migrated();
+  wanted
+    .then((found) => child.connected && child.send({ id, answer: found }))
     .catch((error: unknown) => child.connected && child.send({ id, error: String(error) }));
 }
 

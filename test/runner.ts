@@ -176,7 +176,7 @@ export async function up(urls: Databases, ...args: string[]): Promise<Summary> {
 }
 
 /** Applies the additive schema changes alone: no ledger, no rows. */
-export async function changeSchema({ targetUrl }: Databases): Promise<void> {
+export async function changeSchema({ targetUrl }: Pick<Databases, 'targetUrl'>): Promise<void> {
   const endpoint = parseUrl(targetUrl);
   if (typeof endpoint === 'string') throw new Error(endpoint);
   await applySchemaChanges({

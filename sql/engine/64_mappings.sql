@@ -38,31 +38,33 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   type   text := (select e.mapped from migration.entities as e where e.entity = name);
   target regclass := migration.mapping_table();
-  wrong  text;
-begin
-  wrong := format($q$
-    %s as t
-    left join ids.%I as m on m.legacy_id = t.legacy_id
-    where t.entity_type = %L and m.id is distinct from t.new_id
+  part   text := format($q$
+    t.entity_type = %L
       and ($1 is null or t.legacy_id >= $1) and ($2 is null or t.legacy_id < $2)
       and ($3 is null or t.legacy_id = any ($3))
-  $q$, target, name, type);
+  $q$, type);
+begin
   execute format($q$
     insert into migration.mapping_images (entity, legacy_id, new_id, image, before_us, run)
     select %1$L, t.legacy_id, t.new_id, migration.image_of(t.*), m.id is null,
       migration.current_run()
-    from %2$s %3$s and not exists (
+    from %2$s as t
+    left join ids.%1$I as m on m.legacy_id = t.legacy_id
+    where %3$s and m.id is distinct from t.new_id %4$s and not exists (
       select from migration.mapping_images as i
       where i.entity = %1$L and i.legacy_id = t.legacy_id and i.new_id = t.new_id)
     for update of t
-  $q$, name, wrong, case when in_chunk then
+  $q$, name, target, part, case when in_chunk then
     'and not exists (select from pg_temp.gone as g'
     ' where g.legacy_key = t.legacy_id and g.id = t.new_id)' end)
   using first_key, end_key, keys;
   perform set_config('search_path', migration.application_path(), true);
-  execute format(
-    'delete from %1$s as o using %2$s and o.entity_type = t.entity_type'
-    ' and o.legacy_id = t.legacy_id', target, wrong)
+  -- no join with the table itself: where statistics do not know the type yet, it would be a nested loop
+  execute format($q$
+    delete from %1$s as t
+    where %3$s and not exists (
+      select from ids.%2$I as m where m.legacy_id = t.legacy_id and m.id = t.new_id)
+  $q$, target, name, part)
   using first_key, end_key, keys;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
 end

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { testPair, type TestPair } from '../pair.ts';
+import { migratedPair, type TestPair } from '../pair.ts';
 import { open, runner, sameDump, succeed, touches, up } from '../runner.ts';
 
 interface Context {
@@ -17,9 +17,8 @@ interface Context {
 const test = suite<Context>('edition');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'edition', source: 'sample' });
+  context.pair = await migratedPair();
   context.target = open(context.pair.targetAdminUrl);
-  await up(context.pair);
 });
 
 test.after(async ({ pair, target }) => {
