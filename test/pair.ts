@@ -16,7 +16,7 @@ import {
 import type { Major } from '../runner/embedded/releases.ts';
 import { isAlive } from '../runner/embedded/machine.ts';
 import { copyServer } from '../runner/embedded/server.ts';
-import { changeSchema, succeed } from './runner.ts';
+import { ask, UNDER_RUN } from './ask.ts';
 
 /** A source and a target database of one test's own. */
 export type TestPair = Urls & {
@@ -45,17 +45,11 @@ export type Urls = Pick<Pair, 'sourceUrl' | 'targetUrl' | 'sourceAdminUrl' | 'ta
 /** Releases of the two servers, default as in startPair. */
 export type Majors = { sourceMajor?: Major; targetMajor?: Major };
 
-/** A test file's process asks run.ts for a pair, or for the folder of one. The answer has the same id. */
-export type PairRequest = { id: string } & Wanted;
-
-type Wanted = { kind: 'pair'; majors: Majors } | { kind: 'migrated' };
-
 const DISK = fileURLToPath(new URL('../.embedded/', import.meta.url));
 /** Files in memory: an eighth of what the tests take goes into making and removing files on a disk. */
 const MEMORY = `/dev/shm/legacy-to-supabase-${process.getuid?.() ?? 0}`;
 /** What a whole run may come to, and as much again. */
 const ROOM = 6 * 2 ** 30;
-const UNDER_RUN = process.argv[1] === fileURLToPath(new URL('run-file.ts', import.meta.url));
 
 let own: ReturnType<typeof openPairs> | undefined;
 
@@ -146,6 +140,7 @@ export function openPairs(): Pairs {
 async function migrateSample(directory: string): Promise<string> {
   const pair = await startPair({ directory, scale: '0.01', seed: '1' });
   try {
+    const { succeed } = await import('./runner.ts');
     await succeed(pair, ['up']);
   } finally {
     await pair.stop();
@@ -155,22 +150,6 @@ async function migrateSample(directory: string): Promise<string> {
 
 function urlsOf({ sourceUrl, targetUrl, sourceAdminUrl, targetAdminUrl }: Pair): Urls {
   return { sourceUrl, targetUrl, sourceAdminUrl, targetAdminUrl };
-}
-
-function ask<Answer>(what: Wanted): Promise<Answer> {
-  const id = randomBytes(4).toString('hex');
-  return new Promise((done, fail) => {
-    const listen = (reply: { id: string; answer?: Answer; error?: string }): void => {
-      if (reply.id !== id) return;
-      process.off('message', listen);
-      process.channel?.unref();
-      if (reply.answer !== undefined) done(reply.answer);
-      else fail(new Error(reply.error));
-    };
-    process.on('message', listen);
-    process.channel?.ref();
-    process.send?.({ id, ...what } satisfies PairRequest);
-  });
 }
 
 async function createSource(
@@ -203,6 +182,7 @@ async function createTarget(urls: Urls, content: TargetContent, name: string): P
       await loadApplication(within(targetUrl, template));
     } else {
       await createTarget(urls, 'schema', template);
+      const { changeSchema } = await import('./runner.ts');
       await changeSchema({ targetUrl: within(targetUrl, template) });
     }
   });

@@ -11,8 +11,9 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Reply, Request, Wanted } from './ask.ts';
 import { ANSWERS } from './kept-children.ts';
-import { openPairs, type PairRequest } from './pair.ts';
+import { openPairs } from './pair.ts';
 import type { Note, Report, Running } from './run-file.ts';
 
 type Result = Omit<Report, 'kind'> & { output: string; seconds: number };
@@ -24,6 +25,7 @@ const GRACE_SECONDS = 5;
 const RUN_FILE = fileURLToPath(new URL('run-file.ts', import.meta.url));
 
 const pairs = openPairs();
+process.env[ANSWERS] = pairs.answers;
 const running = new Set<ChildProcess>();
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -96,11 +98,11 @@ async function runFile(file: string): Promise<Result> {
   const child = fork(RUN_FILE, [file], {
     execArgv: ['--import', import.meta.resolve('tsx')],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    env: { ...process.env, [ANSWERS]: pairs.answers },
     // a group of its own: what the tests start is ended with them
     detached: true,
   });
   running.add(child);
+  const abandoned = new AbortController();
 
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -114,8 +116,8 @@ async function runFile(file: string): Promise<Result> {
       killGroup(child);
     }, after * 1000);
   let timer = giveUp(seconds, `deadline of ${seconds} s exceeded`);
-  child.on('message', (message: Report | Running | Note | PairRequest) => {
-    if (message.kind === 'pair' || message.kind === 'migrated') answer(child, message);
+  child.on('message', (message: Report | Running | Note | Request) => {
+    if ('wanted' in message) return void reply(child, message, abandoned.signal);
     if (message.kind === 'note') console.log(`     ${file}: ${message.text}`);
     if (message.kind === 'running') current = message.name;
     if (message.kind !== 'report') return;
@@ -129,6 +131,7 @@ async function runFile(file: string): Promise<Result> {
   );
   clearTimeout(timer);
   killGroup(child);
+  abandoned.abort();
   running.delete(child);
 
   const result: Omit<Report, 'kind'> = report ?? {
@@ -142,12 +145,20 @@ async function runFile(file: string): Promise<Result> {
   return { ...result, output, seconds: (Date.now() - started) / 1000 };
 }
 
-function answer(child: ChildProcess, request: PairRequest): void {
-  const { id } = request;
-  const wanted = request.kind === 'pair' ? pairs.get(request.majors) : pairs.migrated();
-  wanted
-    .then((found) => child.connected && child.send({ id, answer: found }))
-    .catch((error: unknown) => child.connected && child.send({ id, error: String(error) }));
+async function reply(child: ChildProcess, request: Request, ended: AbortSignal): Promise<void> {
+  const answer = await found(request.wanted, ended).then(
+    (result): Reply => ({ id: request.id, answer: result }),
+    (error: unknown): Reply => ({ id: request.id, error: String(error) }),
+  );
+  if (child.connected) child.send(answer);
+}
+
+async function found(wanted: Wanted, ended: AbortSignal): Promise<unknown> {
+  if (wanted.kind === 'pair') return pairs.get(wanted.majors);
+  if (wanted.kind === 'migrated') return pairs.migrated();
+  // not loaded where no file asks for it
+  const { carryOut } = await import('./runner.ts');
+  return carryOut(wanted.asked, ended);
 }
 
 function killGroup(child: ChildProcess): void {

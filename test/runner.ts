@@ -23,6 +23,7 @@ import { connectionOf } from '../runner/commands/schema.ts';
 import { parseUrl } from '../runner/config.ts';
 import { applySchemaChanges } from '../runner/schema/changes.ts';
 import type { Summary } from '../runner/engine/summary.ts';
+import { ask, UNDER_RUN } from './ask.ts';
 import type { Urls } from './pair.ts';
 import type { Note } from './run-file.ts';
 import type { Answered, Asked } from './runner-child.ts';
@@ -97,7 +98,7 @@ function environment(urls: Databases | null): NodeJS.ProcessEnv {
   };
 }
 
-/** Processes that have carried out a command and wait for the next one. */
+/** Processes that have carried out a command and wait for the next one; under run.ts it has them. */
 const idle: ChildProcess[] = [];
 
 /**
@@ -119,7 +120,16 @@ export async function loadedRunner(
   args: string[],
   root = ROOT,
 ): Promise<Ended> {
+  const [index = '', ...all] = callOf(root, args);
+  const asked = { index, cwd: root, args: all, env: environment(urls) };
+  return UNDER_RUN ? ask<Ended>({ kind: 'command', asked }) : carryOut(asked);
+}
+
+/** Has an idle process carry out a command; it is killed when nobody waits for that any more. */
+export async function carryOut(asked: Asked, abandoned?: AbortSignal): Promise<Ended> {
   const child = idle.pop() ?? forkRunner();
+  const kill = (): void => void child.kill('SIGKILL');
+  abandoned?.addEventListener('abort', kill);
   child.ref();
   child.channel?.ref();
   const output: string[] = [];
@@ -129,12 +139,12 @@ export async function loadedRunner(
     child.once('message', (answered: Answered) => done(answered));
     child.once('close', (code) => done({ code }));
   });
-  const [index = '', ...all] = callOf(root, args);
-  child.send({ index, cwd: root, args: all, env: environment(urls) } satisfies Asked);
+  child.send(asked);
   const end = await ended;
   child.removeAllListeners('message');
   child.removeAllListeners('close');
   child.stderr?.off('data', hear);
+  abandoned?.removeEventListener('abort', kill);
   if (!('spoiled' in end)) return { code: end.code, stdout: '', stderr: output.join('') };
   const { spoiled, ...said } = end;
   if (spoiled) {
