@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import { type Entity, type Phase, readCatalog } from '../runner/engine/catalog.ts';
+import { inPart } from '../checks/cases/index.ts';
+import { type Phase, readCatalog } from '../runner/engine/catalog.ts';
 import { type Config, parseUrl } from '../runner/config.ts';
 import { runUp, type UpOptions } from '../runner/engine/run.ts';
 import { migratedPair, testPair, type TestPair } from './pair.ts';
@@ -68,28 +69,6 @@ export async function migrate(urls: Databases, options: MigrateOptions = {}): Pr
     applySchema: () => Promise.resolve([]),
     interrupt: { requested: false, cancel: () => {} },
   });
-}
-
-/**
- * The phases with these entities and what they stand on: whose id maps they read, whose rows are in
- * their tables, and so on. The others cannot change their rows. The data checks of a phase refuse one that
- * is not whole: under the names these have they look at nothing.
- */
-export function inPart(phases: Phase[], entities: Entity[]): Phase[] {
-  const all = phases.flatMap((phase) => phase.entities);
-  const needed = new Set(entities);
-  for (const { idMaps, target } of needed) {
-    for (const other of all) {
-      const shares = other.target.table === target.table && other.target.schema === target.schema;
-      if (shares || idMaps.includes(other.name)) needed.add(other);
-    }
-  }
-  return phases
-    .map((phase) => ({
-      name: `${phase.name}, in part`,
-      entities: phase.entities.filter((each) => needed.has(each)),
-    }))
-    .filter((phase) => phase.entities.length > 0);
 }
 
 /** The configuration of a pair; 2 % of rejects are allowed where the file says nothing. */

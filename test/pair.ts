@@ -85,6 +85,10 @@ export async function migratedPair(): Promise<TestPair> {
   const directory = join(dirname(template), `copy-${randomBytes(4).toString('hex')}`);
   for (const side of ['source', 'target']) copyServer(join(template, side), join(directory, side));
   const pair = await startPair({ directory });
+  // what reads through the link alone finds its source where it is now
+  await connected(pair.targetAdminUrl, (sql) =>
+    sql.unsafe(`alter server legacy_source options (set port '${new URL(pair.sourceUrl).port}')`),
+  );
   return {
     ...urlsOf(pair),
     majors: {},

@@ -136,6 +136,13 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./schema.ts')).schema,
   },
   {
+    name: 'cases',
+    group: 'try',
+    usage: '[entity...]',
+    summary: 'plays test/cases: rows in, the rows they must become',
+    load: async () => (await import('./cases.ts')).cases,
+  },
+  {
     name: 'embedded',
     group: 'try',
     usage: '',

@@ -142,6 +142,13 @@ const PLANTED_LATE: PlantedLate[] = [
     plant: 'alter foreign table legacy.auth_user add column password text',
   },
   {
+    check: 'no_login',
+    phase: '4-financial',
+    entity: 'offers',
+    plant: `create user mapping for public server legacy_source
+      options (user 'reader', password 'secret')`,
+  },
+  {
     check: 'private_schemas',
     phase: '5-clinical',
     entity: 'brackets',
