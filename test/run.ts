@@ -7,7 +7,7 @@
  * come first, so that none of them is alone at the end.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -103,6 +103,8 @@ async function runFile(file: string): Promise<Result> {
   });
   running.add(child);
   const abandoned = new AbortController();
+  // as many commands as the file likes
+  setMaxListeners(0, abandoned.signal);
 
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -117,7 +119,10 @@ async function runFile(file: string): Promise<Result> {
     }, after * 1000);
   let timer = giveUp(seconds, `deadline of ${seconds} s exceeded`);
   child.on('message', (message: Report | Running | Note | Request) => {
-    if ('wanted' in message) return void reply(child, message, abandoned.signal);
+    if ('wanted' in message) {
+      reply(child, message, abandoned.signal).catch((error: unknown) => console.error(error));
+      return;
+    }
     if (message.kind === 'note') console.log(`     ${file}: ${message.text}`);
     if (message.kind === 'running') current = message.name;
     if (message.kind !== 'report') return;

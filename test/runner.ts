@@ -100,6 +100,7 @@ function environment(urls: Databases | null): NodeJS.ProcessEnv {
 
 /** Processes that have carried out a command and wait for the next one; under run.ts it has them. */
 const idle: ChildProcess[] = [];
+const IDLE = 4;
 
 /**
  * Runs `runner <args>` to its end; in a process that has loaded the runner before, where nothing about the
@@ -147,7 +148,7 @@ export async function carryOut(asked: Asked, abandoned?: AbortSignal): Promise<E
   abandoned?.removeEventListener('abort', kill);
   if (!('spoiled' in end)) return { code: end.code, stdout: '', stderr: output.join('') };
   const { spoiled, ...said } = end;
-  if (spoiled) {
+  if (spoiled || idle.length >= IDLE) {
     child.kill('SIGKILL');
     return said;
   }
