@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import type { Reply, Request, Wanted } from './ask.ts';
 import { ANSWERS } from './kept-children.ts';
 import { openPairs } from './pair.ts';
+import { carryOut } from './loaded.ts';
 import type { Note, Report, Running } from './run-file.ts';
 
 type Result = Omit<Report, 'kind'> & { output: string; seconds: number };
@@ -158,11 +159,9 @@ async function reply(child: ChildProcess, request: Request, ended: AbortSignal):
   if (child.connected) child.send(answer);
 }
 
-async function found(wanted: Wanted, ended: AbortSignal): Promise<unknown> {
+function found(wanted: Wanted, ended: AbortSignal): Promise<unknown> {
   if (wanted.kind === 'pair') return pairs.get(wanted.majors);
   if (wanted.kind === 'migrated') return pairs.migrated();
-  // not loaded where no file asks for it
-  const { carryOut } = await import('./runner.ts');
   return carryOut(wanted.asked, ended);
 }
 

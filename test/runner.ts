@@ -1,5 +1,5 @@
 /* The runner as a user meets it, by its command line; and ways to compare what it left behind. */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -11,7 +11,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,7 +25,7 @@ import type { Summary } from '../runner/engine/summary.ts';
 import { ask, UNDER_RUN } from './ask.ts';
 import type { Urls } from './pair.ts';
 import type { Note } from './run-file.ts';
-import type { Answered, Asked } from './runner-child.ts';
+import { carryOut } from './loaded.ts';
 
 /** What a runner that has ended leaves: exit code (null after a signal) and output. */
 export type Ended = { code: number | null; stdout: string; stderr: string };
@@ -98,10 +97,6 @@ function environment(urls: Databases | null): NodeJS.ProcessEnv {
   };
 }
 
-/** Processes that have carried out a command and wait for the next one; under run.ts it has them. */
-const idle: ChildProcess[] = [];
-const IDLE = 4;
-
 /**
  * Runs `runner <args>` to its end; in a process that has loaded the runner before, where nothing about the
  * process itself is given or asked for.
@@ -124,48 +119,6 @@ export async function loadedRunner(
   const [index = '', ...all] = callOf(root, args);
   const asked = { index, cwd: root, args: all, env: environment(urls) };
   return UNDER_RUN ? ask<Ended>({ kind: 'command', asked }) : carryOut(asked);
-}
-
-/** Has an idle process carry out a command; it is killed when nobody waits for that any more. */
-export async function carryOut(asked: Asked, abandoned?: AbortSignal): Promise<Ended> {
-  const child = idle.pop() ?? forkRunner();
-  const kill = (): void => void child.kill('SIGKILL');
-  abandoned?.addEventListener('abort', kill);
-  child.ref();
-  child.channel?.ref();
-  const output: string[] = [];
-  const hear = (chunk: Buffer): void => void output.push(chunk.toString());
-  child.stderr?.on('data', hear);
-  const ended = new Promise<Answered | { code: number | null }>((done) => {
-    child.once('message', (answered: Answered) => done(answered));
-    child.once('close', (code) => done({ code }));
-  });
-  child.send(asked);
-  const end = await ended;
-  child.removeAllListeners('message');
-  child.removeAllListeners('close');
-  child.stderr?.off('data', hear);
-  abandoned?.removeEventListener('abort', kill);
-  if (!('spoiled' in end)) return { code: end.code, stdout: '', stderr: output.join('') };
-  const { spoiled, ...said } = end;
-  if (spoiled || idle.length >= IDLE) {
-    child.kill('SIGKILL');
-    return said;
-  }
-  child.unref();
-  child.channel?.unref();
-  idle.push(child);
-  return said;
-}
-
-function forkRunner(): ChildProcess {
-  const child = fork(fileURLToPath(new URL('runner-child.ts', import.meta.url)), [], {
-    cwd: ROOT,
-    execArgv: ['--import', import.meta.resolve('tsx')],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  });
-  (child.stderr as Socket | null)?.unref();
-  return child;
 }
 
 /** Runs `runner <args>`, which must end with exit 0. */
