@@ -248,7 +248,8 @@ async function up(
   const config = configOf(urls);
   try {
     await runUp({
-      root,
+      // no data checks there: they look at everything in the end
+      root: join(root, FOLDER),
       config,
       catalog,
       phases,
