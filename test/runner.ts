@@ -224,13 +224,16 @@ function emptyProject(): Scratch {
   };
 }
 
-/** Tables of tests have no policies: what the engine says of them is not said of these. */
-const NO_POLICIES = {
-  'checks/row_level_security.sql':
-    '-- Tables of tests have no policies.\n--\n-- severity  error\n\nselect 1 limit 0;\n',
-};
+/** Files by which a project of a test does without checks of the engine. */
+export function withoutChecks(...names: string[]): Record<string, string> {
+  const text = '-- Not looked at in this test.\n--\n-- severity  error\n\nselect 1 limit 0;\n';
+  return Object.fromEntries(names.map((name) => [`checks/${name}.sql`, text]));
+}
 
-/** A scratch copy without entities, archive and data checks, and with these files instead. */
+/**
+ * A scratch copy without entities, archive and data checks, and with these files instead. Tables of tests have
+ * no policies.
+ */
 export function tinyProject(files: Record<string, string>): Scratch {
   const project = scratch();
   for (const name of readdirSync(join(project.root, 'sql'))) {
@@ -242,7 +245,7 @@ export function tinyProject(files: Record<string, string>): Scratch {
   })) {
     if (name.endsWith('.sql')) rmSync(join(project.root, 'checks', name));
   }
-  for (const [file, text] of Object.entries({ ...NO_POLICIES, ...files })) {
+  for (const [file, text] of Object.entries({ ...withoutChecks('row_level_security'), ...files })) {
     mkdirSync(dirname(join(project.root, file)), { recursive: true });
     writeFileSync(join(project.root, file), text);
   }

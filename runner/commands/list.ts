@@ -131,7 +131,7 @@ export const COMMANDS: readonly Entry[] = [
   {
     name: 'id',
     group: 'look',
-    usage: '[entity|uuid] [key]',
+    usage: '[entity|uuid] [key...]',
     summary: 'from old ids to new ones, and back',
     load: async () => (await import('./id.ts')).id,
   },

@@ -30,8 +30,6 @@ const KINDS: Record<string, [type: string, ...values: string[]]> = {
   time: ['time', '00:00:00', '24:00:00'],
   interval: ['interval', '1 day -02:03', '14 mons'],
   numeric: ['numeric', '1', '1.50', '-0.001', '123456789012345678901234567890', 'NaN'],
-  real: ['real', '0.1', '1e20'],
-  double: ['double precision', '0.1', '-1e-300', '123456789.123456789'],
   boolean: ['boolean', 'true', 'false'],
   bytea: ['bytea', '\\x00ff', '\\x'],
   inet: ['inet', '10.0.0.1/8', '::1'],
