@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import postgres from 'postgres';
 
 import type { Endpoint } from './config.ts';
-import { bound, type Parameter } from './quote.ts';
+import { bound, copyField, type Parameter } from './quote.ts';
+import { type Hear, saidIn } from './said.ts';
 import { saidOf } from './conditions.ts';
 import { isPassing, settings } from './transactions.ts';
 import { dial } from './connection/dial.ts';
@@ -13,8 +14,8 @@ export interface Session {
   readonly pid: number;
   /** Runs one statement (several only without parameters) and returns its rows. */
   query<Row extends object>(text: string, parameters?: Parameter[]): Promise<Row[]>;
-  /** Runs statements in one message; all rows they return, one after the other. */
-  batch(statements: string[]): Promise<Record<string, unknown>[]>;
+  /** Runs statements in one message; all rows they return, one after the other. `hear`s the engine. */
+  batch(statements: string[], hear?: Hear): Promise<Record<string, unknown>[]>;
   /** Runs one statement and returns the number of rows it wrote. */
   execute(text: string): Promise<number>;
   /** Runs exactly one statement: a second one in the text is refused by the server. */
@@ -34,7 +35,12 @@ const CONNECT_SECONDS = 10;
 const KEEPALIVES = ['idle=10', 'interval=5', 'count=3'].map((each) => `tcp_keepalives_${each}`);
 /** What a session begins with. Releases before 14 do not know how to look after their client. */
 const GREETINGS = {
-  target: ['client_connection_check_interval=2s', ...KEEPALIVES, 'tcp_user_timeout=15s'],
+  target: [
+    'client_min_messages=notice',
+    'client_connection_check_interval=2s',
+    ...KEEPALIVES,
+    'tcp_user_timeout=15s',
+  ],
   source: ['default_transaction_read_only=on', 'statement_timeout=50000', ...KEEPALIVES],
 };
 
@@ -146,6 +152,7 @@ export async function connect(
     lost: false,
     pending: null,
   };
+  let hear: Hear | undefined;
   const tls = tlsOf(endpoint);
   let dialled = false;
   let gaveUp = false;
@@ -179,7 +186,10 @@ export async function connect(
     idle_timeout: 0,
     max_lifetime: null,
     prepare: false,
-    onnotice: () => {},
+    onnotice: (notice) => {
+      const said = saidIn(notice);
+      if (said !== undefined) hear?.(said);
+    },
     onclose: () => {
       state.lost = true;
     },
@@ -240,7 +250,8 @@ export async function connect(
       rollback.splice(1, rollback.length, statement);
     },
     query: async (text, parameters = []) => [...(await run<never>(bound(text, parameters), true))],
-    batch: async (statements) => {
+    batch: async (statements, listener) => {
+      hear = listener;
       const results = await run<never>(statements.join(';\n'), true);
       // the list of rows, or a list of such lists
       return (results as unknown[]).flat() as Record<string, unknown>[];
@@ -294,7 +305,7 @@ export async function transaction<T>(
   } = {},
 ): Promise<T> {
   try {
-    await session.batch(['begin', limits(lockTimeout), ...first]);
+    await session.batch([...beginning(lockTimeout), ...first]);
     const result = await body();
     await session.batch([...last, ...(commit ? ['commit'] : session.rollback)]);
     return result;
@@ -308,14 +319,19 @@ export async function transaction<T>(
 export async function batch(
   session: Session,
   calls: string[],
-  { lockTimeout = '10s' }: { lockTimeout?: string } = {},
+  { lockTimeout = '10s', listener }: { lockTimeout?: string; listener?: Hear } = {},
 ): Promise<Record<string, unknown>[]> {
   try {
-    return await session.batch(['begin', limits(lockTimeout), ...calls, 'commit']);
+    return await session.batch([...beginning(lockTimeout), ...calls, 'commit'], listener);
   } catch (error) {
     if (!(error instanceof ConnectionLost)) await session.batch(session.rollback).catch(() => {});
     throw error;
   }
+}
+
+/** What begins a transaction: also one behind another, in the same message. */
+export function beginning(lockTimeout: string): string[] {
+  return ['begin', limits(lockTimeout)];
 }
 
 /** A savepoint around `body`; an error takes back what `body` did and is thrown on. */
@@ -379,10 +395,6 @@ function withoutValues(error: unknown): unknown {
   const said = saidOf(code, { constraint, column });
   if (said === undefined) return error;
   return Object.assign(error, { message: said, hint: undefined, detail: undefined });
-}
-
-function copyField(value: string): string {
-  return value.replace(/[\\\n\r\t]/g, (c) => `\\${{ '\n': 'n', '\r': 'r', '\t': 't' }[c] ?? c}`);
 }
 
 function isConnectionError(error: unknown): boolean {

@@ -32,3 +32,8 @@ export function bound(text: string, parameters: readonly Parameter[]): string {
 
 /** What a parameter may be; bigints and numerics travel as text. */
 export type Parameter = string | number | boolean | null | string[] | number[];
+
+/** A text as a field of COPY. */
+export function copyField(text: string): string {
+  return text.replace(/[\\\n\r\t]/g, (c) => `\\${{ '\n': 'n', '\r': 'r', '\t': 't' }[c] ?? c}`);
+}

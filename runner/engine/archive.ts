@@ -1,10 +1,9 @@
 import type { ArchiveTable } from './catalog.ts';
 import type { Session } from '../database.ts';
 import type { Counts } from './ledger.ts';
-import { closeLink } from './link.ts';
-import type { Begin, Done, RunContext } from './entity.ts';
+import { type Begin, type Done, hear, type RunContext } from './entity.ts';
 import { attemptPhase, inOne } from './phase.ts';
-import { checkPhase, isUnproven } from './phase-checks.ts';
+import { checkPhase } from './phase-checks.ts';
 import { literal } from '../quote.ts';
 
 /**
@@ -16,8 +15,10 @@ export async function runArchive(context: RunContext, tables: ArchiveTable[]): P
   const archive = { name: 'archive', entities: tables };
   await attemptPhase(context, archive, false, (begin) =>
     inOne(context, async (session) => {
-      const unproven = await isUnproven(session, archive.name);
-      const done = await copyChanged(context, session, tables, begin);
+      const unproven = context.unproven.has(archive.name);
+      const changed = await changedOf(session, tables);
+      const done = changed.length === 0 ? [] : await copy(context, session, changed, begin);
+      context.checkpoint();
       begin();
       await checkPhase(context, session, archive, done, unproven);
       return done;
@@ -42,28 +43,6 @@ export async function openSecret(session: Session, table: ArchiveTable): Promise
   return row?.opened ?? '';
 }
 
-async function copyChanged(
-  context: RunContext,
-  session: Session,
-  tables: ArchiveTable[],
-  begin: Begin,
-): Promise<Done[]> {
-  const changed = await changedOf(session, tables);
-  const done: Done[] = [];
-  for (const table of changed) {
-    begin(table.name);
-    const started = Date.now();
-    const { name: entity, phase } = table;
-    const total = context.plans.get(entity)?.row_count ?? 0;
-    context.report({ type: 'entity.progress', entity, phase, done: 0, total });
-    const counts = await copy(session, table);
-    context.report({ type: 'entity.progress', entity, phase, done: total, total });
-    done.push({ type: 'entity.done', entity, phase, counts, ms: Date.now() - started });
-  }
-  if (changed.length > 0) await closeLink(session);
-  return done;
-}
-
 /** Tables that have to be copied, or compared. */
 async function changedOf(session: Session, tables: ArchiveTable[]): Promise<ArchiveTable[]> {
   const defined = tables.map(({ name, source, hash }) => ({ name, source, hash }));
@@ -73,11 +52,32 @@ async function changedOf(session: Session, tables: ArchiveTable[]): Promise<Arch
   return tables.filter(({ name }) => row?.names.includes(name));
 }
 
-async function copy(session: Session, table: ArchiveTable): Promise<Counts> {
-  const { name, source, hash, file, text, secret } = table;
-  const [row] = await session.query<{ counts: Counts }>(
-    `select migration.copy_archive(${literal(JSON.stringify({ name, source, hash, file, text, secret }))}) as counts`,
-  );
-  if (row === undefined) throw new Error(`${name}: the target answered without counts`);
-  return row.counts;
+/** All of them in one message. */
+async function copy(
+  context: RunContext,
+  session: Session,
+  tables: ArchiveTable[],
+  begin: Begin,
+): Promise<Done[]> {
+  const began = new Map<string, number>();
+  const calls = tables.flatMap(({ name, source, hash, file, text, secret }) => {
+    const total = context.plans.get(name)?.row_count ?? 0;
+    const what = literal(JSON.stringify({ name, source, hash, file, text, secret }));
+    return [
+      `select migration.tell(${literal(name)}, 0, ${total})`,
+      `select migration.copy_archive(${what}) as counts`,
+      `select migration.tell(${literal(name)}, ${total}, ${total})`,
+    ];
+  });
+  const rows = await session.batch([...calls, 'select migration.close_link()'], (said) => {
+    if (!began.has(said.entity)) began.set(said.entity, Date.now());
+    hear(context, said, begin);
+  });
+  const times = [...began.values(), Date.now()];
+  const counts = rows.flatMap((row) => ('counts' in row ? [row['counts'] as Counts] : []));
+  return tables.flatMap(({ name: entity, phase }, at) => {
+    const [own, start, end] = [counts[at], times[at], times[at + 1]];
+    if (own === undefined || start === undefined || end === undefined) return [];
+    return [{ type: 'entity.done' as const, entity, phase, counts: own, ms: end - start }];
+  });
 }

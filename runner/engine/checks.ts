@@ -5,9 +5,8 @@ import type { Happening } from './events.ts';
 import { type Problem, positionAt } from './text.ts';
 import { saidOf } from '../conditions.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
-import { closeLink, openLink } from './link.ts';
 import { placeOf } from '../project.ts';
-import { literal } from '../quote.ts';
+import { bound, literal } from '../quote.ts';
 import { type Helped, inTwo } from './two.ts';
 
 /** A query that returns offending rows; none = pass. */
@@ -138,12 +137,19 @@ export async function runChecks(
   most = LISTED,
   settled: string[] | null = null,
 ): Promise<CheckResult[]> {
-  const rows = await session.query<Ran>(
-    'select * from migration.run_checks($1::text::jsonb, $2, $3::text::jsonb, $4, $5)',
-    [textsOf(checks), phase, defined === undefined ? null : JSON.stringify(defined), most, settled],
-  );
+  const rows = await session.batch([
+    bound('select * from migration.run_checks($1::text::jsonb, $2, $3::text::jsonb, $4, $5)', [
+      textsOf(checks),
+      phase,
+      defined === undefined ? null : JSON.stringify(defined),
+      most,
+      settled,
+    ]),
+    // what is settled has been asked through it
+    ...(settled === null ? [] : ['select migration.close_link()']),
+  ]);
   const results: CheckResult[] = [];
-  for (const row of rows) {
+  for (const row of rows.filter((each) => 'findings' in each) as unknown as Ran[]) {
     const check = checks.find(({ name }) => name === row.name);
     if (check === undefined) continue;
     const { findings, sample, acknowledged, remarks, code } = row;
@@ -199,13 +205,17 @@ export async function runChecksInTwo(
   const settled: string[] = [];
   await inTwo(
     session,
-    await readComparisons(session, through, defined, phase),
-    async (reader, { entity, comparisons }) => {
-      const [row] = await reader.query<{ keys: string[] }>(
-        'select migration.settled_comparisons($1, $2::text::jsonb) as keys',
-        [entity, JSON.stringify(comparisons)],
+    grouped(await readComparisons(session, through, defined, phase)),
+    async (reader, group) => {
+      const rows = await reader.batch(
+        group.map(({ entity, comparisons }) =>
+          bound('select migration.settled_comparisons($1, $2::text::jsonb) as keys', [
+            entity,
+            JSON.stringify(comparisons),
+          ]),
+        ),
       );
-      settled.push(...(row?.keys ?? []));
+      settled.push(...(rows as { keys: string[] }[]).flatMap(({ keys }) => keys));
     },
     {
       cancel,
@@ -214,16 +224,40 @@ export async function runChecksInTwo(
           // before its link is open: one of these looks for what opens it
           found = await runChecks(second, others, defined, phase);
           if (!(await enter(second))) return;
-          await lookAt(second, defined, phase);
+          await second.batch([lookAt(defined, phase)]);
           await help(second);
         }),
     },
   );
   const results = await runChecks(session, through, defined, phase, LISTED, settled);
-  await closeLink(session);
   found ??= await runChecks(session, others, defined, phase);
   return [...found, ...results];
 }
+
+/** What is compared of an entity, of so many rows. */
+interface Comparisons {
+  entity: string;
+  comparisons: object;
+  rows: number;
+}
+
+/** Small ones together: a group is one message. */
+function grouped(all: Comparisons[]): Comparisons[][] {
+  const groups: Comparisons[][] = [];
+  let rows = Number.POSITIVE_INFINITY;
+  for (const each of all) {
+    rows += each.rows;
+    if (rows > COMPARED_TOGETHER) {
+      groups.push([]);
+      rows = each.rows;
+    }
+    groups.at(-1)?.push(each);
+  }
+  return groups;
+}
+
+/** Source rows of entities that are compared in one message. */
+const COMPARED_TOGETHER = 20_000;
 
 /** What the checks compare, by entity; opens the link where there is anything. */
 async function readComparisons(
@@ -231,25 +265,19 @@ async function readComparisons(
   checks: Check[],
   defined: Record<string, string>,
   phase: string,
-): Promise<{ entity: string; comparisons: object }[]> {
+): Promise<Comparisons[]> {
   if (checks.length === 0) return [];
-  await lookAt(session, defined, phase);
-  await openLink(session);
-  return session.query('select * from migration.entity_comparisons($1::text::jsonb)', [
-    textsOf(checks),
+  const rows = await session.batch([
+    lookAt(defined, phase),
+    'select migration.await_link()',
+    bound('select * from migration.entity_comparisons($1::text::jsonb)', [textsOf(checks)]),
   ]);
+  return rows.filter((row) => 'comparisons' in row) as unknown as Comparisons[];
 }
 
 /** What is asked from here on is about the entities of these files, of a phase where one is named. */
-async function lookAt(
-  session: Session,
-  defined: Record<string, string>,
-  phase: string,
-): Promise<void> {
-  await session.query('select migration.look_at($1, $2::text::jsonb)', [
-    phase,
-    JSON.stringify(defined),
-  ]);
+function lookAt(defined: Record<string, string>, phase: string): string {
+  return bound('select migration.look_at($1, $2::text::jsonb)', [phase, JSON.stringify(defined)]);
 }
 
 /** A row of `migration.run_checks`. */

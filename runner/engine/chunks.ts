@@ -1,5 +1,5 @@
 import type { Entity } from './catalog.ts';
-import { batch, type Session } from '../database.ts';
+import { batch, beginning, type Session } from '../database.ts';
 import {
   again,
   advance,
@@ -8,7 +8,9 @@ import {
   type Done,
   endEntity,
   hasWork,
+  mergeTogether,
   reading,
+  readingFirst,
   type RunContext,
   startEntity,
   type Work,
@@ -18,11 +20,15 @@ import { type Task, workThrough } from './pool.ts';
 import { isSelfMapped } from './render.ts';
 import { queueing } from './two.ts';
 
+/** Up to so many source rows are merged together with others, in one transaction and one message. */
+const SMALL_ROWS = 5000;
+
+const AWAIT = 'select migration.await_link()';
 const CLOSE = 'select migration.close_link()';
 
 /**
- * Chunk by chunk: a transaction that reads, a transaction that writes. Sessions work side by side, at
- * chunks of one entity and at entities that do not wait for each other.
+ * Chunk by chunk: a transaction that reads, a transaction that writes; what is small, together. Sessions
+ * work side by side, at chunks of one entity and at entities that do not wait for each other.
  */
 export async function mergeByChunks(
   context: RunContext,
@@ -50,58 +56,113 @@ export async function mergeByChunks(
     },
   });
   /** What can begin now; an entity without work is done with. */
-  const next = (): Task[] =>
-    [...waiting].flatMap((entity) => {
+  const next = (): Task[] => {
+    const small: Entity[] = [];
+    const large: Entity[] = [];
+    for (const entity of waiting) {
       const before = [...open].filter(
-        (other) => entities.indexOf(other) < entities.indexOf(entity),
+        (other) => entities.indexOf(other) < entities.indexOf(entity) && waitsFor(entity, other),
       );
-      if (before.some((other) => waitsFor(entity, other))) return [];
+      // what stands in the same transaction, in front of it, is not waited for
+      if (before.some((other) => !small.includes(other))) continue;
+      if (retrying || hasWork(context, entity)) {
+        if (isSmall(context, entity)) small.push(entity);
+        else if (before.length === 0) large.push(entity);
+        else continue;
+      } else if (before.length > 0) continue;
+      else open.delete(entity);
       waiting.delete(entity);
-      if (retrying || hasWork(context, entity)) return [start(entity)];
-      open.delete(entity);
-      return [];
-    });
+    }
+    return [...(small.length > 0 ? [together(small)] : []), ...large.map(start)];
+  };
+  /** In one transaction, in which the link is open. */
+  const together = (small: Entity[]): Task => ({
+    rank: entities.indexOf(small[0] as Entity),
+    run: async (session) => {
+      context.checkpoint();
+      let at: string | undefined;
+      const how = {
+        complete: unproven ? false : null,
+        retrying,
+        begin: (name?: string) => {
+          at = name;
+        },
+      };
+      const merged = await again(context, () =>
+        mergeTogether(context, small, how, (calls, listener) =>
+          turn(() => batch(session, [lease, AWAIT, ...calls, CLOSE], { listener })),
+        ),
+      ).catch((error: unknown) => {
+        begin(at);
+        throw error;
+      });
+      for (const each of merged) context.report(each);
+      done.push(...merged);
+      for (const entity of small) open.delete(entity);
+      return next();
+    },
+  });
   const start = (entity: Entity): Task =>
     task(entity, async (session) => {
+      // it begins, and its first chunk is read: two transactions, one message
+      const read = [AWAIT, ...readingFirst(entity), CLOSE];
       const work = await startEntity(context, entity, retrying, (calls) =>
-        batch(session, [lease, ...calls]),
+        turn(() => batch(session, [lease, ...calls, 'commit', ...beginning('60s'), ...read])),
       );
-      if (work.chunks.length === 0) return [end(work)];
-      let left = work.chunks.length;
-      return work.chunks.map((chunk) => {
-        return task(entity, async (worker) => {
-          await mergeChunk(worker, entity, chunk);
-          advance(context, work, chunk);
-          left -= 1;
-          return left === 0 ? [end(work)] : [];
+      const [first, ...others] = work.chunks;
+      if (first === undefined) return end(session, work, []);
+      const left = new Set(work.chunks);
+      const merge = (chunk: Chunk): Task =>
+        task(entity, async (worker) => {
+          const reads = [AWAIT, ...reading(entity, chunk), CLOSE];
+          await turn(() => batch(worker, reads, { lockTimeout: '60s' }));
+          return write(worker, work, chunk, left);
         });
-      });
+      return [...(await write(session, work, first, left)), ...others.map(merge)];
     });
-  const mergeChunk = async (worker: Session, entity: Entity, chunk: Chunk): Promise<void> => {
-    const read = ['select migration.await_link()', ...reading(entity, chunk)];
-    const write = writing(entity, chunk);
-    if (isSelfMapped(entity)) {
-      await turn(() => batch(worker, [lease, ...read, ...write, CLOSE]));
-      return;
-    }
-    await turn(() => batch(worker, [...read, CLOSE], { lockTimeout: '60s' }));
-    await batch(worker, [lease, ...write]);
+  /** The last chunk to be written is one transaction with the end of the entity. */
+  const write = async (
+    session: Session,
+    work: Work,
+    chunk: Chunk,
+    left: Set<Chunk>,
+  ): Promise<Task[]> => {
+    const { entity } = work;
+    const calls = writing(entity, chunk);
+    if (left.size === 1) return end(session, work, calls, chunk);
+    await batch(session, [lease, ...calls]);
+    left.delete(chunk);
+    advance(context, work, chunk);
+    // others were written at the same time
+    return left.size > 0 ? [] : [task(entity, (any) => end(any, work, []))];
   };
-  const end = (work: Work): Task =>
-    task(work.entity, async (session) => {
-      // the data checks of the phase are still to come, and a crash before them must be seen
-      const complete = !unproven && work.chunks.length === 0;
-      const ended = await endEntity(context, work, complete, retrying, (calls) =>
-        turn(() => batch(session, [lease, 'select migration.await_link()', ...calls, CLOSE])),
-      );
-      context.report(ended);
-      done.push(ended);
-      open.delete(work.entity);
-      return next();
-    });
-
+  const end = async (
+    session: Session,
+    work: Work,
+    before: string[],
+    chunk?: Chunk,
+  ): Promise<Task[]> => {
+    const { entity, chunks } = work;
+    // the data checks of the phase are still to come, and a crash before them must be seen
+    const complete = !unproven && chunks.length === 0;
+    const ended = await endEntity(context, work, complete, retrying, (calls) =>
+      batch(session, [lease, ...before, ...calls]),
+    );
+    if (chunk !== undefined) advance(context, work, chunk);
+    context.report(ended);
+    done.push(ended);
+    open.delete(entity);
+    return next();
+  };
   await workThrough(context.sessions, next());
   return done;
+}
+
+/** So little is to be read that others can wait for it; or it is one transaction anyway. */
+function isSmall({ plans }: RunContext, entity: Entity): boolean {
+  if (isSelfMapped(entity)) return true;
+  const plan = plans.get(entity.name);
+  return plan !== undefined && plan.chunks <= 1 && plan.source_rows <= SMALL_ROWS;
 }
 
 /** For the ids it makes, or for what it does in the same table; `other` is the earlier one. */

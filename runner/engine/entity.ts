@@ -6,7 +6,8 @@ import type { Happening } from './events.ts';
 import type { Counts } from './ledger.ts';
 import type { Checking } from './phase-checks.ts';
 import type { EntityPlan } from './prepare.ts';
-import { literal } from '../quote.ts';
+import { bound, literal } from '../quote.ts';
+import type { Hear, Said } from '../said.ts';
 import { pauseAfter } from '../transactions.ts';
 
 /* What is sent for one entity, and how far it is; the transactions around it are its phase's. */
@@ -17,6 +18,8 @@ export interface RunContext extends Checking {
   catalog: Catalog;
   /** What is to be done, by entity or archive table, as it was planned before the first phase. */
   plans: Map<string, EntityPlan>;
+  /** Phases of which an attempt before this run did not come to its end: their checks have yet to pass. */
+  unproven: Set<string>;
   /** Entities whose id map has grown in this run: those that read it are planned again. */
   grown: Set<string>;
   /** Everything is rolled back in the end: no transaction of its own for a phase. */
@@ -32,6 +35,15 @@ export type Done = Extract<Happening, { type: 'entity.done' }>;
 
 /** Says what is worked at: what is blamed when that fails. Nothing = the phase as a whole. */
 export type Begin = (name?: string) => void;
+
+/** How entities are merged together. */
+export interface Together {
+  /** All of an entity is complete then; null: if nothing had to be read, since checks are to come. */
+  complete: boolean | null;
+  /** What the target refused is tried once more. */
+  retrying: boolean;
+  begin: Begin;
+}
 
 const ATTEMPTS = 6;
 export interface Chunk {
@@ -53,9 +65,72 @@ export function hasWork({ plans, grown }: RunContext, { name, idMaps }: Entity):
   return (plans.get(name)?.open ?? true) || idMaps.some((map) => map !== name && grown.has(map));
 }
 
+/**
+ * The entities that come next and can be merged together, taken from the front of the list: those with
+ * work, up to one without of which only their new ids can tell. Those before that have none are dropped.
+ */
+export function takeTogether(context: RunContext, left: Entity[]): Entity[] {
+  const taken: Entity[] = [];
+  for (let entity = left[0]; entity !== undefined; [entity] = left) {
+    if (hasWork(context, entity)) taken.push(entity);
+    else if (entity.idMaps.some((map) => taken.some(({ name }) => name === map))) break;
+    left.shift();
+  }
+  return taken;
+}
+
+/** Merges entities in their order, a call each, all in one message that `send` completes. */
+export async function mergeTogether(
+  context: RunContext,
+  entities: readonly Entity[],
+  { complete, retrying, begin }: Together,
+  send: (calls: string[], hear: Hear) => Promise<Record<string, unknown>[]>,
+): Promise<Done[]> {
+  const calls = entities.map(
+    ({ name }) =>
+      `select * from migration.merge_entity(${literal(name)}, ${String(complete)}, ${String(retrying)})`,
+  );
+  const rows = await send(calls, (said) => {
+    hear(context, said, begin);
+  });
+  return rows
+    .filter((row) => 'has_grown' in row)
+    .map((row) => {
+      const { entity, counts, has_grown: hasGrown, ms } = row as unknown as Merged;
+      if (hasGrown) context.grown.add(entity);
+      return { type: 'entity.done', entity, phase: context.defined[entity] ?? '', counts, ms };
+    });
+}
+
+/** A row of `migration.merge_entity`. */
+interface Merged {
+  entity: string;
+  counts: Counts;
+  has_grown: boolean;
+  ms: number;
+}
+
+/** What is left to be read of entities that have ended; the link is open. */
+export function settling(names: string[]): string {
+  return bound('select migration.settle_entities($1)', [names]);
+}
+
+/** What the engine says while a message runs: what it is at, and how far. */
+export function hear(context: RunContext, { entity, done, total }: Said, begin: Begin): void {
+  begin(entity);
+  if (done === null || total === null) return;
+  const phase = context.defined[entity] ?? '';
+  context.report({ type: 'entity.progress', entity, phase, done, total });
+}
+
 /** Reads a chunk into the temporary tables of the session. */
 export function reading({ name }: Entity, { chunk }: Chunk): string[] {
   return [`select migration.read_chunk(${literal(name)}, ${chunk})`];
+}
+
+/** The same of the first chunk, if there is one. */
+export function readingFirst({ name }: Entity): string[] {
+  return [`select migration.read_first(${literal(name)})`];
 }
 
 /** Writes the chunk that the session has read. */

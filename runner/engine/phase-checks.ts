@@ -2,7 +2,6 @@ import type { Happening } from './events.ts';
 import { type Check, checkDone, type CheckResult, runChecks, runChecksInTwo } from './checks.ts';
 import { mayRetry, type Session, transaction } from '../database.ts';
 import type { Counts } from './ledger.ts';
-import { openLink, readBeside } from './link.ts';
 import { literal } from '../quote.ts';
 
 /* When the data checks of a phase run inside `up`, and what their findings mean. */
@@ -82,6 +81,9 @@ export async function checkPhase(
   );
 }
 
+/** This transaction reads beside another one (`readBeside`). */
+const BESIDE = `select pg_catalog.set_config('migration.reader', 'second', true)`;
+
 /** The phase is checked in two sessions, of which each has what it looks at as written. */
 function checkInTwo(
   { checks, defined, cancel }: Checking,
@@ -97,17 +99,15 @@ function checkInTwo(
         lockTimeout: '1s',
         first: [ending(phase)],
       }),
-    enter: async () => {
-      await readBeside(second);
-      return openLink(second).then(
+    enter: () =>
+      second.batch([BESIDE, 'select migration.await_link()']).then(
         () => true,
         // another command reads this way
         (error: unknown) => {
           if (!mayRetry(error)) throw error;
           return false;
         },
-      );
-    },
+      ),
   };
   return runChecksInTwo(session, checks, defined, helped, phase);
 }
@@ -132,14 +132,6 @@ async function isWrittenRight(
 
 function lineOf({ check, sample, problem }: CheckResult): string {
   return `${check.file}: ${problem?.message ?? `not so: ${check.title} (${sample.join('; ')})`}`;
-}
-
-/** An attempt before this one was interrupted or failed: the checks have yet to pass. */
-export async function isUnproven(session: Session, phase: string): Promise<boolean> {
-  const [row] = await session.query<{ unproven: boolean }>(
-    `select migration.is_unproven(${literal(phase)}) as unproven`,
-  );
-  return row?.unproven ?? false;
 }
 
 /** Rows of the phase that could not be read are among its rejects. */

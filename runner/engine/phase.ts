@@ -2,23 +2,23 @@ import type { Entity, Phase } from './catalog.ts';
 import { mergeByChunks } from './chunks.ts';
 import {
   again,
-  advance,
   type Begin,
-  type Chunk,
   type Done,
-  endEntity,
   hasWork,
-  reading,
+  mergeTogether,
   type RunContext,
-  startEntity,
-  writing,
+  settling,
+  takeTogether,
 } from './entity.ts';
 import { addCounts } from './events.ts';
-import { type Checked, checkPhase, ending, isUnproven, LawBroken } from './phase-checks.ts';
+import { type Checked, checkPhase, ending, LawBroken } from './phase-checks.ts';
 import { blamedOn } from '../conditions.ts';
-import { ConnectionLost, failureOf, type Session, transaction } from '../database.ts';
+import { beginning, ConnectionLost, failureOf, type Session, transaction } from '../database.ts';
 import { holdLease } from './ledger.ts';
-import { closeLink } from './link.ts';
+import { bound } from '../quote.ts';
+
+const AWAIT = 'select migration.await_link()';
+const CLOSE = 'select migration.close_link()';
 
 /** A phase that did not come out right; the message says what, the rest what is true now. */
 export class PhaseFailed extends Error {
@@ -108,7 +108,7 @@ async function tryPhase(
   let at: string | undefined;
   let started = new Date();
   const begin = (entity?: string) => {
-    context.checkpoint();
+    if (at === entity) return;
     at = entity;
     started = new Date();
   };
@@ -137,11 +137,12 @@ export async function inOne(
   body: (session: Session) => Promise<Done[]>,
 ): Promise<Done[]> {
   const [session] = context.sessions;
-  const held = async () => {
-    await holdLease(session, context.run);
+  const lease = `select migration.hold_lease(${context.run})`;
+  const done = await again(context, async () => {
+    if (!context.dryRun) return transaction(session, () => body(session), { first: [lease] });
+    await session.query(lease);
     return body(session);
-  };
-  const done = await again(context, () => (context.dryRun ? held() : transaction(session, held)));
+  });
   for (const each of done) context.report(each);
   return done;
 }
@@ -164,7 +165,7 @@ async function noteFailure(
   });
 }
 
-/** A savepoint per entity and per chunk, the link open as long as it is read. */
+/** All entities in one message, and a second one where only new ids tell whether one has work. */
 async function runWhole(
   context: RunContext,
   session: Session,
@@ -172,70 +173,71 @@ async function runWhole(
   begin: Begin,
 ): Promise<Done[]> {
   const done: Done[] = [];
-  const unproven = await isUnproven(session, phase.name);
-  const merge = async (entity: Entity, retrying: boolean): Promise<void> => {
-    begin(entity.name);
-    const work = await startEntity(context, entity, retrying, (calls) =>
-      session.batch(['savepoint entity', ...calls]),
-    );
-    const merging = (chunk: Chunk) => [
-      'savepoint chunk',
-      'select migration.await_link()',
-      ...reading(entity, chunk),
-      ...writing(entity, chunk),
-      'release savepoint chunk',
-    ];
-    const last = work.chunks.at(-1);
-    for (const chunk of work.chunks) {
-      context.checkpoint();
-      if (chunk === last) break;
-      await session.batch(merging(chunk));
-      advance(context, work, chunk);
-    }
-    // the last chunk and the end are one message
-    const ended = await endEntity(context, work, true, retrying, (calls) =>
-      session.batch([
-        ...(last === undefined ? ['select migration.await_link()'] : merging(last)),
-        ...calls,
-        'release savepoint entity',
-      ]),
-    );
-    if (last !== undefined) advance(context, work, last);
-    done.push(ended);
+  const unproven = context.unproven.has(phase.name);
+  let refused: Entity[] = [];
+  const merge = async (entities: Entity[], retrying: boolean): Promise<void> => {
+    if (entities.length === 0) return;
+    context.checkpoint();
+    const how = { complete: true, retrying, begin };
+    const merged = await mergeTogether(context, entities, how, async (calls, listener) => {
+      const before = [patience(context, entities), AWAIT];
+      const after = [settling(entities.map(nameOf)), refusing(phase), CLOSE];
+      const rows = await session.batch([...before, ...calls, ...after], listener);
+      refused = refusedIn(rows, phase);
+      return rows;
+    });
+    done.push(...merged);
   };
-  for (const entity of phase.entities) if (hasWork(context, entity)) await merge(entity, false);
-  for (const entity of await refusedEntities(session, phase)) await merge(entity, true);
+  const left = [...phase.entities];
+  while (left.length > 0) await merge(takeTogether(context, left), false);
+  await merge(refused, true);
+  context.checkpoint();
   begin();
-  await closeLink(session);
   await checkPhase(context, session, phase, done, unproven);
   return done;
 }
 
-/** Every entity chunk by chunk; the checks look at what is written, and it is complete if they pass. */
+function nameOf({ name }: Entity): string {
+  return name;
+}
+
+/** A statement that merges chunk by chunk has the time of so many. */
+function patience({ plans }: RunContext, entities: readonly Entity[]): string {
+  const chunks = entities.map(({ name }) => plans.get(name)?.chunks ?? 1);
+  return `set local statement_timeout = '${30 * Math.min(1000, Math.max(1, ...chunks))}min'`;
+}
+
+/** What is large chunk by chunk; the checks look at what is written, and it is complete if they pass. */
 async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Promise<Done[]> {
   const [session] = context.sessions;
-  const unproven = await isUnproven(session, phase.name);
+  const unproven = context.unproven.has(phase.name);
   const done = await mergeByChunks(context, phase.entities, { unproven, retrying: false, begin });
-  for (const entity of await refusedEntities(session, phase)) {
-    done.push(...(await mergeByChunks(context, [entity], { unproven, retrying: true, begin })));
+  const refused = refusedIn(await session.batch([refusing(phase)]), phase);
+  if (refused.length > 0) {
+    done.push(...(await mergeByChunks(context, refused, { unproven, retrying: true, begin })));
   }
+  context.checkpoint();
   begin();
-  await transaction(session, async () => {
-    await holdLease(session, context.run);
-    await session.query(ending(phase.name));
-    await checkPhase(context, session, phase, done, unproven, context.sessions[1]);
-    await session.query('select migration.complete_entities($1)', [
-      phase.entities.map(({ name }) => name),
-    ]);
-  });
+  const names = phase.entities.map(nameOf);
+  const lease = `select migration.hold_lease(${context.run})`;
+  const settled = [AWAIT, settling(done.map(({ entity }) => entity)), CLOSE];
+  const check = () => checkPhase(context, session, phase, done, unproven, context.sessions[1]);
+  await again(context, () =>
+    transaction(session, check, {
+      // two transactions: what has been read stays where a check finds something
+      first: [lease, ...settled, 'commit', ...beginning('10s'), lease, ending(phase.name)],
+      last: [bound('select migration.complete_entities($1)', [names])],
+    }),
+  );
   return done;
 }
 
-/** Entities whose rows may be taken now that all others of the phase are there. */
-async function refusedEntities(session: Session, { name, entities }: Phase): Promise<Entity[]> {
-  const rows = await session.query<{ entity: string }>(
-    'select * from migration.refused_entities($1)',
-    [name],
-  );
-  return entities.filter((entity) => rows.some((row) => row.entity === entity.name));
+/** Asks for entities whose rows may be taken now that all others of the phase are there. */
+function refusing({ name }: Phase): string {
+  return bound('select * from migration.refused_entities($1)', [name]);
+}
+
+/** Those among the rows of several calls. */
+function refusedIn(rows: Record<string, unknown>[], { entities }: Phase): Entity[] {
+  return entities.filter(({ name }) => rows.some((row) => row['refused'] === name));
 }

@@ -33,7 +33,11 @@ export interface Prepared {
   entities: EntityPlan[];
   /** The same of the archive tables. */
   archive: EntityPlan[];
+  /** Phases of which an attempt was interrupted or failed: their data checks have yet to pass. */
+  unproven: string[];
 }
+
+const NOTHING = { entities: [], archive: [], unproven: [] };
 
 /**
  * Opens the link, builds what is not as the files say (link, views, functions of schema merge), looks
@@ -71,7 +75,7 @@ export async function prepare(
   const missing = ready ? [] : await buildLink(session, source, basis);
   if (isAnotherSource(missing, tables)) {
     refuse([examineTables(missing, tables, source)]);
-    return { problems: [], entities: [], archive: [] };
+    return { problems: [], ...NOTHING };
   }
   refuse(await examineSource(session, tables));
   const there = tables.filter((table) => !missing.includes(table));
@@ -81,7 +85,7 @@ export async function prepare(
     await session.query('select migration.mark_prepared($1, $2, $3)', [files, tables, targets]);
   }
   if (checks) problems.push(...(await runBeforeChecks(session, root, remark, report)));
-  if (problems.length > 0) return { problems, entities: [], archive: [] };
+  if (problems.length > 0) return { problems, ...NOTHING };
   const defined = catalog.archive.map(({ name, source: from, hash }) => ({
     name,
     source: from,
@@ -91,12 +95,14 @@ export async function prepare(
     `select migration.take_lookups(${run})`,
     'select * from migration.plan_entities()',
     `select * from migration.plan_archive(${literal(JSON.stringify(defined))})`,
+    'select * from migration.unproven_phases()',
   ]);
   const plans = rows.filter((row) => 'entity' in row) as unknown as EntityPlan[];
   return {
     problems,
     entities: plans.filter(({ phase }) => phase !== 'archive'),
     archive: plans.filter(({ phase }) => phase === 'archive'),
+    unproven: rows.flatMap((row) => ('unproven' in row ? [String(row['unproven'])] : [])),
   };
 }
 

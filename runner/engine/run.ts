@@ -232,7 +232,7 @@ async function prepareAndRun(
   );
   try {
     await login(session, config.source);
-    const { entities, archive } = await throughLink(config.source, () =>
+    const { entities, archive, unproven } = await throughLink(config.source, () =>
       prepareRun(options, session, run),
     );
     checkpoint();
@@ -259,6 +259,7 @@ async function prepareAndRun(
       run,
       catalog,
       plans: new Map([...entities, ...archive].map((plan) => [plan.entity, plan])),
+      unproven: new Set(unproven),
       grown: new Set(),
       dryRun,
       sessions,

@@ -557,18 +557,20 @@ begin
 end
 $$;
 
--- After an entity was read: settled where no row of the look-up has changed since the sums were taken.
+-- After entities were read: settled where no row of the look-up has changed since the sums were taken.
 -- What has changed may be back when the next run looks: it is a change all the same, and ranges of
 -- its content are entered as unknown, also where they have no rows: a count of -1 is another than
 -- any the next run finds. The link is open.
-create or replace function migration.settle_lookups(name text) returns void
+create or replace function migration.settle_lookups(names text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 begin
   drop table if exists pg_temp.moved;
   create temporary table moved as
   select l.source_table, n.range, t.width
-  from migration.lookups as l
+  from (
+    select distinct o.source_table from migration.lookups as o where o.entity = any (names)
+  ) as l
   join migration.source_tables as t on t.source_table = l.source_table
   cross join lateral (
     select coalesce(o.range, s.range) as range
@@ -579,20 +581,19 @@ begin
       from migration.range_sums(l.source_table, t.width) as r group by r.range
     ) as o on o.range = s.range
     where (o.row_count, o.sum_a, o.sum_b) is distinct from (s.row_count, s.sum_a, s.sum_b)
-  ) as n
-  where l.entity = name;
+  ) as n;
   update migration.lookups as l
   set settled = not m.moved, version_digest = case when m.moved then '' else l.version_digest end
   from (
     select o.source_table, exists (
       select from pg_temp.moved as m where m.source_table = o.source_table) as moved
-    from migration.lookups as o where o.entity = name
+    from migration.source_tables as o
   ) as m
-  where l.entity = name and l.source_table = m.source_table;
+  where l.entity = any (names) and l.source_table = m.source_table;
   insert into migration.lookup_ranges (entity, source_table, range, row_count, sum_a, sum_b)
   select distinct l.entity, l.source_table, c.range, -1, 0, 0
   from pg_temp.moved as m
-  join migration.lookups as l on l.entity = name and l.source_table = m.source_table
+  join migration.lookups as l on l.entity = any (names) and l.source_table = m.source_table
   cross join migration.lookup_width(m.source_table) as w
   cross join generate_series(m.range * m.width / w, ((m.range + 1) * m.width - 1) / w) as c (range)
   where l.reached is not null

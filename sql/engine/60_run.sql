@@ -215,7 +215,7 @@ $$;
 
 -- Entities of the phase of which this run's target refused rows for what other rows are (class 23): they
 -- are tried once more when all of the phase is written.
-create or replace function migration.refused_entities(of_phase text) returns table (entity text)
+create or replace function migration.refused_entities(of_phase text) returns table (refused text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.entity
   from migration.entities as e
@@ -248,6 +248,13 @@ begin
   execute format('select merge.%I($1, $2, $3)', name || '_stage')
   using part.first_key, part.end_key, keys;
 end
+$$;
+
+-- The same of the first chunk, if there is one.
+create or replace function migration.read_first(name text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  select migration.read_chunk(name, min(c.chunk)) from migration.chunks as c
+  where c.entity = name having count(*) > 0
 $$;
 
 -- Writes the chunk that this session has read.
@@ -366,8 +373,7 @@ begin
 end
 $$;
 
--- An entity is written: its look-ups, the source rows of its rejects, its totals, limits and balance.
--- The link is open. `complete`: no data check of its phase is still to come. `again`: what the target
+-- An entity is written: its totals, limits and balance. `complete`: no data check of its phase is still to come. `again`: what the target
 -- refused for what other rows are has been tried a second time, and counts.
 create or replace function migration.end_entity(
   name text, complete boolean, again boolean default false, out counts jsonb, out map_size bigint)
@@ -390,17 +396,6 @@ begin
     or known.file_hash is distinct from known.defined_hash)
   then
     perform migration.end_mappings(name);
-  end if;
-  if known.source is not null then
-    if has_read then perform migration.settle_lookups(name); end if;
-    -- older ones cannot be read
-    if exists (
-      select from migration.rejects as r
-      where r.entity = name and r.resolved_run is null and (r.last_run = this_run
-        or r.source_row is null and r.last_run > coalesce(known.completed_run, 0)))
-    then
-      execute format('select merge.%I()', name || '_settle');
-    end if;
   end if;
 
   select coalesce(sum(r.source_rows), 0)::bigint as source, coalesce(sum(r.merged), 0)::bigint as merged,
@@ -427,7 +422,7 @@ begin
     total.rejected - total.errors, case when again then total.errors else total.final end);
   update migration.entities as e set
     status = case when complete then 'complete' else 'partial' end,
-    removed = 0, file_hash = known.defined_hash, completed_run = this_run,
+    removed = 0, file_hash = known.defined_hash,
     maps_seen = migration.maps_now(known.id_maps),
     horizon = (select r.horizon from migration.runs as r where r.run = this_run)
   where e.entity = name;
@@ -436,6 +431,80 @@ begin
     'rejected', result.rejected, 'filtered', result.filtered, 'gone', result.gone,
     'read', result.rows_read);
   map_size := known.map_size;
+end
+$$;
+
+-- What is still to be read when entities have ended: whether what they looked up was the same all the
+-- time, and the source rows of their rejects. The link is open.
+create or replace function migration.settle_entities(names text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  name text;
+begin
+  perform migration.settle_lookups(array(
+    select e.entity from migration.entities as e
+    where e.entity = any (names) and e.source is not null and exists (
+      select from migration.chunks as c where c.entity = e.entity)));
+  for name in
+    select e.entity from migration.entities as e
+    where e.entity = any (names) and e.source is not null and exists (
+      select from migration.rejects as r
+      where r.entity = e.entity and r.resolved_run is null
+        and (r.last_run = migration.current_run()
+          -- older ones cannot be read
+          or r.source_row is null and r.last_run > coalesce(e.completed_run, 0)))
+  loop
+    execute format('select merge.%I()', name || '_settle');
+  end loop;
+  update migration.entities as e set completed_run = migration.current_run()
+  where e.entity = any (names);
+end
+$$;
+
+-- Tells the runner, while its message runs, what is worked at and how far it is: an error says neither.
+create or replace function migration.tell(entity text, done bigint default null, total bigint default null)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise notice '%', jsonb_build_object('entity', entity, 'done', done, 'total', total)
+    using errcode = 'MIG00';
+end
+$$;
+
+-- An entity from beginning to end in one transaction, in which the link is open: where its phase is one,
+-- or little is to be read. `complete`: as for end_entity; NULL = if nothing had to be read. `again`: likewise.
+create or replace function migration.merge_entity(
+  name text, complete boolean, again boolean,
+  out entity text, out counts jsonb, out has_grown boolean, out ms bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  began timestamptz := clock_timestamp();
+  begun record;
+  part  record;
+  ended record;
+  done  bigint := 0;
+  total bigint;
+begin
+  entity := name;
+  perform migration.tell(name);
+  select s.* into begun from migration.start_entity(name, again) as s;
+  total := (select coalesce(sum((c ->> 'rows')::bigint), 0) from jsonb_array_elements(begun.chunks) as c);
+  perform migration.tell(name, done, total);
+  for part in
+    select c.chunk, c.rows from jsonb_to_recordset(begun.chunks) as c (chunk integer, rows bigint)
+  loop
+    perform migration.read_chunk(name, part.chunk);
+    perform migration.write_chunk(name, part.chunk);
+    done := done + part.rows;
+    perform migration.tell(name, done, total);
+  end loop;
+  select e.* into ended
+  from migration.end_entity(name, coalesce(complete, begun.chunks = '[]'), again) as e;
+  counts := ended.counts;
+  has_grown := ended.map_size > begun.map_size;
+  ms := 1000 * extract(epoch from clock_timestamp() - began);
 end
 $$;
 
@@ -513,11 +582,10 @@ language sql set search_path = pg_catalog, pg_temp as $$
   where e.entity = any (names) and e.status <> 'complete'
 $$;
 
--- An attempt before this one was interrupted or failed: the data checks have yet to pass.
-create or replace function migration.is_unproven(of_phase text) returns boolean
+-- Phases of which an attempt was interrupted or failed: their data checks have yet to pass.
+create or replace function migration.unproven_phases() returns table (unproven text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (
-    select from migration.entities as e where e.phase = of_phase and e.status = 'partial')
+  select distinct e.phase from migration.entities as e where e.status = 'partial'
 $$;
 
 -- Rows of the phase that could not be read are among its rejects.

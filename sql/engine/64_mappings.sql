@@ -36,20 +36,26 @@ returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  type   text := (select e.mapped from migration.entities as e where e.entity = name);
-  target regclass := migration.mapping_table();
-  wrong  text;
+  type     text := (select e.mapped from migration.entities as e where e.entity = name);
+  target   regclass := migration.mapping_table();
+  wrong    text;
+  is_wrong boolean;
 begin
   wrong := format($q$
     %s as t
-    left join ids.%I as m on m.legacy_id = t.legacy_id
-    where t.entity_type = %L and m.id is distinct from t.new_id
+    -- joined to itself, or by `is distinct from`, it takes the square of its rows before it has statistics
+    where t.entity_type = %L and not exists (
+        select from ids.%I as m where m.legacy_id = t.legacy_id and m.id = t.new_id)
       and ($1 is null or t.legacy_id >= $1) and ($2 is null or t.legacy_id < $2)
       and ($3 is null or t.legacy_id = any ($3))
-  $q$, target, name, type);
+  $q$, target, type, name);
+  -- as a rule there is none
+  execute format('select exists (select from %s)', wrong) into is_wrong using first_key, end_key, keys;
+  if not is_wrong then return; end if;
   execute format($q$
     insert into migration.mapping_images (entity, legacy_id, new_id, image, before_us, run)
-    select %1$L, t.legacy_id, t.new_id, migration.image_of(t.*), m.id is null,
+    select %1$L, t.legacy_id, t.new_id, migration.image_of(t.*), not exists (
+        select from ids.%1$I as m where m.legacy_id = t.legacy_id),
       migration.current_run()
     from %2$s %3$s and not exists (
       select from migration.mapping_images as i
@@ -60,10 +66,7 @@ begin
     ' where g.legacy_key = t.legacy_id and g.id = t.new_id)' end)
   using first_key, end_key, keys;
   perform set_config('search_path', migration.application_path(), true);
-  execute format(
-    'delete from %1$s as o using %2$s and o.entity_type = t.entity_type'
-    ' and o.legacy_id = t.legacy_id', target, wrong)
-  using first_key, end_key, keys;
+  execute concat('delete from ', wrong) using first_key, end_key, keys;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
 end
 $$;

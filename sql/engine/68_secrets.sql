@@ -59,23 +59,22 @@ begin
   into lengths;
   for part in
     select p.place, string_agg(format('(%L, %L::boolean, t.%I::text)', p.column_name, p.required,
-      p.column_name), ', ') as texts
+      p.column_name), ', ') as texts,
+      string_agg(format('octet_length(t.%I::text) = any ($1)', p.column_name), ' or ') as near
     from migration.secret_places() as p group by p.place order by p.place::text
   loop
     -- by their length first: few texts are looked at further, and most tables have none
-    execute format($q$
-      select exists (
-        select from %s as t cross join lateral (values %s) as v (name, required, text)
-        where octet_length(v.text) = any ($1))
-    $q$, part.place, part.texts) into is_near using lengths;
+    execute format('select exists (select from %s as t where %s)', part.place, part.near)
+    into is_near using lengths;
     continue when not is_near;
     return query execute format($q$
       with secrets as materialized (%3$s)
       select %4$L::regclass, v.name, v.required, count(*)
       from %1$s as t cross join lateral (values %2$s) as v (name, required, text)
-      where octet_length(v.text) = any ($1) and v.text in (select s.secret from secrets as s)
+      where (%5$s) and octet_length(v.text) = any ($1)
+        and v.text in (select s.secret from secrets as s)
       group by 2, 3 order by 2
-    $q$, part.place, part.texts, secrets, part.place) using lengths;
+    $q$, part.place, part.texts, secrets, part.place, part.near) using lengths;
   end loop;
 end
 $$;

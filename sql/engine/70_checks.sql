@@ -123,14 +123,14 @@ create or replace function migration.is_settled(kind text, entity text, compared
 returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  asked jsonb := nullif(current_setting('migration.asked', true), '')::jsonb;
-  key   text := md5(concat_ws(' ', kind, entity, compared));
+  key text := md5(concat_ws(' ', kind, entity, compared));
 begin
-  if asked is null then
+  if not migration.is_asked() then
     return key = any (string_to_array(current_setting('migration.equal', true), ','));
   end if;
-  perform set_config('migration.asked', (asked || jsonb_build_object(
-    'kind', kind, 'entity', entity, 'compared', compared, 'key', key))::text, true);
+  -- the list of an array, as text: parsed once, at its end
+  perform set_config('migration.asked', concat(current_setting('migration.asked'), ',', jsonb_build_object(
+    'kind', kind, 'entity', entity, 'compared', compared, 'key', key)), true);
   return true;
 end
 $$;
@@ -147,11 +147,17 @@ declare
   key     text;
   joins   text;
   answers text;
+  ids     uuid[];
   equal   text[];
 begin
   if not migration.is_checked($1) then return '{}'; end if;
   select e.* into strict known from migration.entities as e where e.entity = $1;
   key := migration.key_of(known.source, 's');
+  -- with these the indexes of id map and target are used
+  if keys is not null then
+    execute format('select array(select m.id from ids.%I as m where m.legacy_id = any ($1))', $1)
+    into ids using keys;
+  end if;
   select
     string_agg(o.joins, ' ' order by c.position),
     string_agg(format('case when not coalesce(bool_or(%s), false) then %L end', o.differs,
@@ -165,15 +171,15 @@ begin
     select array_remove(array[%4$s], null)
     from legacy.%2$I as s
     join ids.%1$I as m on m.legacy_id = %7$s
-    left join %3$s as t on t.id = m.id
+    left join %3$s as t on t.id = m.id and ($2 is null or t.id = any ($2))
     %5$s %6$s
   $q$, $1, known.source, known.target, answers, joins, case when keys is not null then format($q$
     join legacy_versions.%2$I as v on v.id = %3$s and v.version = m.version
-    where %3$s = any ($1) and v.id = any ($1) and not exists (
+    where %3$s = any ($1) and v.id = any ($1) and m.legacy_id = any ($1) and not exists (
       select from migration.conflicts as c
       where c.entity = %1$L and c.legacy_id = %3$s and c.resolution = 'target')
   $q$, $1, known.source, key) end, key)
-  into equal using keys;
+  into equal using keys, ids;
   return equal;
 end
 $$;
@@ -187,7 +193,7 @@ declare
   query text;
   asked jsonb;
 begin
-  perform set_config('migration.asked', '[]', true);
+  perform set_config('migration.asked', '[null', true);
   for query in
     select c.value ->> 'text' from jsonb_array_elements(checks) as c (value)
     -- a hint where time can be saved, no more: these are the functions that ask migration.is_settled
@@ -199,7 +205,7 @@ begin
     exception when others then null;
     end;
   end loop;
-  asked := current_setting('migration.asked')::jsonb;
+  asked := concat(current_setting('migration.asked'), ']')::jsonb - 0;
   perform set_config('migration.asked', '', true);
   return asked;
 end
@@ -207,9 +213,9 @@ $$;
 
 -- The same by entity, of the phase that is looked at; those with the most rows first.
 create or replace function migration.entity_comparisons(checks jsonb)
-returns table (entity text, comparisons jsonb)
+returns table (entity text, comparisons jsonb, rows bigint)
 language sql set search_path = pg_catalog, pg_temp as $$
-  select c.value ->> 'entity', jsonb_agg(c.value)
+  select c.value ->> 'entity', jsonb_agg(c.value), coalesce(max(r.rows), 0)::bigint
   from jsonb_array_elements(migration.asked_comparisons(checks)) as c (value)
   left join migration.entities as e on e.entity = c.value ->> 'entity'
   left join (
@@ -247,7 +253,9 @@ begin
   perform migration.await_link();
   for part in select * from migration.entity_comparisons(checks) loop
     begin
-      continue when not migration.is_checked(part.entity);
+      continue when not migration.is_checked(part.entity) or not exists (
+        select from migration.control as c
+        where c.run = migration.current_run() and c.entity = part.entity and c.rows_read > 0);
       execute format('select array(select m.legacy_id from ids.%I as m where m.run = $1)', part.entity)
       into keys using migration.current_run();
       continue when keys = '{}';
@@ -648,8 +656,8 @@ begin
 end
 $$;
 
--- Entities whose source rows are not those of the last run: other rows, or other versions.
-create or replace function migration.source_drift()
+-- Entities (of a phase) whose source rows are not those of the last run: other rows, or other versions.
+create or replace function migration.source_drift(of_phase text default null)
 returns table (entity_name text, source_table text, ranges bigint, row_change bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -659,7 +667,8 @@ begin
     select e.source, min(t.width) as width
     from migration.entities as e
     join migration.source_tables as t on t.source_table = e.source
-    where migration.is_looked_at(e) group by e.source order by e.source
+    where migration.is_looked_at(e) and e.phase = coalesce(of_phase, e.phase)
+    group by e.source order by e.source
   loop
     return query
     with sums as materialized (
@@ -669,6 +678,7 @@ begin
     entities as (
       select e.entity, e.width from migration.entities as e
       where e.source = known.source and migration.is_looked_at(e)
+        and e.phase = coalesce(of_phase, e.phase)
     ),
     live as (
       select e.entity, s.range, s.row_count, s.sum_a, s.sum_b
@@ -710,7 +720,8 @@ begin
     where migration.is_looked_at(e) and e.phase = 'archive'
     order by e.entity
   loop
-    drift := coalesce(drift, array(select d.entity_name from migration.source_drift() as d));
+    drift := coalesce(drift, array(
+      select d.entity_name from migration.source_drift('archive') as d));
     continue when known.entity = any (drift);
     source := format('legacy.%I', known.source);
     return query execute format($q$

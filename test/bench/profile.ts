@@ -35,8 +35,8 @@ const ENTITY_STEPS = {
 
 /** What is done for all entities, by how the statements that the runner sends begin. */
 const RUN_STEPS: Record<string, RegExp> = {
-  'begin and end of entities': /migration\.(start|end|settle)_entity\(/,
-  checks: /migration\.(\w*comparisons|run_checks|is_written_right|is_unproven)\(|^-- /,
+  'begin and end of entities': /migration\.((start|end|merge)_entity|(read|write)_chunk)\(/,
+  checks: /migration\.(\w*comparisons|run_checks|is_written_right)\(|^-- /,
   'sums and plan': /migration\.(take_\w+|plan_entities|note_definitions|pair_sums)\(/,
   'link and lease': /migration\.(await|open|close)_link\(|hold_lease\(|user mapping|link_login/,
   archive: /migration\.\w*archive\w*\(/,
@@ -115,19 +115,16 @@ async function printProfile(place: Place, admin: string, wall: number): Promise<
 
   const top = said.filter((each) => each.top);
   const backend = sum(top.map(({ seconds }) => seconds));
-  const chunks = sum(top.filter(isChunk).map(({ seconds }) => seconds));
+  const chunks = sum(called.filter(isChunk).map(({ total }) => total));
   const ends = sum(lines.filter(isEnd).map(({ seconds }) => seconds));
-  const outside = besides(
-    top.filter((each) => !isChunk(each)),
-    ends,
-  );
+  const outside = besides(top, ends + chunks);
   const inside = sum(lines.filter((line) => !isEnd(line)).map(({ seconds }) => seconds));
   outside.push({ entity: '', step: 'chunks: other', seconds: chunks - inside, rows: 0 });
 
   printLines(lines, backend);
   printTotals([...lines, ...outside], backend);
   printParts(lines, said);
-  printOther(top.filter((each) => stepOf(each.text) === 'other' && !isChunk(each)));
+  printOther(top.filter((each) => stepOf(each.text) === 'other'));
   console.log(
     `first run ${wall.toFixed(1)} s; sessions of the target ${backend.toFixed(1)} s, of which reading ` +
       `and writing chunks ${chunks.toFixed(1)} s: the steps of all entities explain ` +
@@ -208,13 +205,13 @@ async function perRow(target: Sql, entity: string): Promise<{ hash: number; id: 
   };
 }
 
-/** What was done for all entities. `ends`: what of it is a step of an entity. */
-function besides(top: Said[], ends: number): Line[] {
+/** What was done for all entities. `ofEntities`: what of it is a step of an entity. */
+function besides(top: Said[], ofEntities: number): Line[] {
   const steps = new Map<string, number>();
   for (const { text, seconds } of top)
     steps.set(stepOf(text), (steps.get(stepOf(text)) ?? 0) + seconds);
   const around = 'begin and end of entities';
-  steps.set(around, (steps.get(around) ?? 0) - ends);
+  steps.set(around, (steps.get(around) ?? 0) - ofEntities);
   return [...steps].map(([step, seconds]) => ({ entity: '', step, seconds, rows: 0 }));
 }
 
@@ -222,8 +219,8 @@ function stepOf(text: string): string {
   return Object.entries(RUN_STEPS).find(([, begins]) => begins.test(text))?.[0] ?? 'other';
 }
 
-function isChunk({ text }: Said): boolean {
-  return /^select migration\.(read|write)_chunk\(/.test(text);
+function isChunk({ name }: Called): boolean {
+  return /^migration\.(read|write)_chunk$/.test(name);
 }
 
 /** Done when the entity ends, not chunk by chunk. */

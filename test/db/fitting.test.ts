@@ -180,8 +180,7 @@ select s.id as legacy_key, s.id::integer as legacy_id from legacy.${name} as s;
 `;
   return tinyProject({
     // keys are not valid here, on purpose
-    'checks/foreign_keys.sql':
-      '-- Not looked at.\n--\n-- severity  error\n\nselect 1 limit 0;\n',
+    'checks/foreign_keys.sql': '-- Not looked at.\n--\n-- severity  error\n\nselect 1 limit 0;\n',
     'sql/1-one/10_people.sql': plain('people'),
     'sql/1-one/20_firms.sql': plain('firms'),
     'sql/2-two/10_bids.sql': `-- For the test.

@@ -74,7 +74,8 @@ test('killed inside a phase of one transaction: nothing of the phase is there', 
 
 test('killed between ranges: what is committed stays, nothing is half', async (context) => {
   const { source, target } = context;
-  await blocked(context, 'messages', async (killed) => {
+  // what is small is merged before, in one transaction
+  await blocked(context, 'tasks', async (killed) => {
     await kill(killed);
   });
   await noResidue(target, source);
@@ -85,13 +86,12 @@ test('killed between ranges: what is committed stays, nothing is half', async (c
   const [mapped] = await target<{ tasks: number; messages: number }[]>`
     select (select count(*)::integer from ids.tasks) as tasks,
       (select count(*)::integer from ids.messages) as messages`;
-  const [entered] = await target<{ messages: number }[]>`
-    select coalesce(sum(merged), 0)::integer as messages from migration.ranges
-    where entity = 'messages'`;
-  assert.equal([rows?.orders, rows?.tasks, mapped?.tasks], [231, 7627, 7627]);
+  const [entered] = await target<{ tasks: number }[]>`
+    select coalesce(sum(merged), 0)::integer as tasks from migration.ranges
+    where entity = 'tasks'`;
+  assert.equal([rows?.orders, rows?.messages, mapped?.messages], [231, 609, 609]);
   // a chunk is written by one message, COMMIT included: its server may still have done it, all of it
-  assert.ok([0, 609].includes(rows?.messages ?? -1));
-  assert.equal([mapped?.messages, entered?.messages], [rows?.messages, rows?.messages]);
+  assert.equal([mapped?.tasks, entered?.tasks], [rows?.tasks, rows?.tasks]);
 });
 
 test('then plain up: the rows of a run that was not disturbed', async ({
@@ -99,12 +99,12 @@ test('then plain up: the rows of a run that was not disturbed', async ({
   source,
   target,
 }) => {
-  const tasks = await touches(target, ['ids']);
+  const messages = await touches(target, ['ids']);
   const { verdict } = await up(pair);
   assert.match(verdict, 'All 8 phases are complete');
   sameDump(
-    new Map([...(await touches(target, ['ids']))].filter(([name]) => name === 'ids.tasks')),
-    new Map([...tasks].filter(([name]) => name === 'ids.tasks')),
+    new Map([...(await touches(target, ['ids']))].filter(([name]) => name === 'ids.messages')),
+    new Map([...messages].filter(([name]) => name === 'ids.messages')),
     'what was committed before the kill was done again',
   );
   const states = await target<{ status: string }[]>`

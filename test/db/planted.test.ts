@@ -23,6 +23,8 @@ interface Spoilt {
 /** Corruptions of one phase, and the checks that must find them: no more, no fewer. */
 interface Planted {
   phase: string;
+  /** It is taken back first: another corruption was planted in it before. */
+  isBack?: boolean;
   spoilt: Spoilt[];
   found: string[];
 }
@@ -53,6 +55,14 @@ const PLANTED: Planted[] = [
       },
     ],
     found: ['references_agree', 'texts'],
+  },
+  {
+    // by a check that does not read the source: it is for the second session
+    phase: '3-operations',
+    spoilt: [
+      { table: 'public.order_files', by: 'new.legacy_file_id := new.legacy_file_id + 1e6;' },
+    ],
+    found: ['legacy_ids'],
   },
   {
     phase: '4-financial',
@@ -176,11 +186,12 @@ test.before(async (context) => {
 
 test.after(dropPair);
 
-for (const { phase, spoilt, found } of PLANTED) {
+for (const { phase, isBack, spoilt, found } of PLANTED) {
   const run = { only: [phase], archive: phase === 'archive' };
 
   test(`${phase}: found by ${found.join(', ')}`, async ({ pair, target }) => {
     if (phase === 'archive') await createArchive(target);
+    if (isBack === true) await succeed(pair, ['down', phase, '--yes']);
     for (const each of spoilt) await spoil(target, each);
     const error = await errorOf(migrate(pair, run));
     assert.ok(error instanceof PhaseFailed, error.message);

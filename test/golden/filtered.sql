@@ -27,6 +27,28 @@ language sql stable as $$
   where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys))
 $$;
 
+-- The same in numbers: rows of each place in a range, and the sums over their keys and versions.
+create or replace function merge.technicians_totals(first_key bigint, end_key bigint)
+returns table (range bigint, merged bigint, rejected bigint, filtered bigint, a numeric, b numeric)
+language sql stable as $$
+  select m.legacy_id / 10595, count(*), 0, 0, coalesce(sum(migration.pair_a(m.legacy_id, m.version)), 0), coalesce(sum(migration.pair_b(m.legacy_id, m.version)), 0)
+  from ids."technicians" as m
+  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and not exists (
+    select from migration.gone as g
+    where g.entity = 'technicians' and g.legacy_id = m.legacy_id)
+  group by 1
+  union all
+  select j.legacy_id / 10595, 0, count(*), 0, coalesce(sum(migration.pair_a(j.legacy_id, j.version)), 0), coalesce(sum(migration.pair_b(j.legacy_id, j.version)), 0)
+  from migration.rejects as j
+  where j.entity = 'technicians' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key)
+  group by 1
+  union all
+  select f.legacy_id / 10595, 0, 0, count(*), coalesce(sum(migration.pair_a(f.legacy_id, f.version)), 0), coalesce(sum(migration.pair_b(f.legacy_id, f.version)), 0)
+  from migration.filtered as f
+  where f.entity = 'technicians' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key)
+  group by 1
+$$;
+
 -- Rows of a key range (NULL = no limit), or of some keys in it. Who knows the key is known.
 create or replace function merge.technicians_stage(
   first_key bigint default null, end_key bigint default null, keys bigint[] default null)
@@ -79,11 +101,15 @@ begin
     from legacy_versions."auth_user" as s where (first_key is null or s.id >= first_key) and (end_key is null or s.id < end_key) and (keys is null or s.id = any (keys)) group by 1;
   else
     -- of the ranges that were listed the number is known; of the others, without what has gone
-    update pg_temp.chunk_ranges as r set source_rows = r.expected - (
-      select count(*) from pg_temp.wanted as w
-      where w.legacy_key / 10595 = r.range
-        and not exists (select from pg_temp.staged as b where b.legacy_key = w.legacy_key)
-        and not exists (select from pg_temp.left_out as f where f.legacy_key = w.legacy_key))
+    with lost as materialized (
+      select w.legacy_key / 10595 as range, count(*) as rows
+      from pg_temp.wanted as w
+      where not exists (select from pg_temp.staged as b where b.legacy_key = w.legacy_key)
+        and not exists (select from pg_temp.left_out as f where f.legacy_key = w.legacy_key)
+      group by 1
+    )
+    update pg_temp.chunk_ranges as r
+    set source_rows = r.expected - coalesce((select l.rows from lost as l where l.range = r.range), 0)
     where r.expected is not null;
   end if;
   -- of the keys only: looking at wide columns takes longer than it saves
@@ -673,13 +699,12 @@ begin
   for part in select * from migration.chunk_intervals(10595) loop
     insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
       merged, rejected, filtered, run, seen, method, columns)
-    select 'technicians', c.range, count(k.place), coalesce(sum(migration.pair_a(k.legacy_id, k.version)), 0), coalesce(sum(migration.pair_b(k.legacy_id, k.version)), 0),
-      work.basis, c.source_rows,
-      count(*) filter (where k.place = 'merged'), count(*) filter (where k.place = 'rejected'),
-      count(*) filter (where k.place = 'filtered'), this_run, work.seen, 2,
-      '{"legacy_technician_id":"integer","legacy_user_id":"integer","profile_id":"uuid","first_name":"text","last_name":"text","email":"text","employee_id":"character varying(50)","status":"public.employment_status as text","is_active":"boolean","created_at":"timestamp with time zone as text","metadata":"jsonb as text"}'::jsonb
+    select 'technicians', c.range, coalesce(sum(t.merged + t.rejected + t.filtered), 0),
+      coalesce(sum(t.a), 0), coalesce(sum(t.b), 0), work.basis, c.source_rows,
+      coalesce(sum(t.merged), 0), coalesce(sum(t.rejected), 0), coalesce(sum(t.filtered), 0),
+      this_run, work.seen, 2, '{"legacy_technician_id":"integer","legacy_user_id":"integer","profile_id":"uuid","first_name":"text","last_name":"text","email":"text","employee_id":"character varying(50)","status":"public.employment_status as text","is_active":"boolean","created_at":"timestamp with time zone as text","metadata":"jsonb as text"}'::jsonb
     from pg_temp.chunk_ranges as c
-    left join merge.technicians_placed(part.first_key, part.end_key) as k on k.legacy_id / 10595 = c.range
+    left join merge.technicians_totals(part.first_key, part.end_key) as t on t.range = c.range
     where c.range >= part.first_range and c.range < part.end_range
     group by c.range, c.source_rows
     on conflict (entity, range) do update set

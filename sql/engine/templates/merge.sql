@@ -27,6 +27,28 @@ language sql stable as $$
   where f.entity = '{{entity}}' and {{within f.legacy_id}}
 $$;
 
+-- The same in numbers: rows of each place in a range, and the sums over their keys and versions.
+create or replace function merge.{{entity}}_totals(first_key bigint, end_key bigint)
+returns table (range bigint, merged bigint, rejected bigint, filtered bigint, a numeric, b numeric)
+language sql stable as $$
+  select {{range of m.legacy_id}}, count(*), 0, 0, {{sum a of m}}, {{sum b of m}}
+  from {{ids}} as m
+  where {{between m.legacy_id}} and not exists (
+    select from migration.gone as g
+    where g.entity = '{{entity}}' and g.legacy_id = m.legacy_id)
+  group by 1
+  union all
+  select {{range of j.legacy_id}}, 0, count(*), 0, {{sum a of j}}, {{sum b of j}}
+  from migration.rejects as j
+  where j.entity = '{{entity}}' and j.resolved_run is null and {{between j.legacy_id}}
+  group by 1
+  union all
+  select {{range of f.legacy_id}}, 0, 0, count(*), {{sum a of f}}, {{sum b of f}}
+  from migration.filtered as f
+  where f.entity = '{{entity}}' and {{between f.legacy_id}}
+  group by 1
+$$;
+
 -- Rows of a key range (NULL = no limit), or of some keys in it. Who knows the key is known.
 create or replace function merge.{{entity}}_stage(
   first_key bigint default null, end_key bigint default null, keys bigint[] default null)
@@ -83,11 +105,15 @@ begin
     -- end if
   else
     -- of the ranges that were listed the number is known; of the others, without what has gone
-    update pg_temp.chunk_ranges as r set source_rows = r.expected - (
-      select count(*) from pg_temp.wanted as w
-      where {{range of w.legacy_key}} = r.range
-        and not exists (select from pg_temp.staged as b where b.legacy_key = w.legacy_key)
-        and not exists (select from pg_temp.left_out as f where f.legacy_key = w.legacy_key))
+    with lost as materialized (
+      select {{range of w.legacy_key}} as range, count(*) as rows
+      from pg_temp.wanted as w
+      where not exists (select from pg_temp.staged as b where b.legacy_key = w.legacy_key)
+        and not exists (select from pg_temp.left_out as f where f.legacy_key = w.legacy_key)
+      group by 1
+    )
+    update pg_temp.chunk_ranges as r
+    set source_rows = r.expected - coalesce((select l.rows from lost as l where l.range = r.range), 0)
     where r.expected is not null;
   end if;
   -- of the keys only: looking at wide columns takes longer than it saves
@@ -819,13 +845,12 @@ begin
   for part in select * from migration.chunk_intervals({{width}}) loop
     insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
       merged, rejected, filtered, run, seen, method, columns)
-    select '{{entity}}', c.range, count(k.place), {{sum a of k}}, {{sum b of k}},
-      work.basis, c.source_rows,
-      count(*) filter (where k.place = 'merged'), count(*) filter (where k.place = 'rejected'),
-      count(*) filter (where k.place = 'filtered'), this_run, work.seen, {{method}},
-      {{column list}}
+    select '{{entity}}', c.range, coalesce(sum(t.merged + t.rejected + t.filtered), 0),
+      coalesce(sum(t.a), 0), coalesce(sum(t.b), 0), work.basis, c.source_rows,
+      coalesce(sum(t.merged), 0), coalesce(sum(t.rejected), 0), coalesce(sum(t.filtered), 0),
+      this_run, work.seen, {{method}}, {{column list}}
     from pg_temp.chunk_ranges as c
-    left join merge.{{entity}}_placed(part.first_key, part.end_key) as k on {{range of k.legacy_id}} = c.range
+    left join merge.{{entity}}_totals(part.first_key, part.end_key) as t on t.range = c.range
     where c.range >= part.first_range and c.range < part.end_range
     group by c.range, c.source_rows
     on conflict (entity, range) do update set
