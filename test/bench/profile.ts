@@ -35,7 +35,8 @@ const ENTITY_STEPS = {
 
 /** What is done for all entities, by how the statements that the runner sends begin. */
 const RUN_STEPS: Record<string, RegExp> = {
-  'begin and end of entities': /migration\.((start|end|merge)_entity|(read|write)_chunk)\(/,
+  'begin and end of entities':
+    /migration\.((start|end|merge)_entity|settle_entities|read_first|(read|write)_chunk)\(/,
   checks: /migration\.(\w*comparisons|run_checks|is_written_right)\(|^-- /,
   'sums and plan': /migration\.(take_\w+|plan_entities|note_definitions|pair_sums)\(/,
   'link and lease': /migration\.(await|open|close)_link\(|hold_lease\(|user mapping|link_login/,

@@ -59,6 +59,7 @@ const PLANTED: Planted[] = [
   {
     // by a check that does not read the source: it is for the second session
     phase: '3-operations',
+    isBack: true,
     spoilt: [
       { table: 'public.order_files', by: 'new.legacy_file_id := new.legacy_file_id + 1e6;' },
     ],
