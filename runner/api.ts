@@ -127,7 +127,9 @@ async function within<Result>(
   work: (context: Context) => Promise<Result>,
 ): Promise<Result> {
   const values = new Map<string, string | true>();
-  for (const [key, value] of Object.entries(call) as [string, unknown][]) {
+  // what is no text, number or switch has no name there
+  type Value = string | number | boolean | undefined;
+  for (const [key, value] of Object.entries(call) as [string, Value][]) {
     const option = OPTIONS[key];
     if (option === undefined || value === undefined || value === false) continue;
     values.set(option, value === true ? true : String(value));

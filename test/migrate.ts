@@ -1,11 +1,12 @@
 /* `up` in this process: as the runner does it, without the second a new process takes. */
+import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
 import { inPart } from '../checks/cases/index.ts';
 import { type Phase, readCatalog } from '../runner/engine/catalog.ts';
 import { type Config, parseUrl } from '../runner/config.ts';
 import { runUp, type UpOptions } from '../runner/engine/run.ts';
-import { testPair, type TestPair } from './pair.ts';
+import { migratedPair, testPair, type TestPair } from './pair.ts';
 import {
   changeSchema,
   type Databases,
@@ -35,25 +36,30 @@ export type MigrateOptions = Partial<
   phases?: number;
   /** The names of the phases to run, whatever `phases` says. */
   only?: string[];
-  /** Source tables: of the phases what reads one of them, in part (below). */
-  around?: string[];
+  /**
+   * Of the phases these, and what they stand on (inPart): a smaller project, without data checks of its own.
+   */
+  entities?: string[];
   archive?: boolean;
   /** Share of rows that rules may reject where the file says nothing, default 2 %. */
   tolerance?: number;
 };
 
+/** A folder without data checks. */
+export const WITHOUT_CHECKS = join(ROOT, 'test');
+
 /** Runs `up`; the schema changes have to be there. Returns the number of the run. */
 export async function migrate(urls: Databases, options: MigrateOptions = {}): Promise<number> {
   const root = options.root ?? ROOT;
   const catalog = readCatalog(root);
-  const { only, around } = options;
+  const { only, entities } = options;
   const whole: Phase[] = catalog.phases
     .slice(0, only === undefined ? (options.phases ?? 3) : undefined)
     .filter(({ name }) => only?.includes(name) ?? true);
-  const readers = whole
-    .flatMap(({ entities }) => entities)
-    .filter(({ reads }) => reads.some((table) => around?.includes(table)));
-  const phases = around === undefined ? whole : inPart(whole, readers);
+  const named = whole
+    .flatMap((phase) => phase.entities)
+    .filter(({ name }) => entities?.includes(name));
+  const phases = entities === undefined ? whole : inPart(whole, named);
   return runUp({
     full: false,
     policy: 'source',
@@ -62,9 +68,9 @@ export async function migrate(urls: Databases, options: MigrateOptions = {}): Pr
     report: () => {},
     remark: () => {},
     ...options,
-    root,
+    root: entities === undefined ? root : WITHOUT_CHECKS,
     config: { ...configOf(urls), rejectTolerance: options.tolerance ?? 0.02 },
-    catalog,
+    catalog: entities === undefined ? catalog : { ...catalog, phases, archive: [] },
     phases,
     archive: options.archive ?? false,
     dryRun: false,
@@ -134,11 +140,13 @@ export async function freshRows(
   plant: (target: Sql) => Promise<unknown> = () => Promise.resolve(),
   options: MigrateOptions = {},
 ): Promise<Dump> {
-  const fresh = await testPair({ name: 'fresh', source: 'empty', target: content, ...majors });
+  const isFirst = options.root === undefined || options.root === ROOT;
+  const made = isFirst && content === 'schema' ? 'changed' : content;
+  const fresh = await testPair({ name: 'fresh', source: 'empty', target: made, ...majors });
   const target = open(fresh.targetAdminUrl);
   try {
     const urls = { sourceUrl, targetUrl: fresh.targetUrl };
-    await changeSchema(urls, options.root);
+    if (made !== 'changed') await changeSchema(urls, options.root);
     await plant(target);
     await migrate(urls, options);
     return await liveRows(target, options.root);
@@ -153,8 +161,19 @@ export async function preparePair(
   options: Parameters<typeof testPair>[0],
   root = ROOT,
 ): Promise<{ pair: TestPair; source: Sql; target: Sql }> {
-  const pair = await testPair(options);
-  await changeSchema(pair, root);
+  const { target = 'schema' } = options;
+  const isFirst = root === ROOT && target === 'schema';
+  const pair = await testPair({ ...options, target: isFirst ? 'changed' : target });
+  if (!isFirst) await changeSchema(pair, root);
+  return connectedPair(pair);
+}
+
+/** The same of `migratedPair`. */
+export async function prepareMigrated(): Promise<{ pair: TestPair; source: Sql; target: Sql }> {
+  return connectedPair(await migratedPair());
+}
+
+function connectedPair(pair: TestPair): { pair: TestPair; source: Sql; target: Sql } {
   return { pair, source: open(pair.sourceAdminUrl), target: open(pair.targetAdminUrl) };
 }
 

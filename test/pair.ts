@@ -15,6 +15,8 @@ import {
 } from '../runner/embedded/pair.ts';
 import type { Major } from '../runner/embedded/releases.ts';
 import { isAlive } from '../runner/embedded/machine.ts';
+import { copyServer } from '../runner/embedded/server.ts';
+import { ask, UNDER_RUN } from './ask.ts';
 
 /** A source and a target database of one test's own. */
 export type TestPair = Urls & {
@@ -29,8 +31,11 @@ export type TestPair = Urls & {
 /** What a source holds: nothing, the tables, the sample rows at a hundredth, or those of test/neutral. */
 export type SourceContent = 'empty' | 'schema' | 'sample' | 'neutral';
 
-/** What a target holds: what the platform brings, and the application's tables or those of test/neutral. */
-export type TargetContent = 'empty' | 'schema' | 'neutral';
+/**
+ * What a target holds: what the platform brings, and the application's tables, or these as the additive schema
+ * changes leave them, or those of test/neutral.
+ */
+export type TargetContent = 'empty' | 'schema' | 'changed' | 'neutral';
 
 /** What a test's databases hold. `neutral` needs a source of release 11 or later. */
 export type TestPairOptions = {
@@ -46,9 +51,6 @@ export type Urls = Pick<Pair, 'sourceUrl' | 'targetUrl' | 'sourceAdminUrl' | 'ta
 /** Releases of the two servers, default as in startPair. */
 export type Majors = { sourceMajor?: Major; targetMajor?: Major };
 
-/** A test file's process asks run.ts for a pair. The answer has the same id. */
-export type PairRequest = { kind: 'pair'; id: string; majors: Majors };
-
 const DISK = fileURLToPath(new URL('../.embedded/', import.meta.url));
 /** Files in memory: an eighth of what the tests take goes into making and removing files on a disk. */
 const MEMORY = `/dev/shm/legacy-to-supabase-${process.getuid?.() ?? 0}`;
@@ -56,7 +58,6 @@ const MEMORY = `/dev/shm/legacy-to-supabase-${process.getuid?.() ?? 0}`;
 const ROOM = 6 * 2 ** 30;
 /** The second project: `neutral` is its sample. */
 export const NEUTRAL = fileURLToPath(new URL('neutral', import.meta.url));
-const UNDER_RUN = process.argv[1] === fileURLToPath(new URL('run-file.ts', import.meta.url));
 
 let own: ReturnType<typeof openPairs> | undefined;
 
@@ -67,7 +68,7 @@ let own: ReturnType<typeof openPairs> | undefined;
 export async function testPair(options: TestPairOptions): Promise<TestPair> {
   const { name = 'test', source = 'schema', target = 'schema', ...asked } = options;
   const majors: Majors = source === 'neutral' ? { sourceMajor: 17, ...asked } : asked;
-  const servers = await (UNDER_RUN ? ask(majors) : ownPairs().get(majors));
+  const servers = await (UNDER_RUN ? ask<Urls>({ kind: 'pair', majors }) : ownPairs().get(majors));
   const database = `${name}_${randomBytes(4).toString('hex')}`;
   await createSource(servers, source, database);
   await createTarget(servers, target, database);
@@ -86,21 +87,59 @@ export async function testPair(options: TestPairOptions): Promise<TestPair> {
 }
 
 /**
+ * The sample, migrated: run 1 of `up` is complete, nothing is left to do. A copy of both servers, so that the
+ * ledger knows its source; it takes a second instead of the ten of the run.
+ */
+export async function migratedPair(): Promise<TestPair> {
+  const template = await (UNDER_RUN ? ask<string>({ kind: 'migrated' }) : ownPairs().migrated());
+  const directory = join(dirname(template), `copy-${randomBytes(4).toString('hex')}`);
+  for (const side of ['source', 'target']) copyServer(join(template, side), join(directory, side));
+  const pair = await startPair({ directory });
+  // what reads through the link alone finds its source where it is now
+  await connected(pair.targetAdminUrl, (sql) =>
+    sql.unsafe(`alter server legacy_source options (set port '${new URL(pair.sourceUrl).port}')`),
+  );
+  return {
+    ...urlsOf(pair),
+    majors: {},
+    content: 'changed',
+    async drop() {
+      await pair.stop();
+      removePair(directory);
+    },
+  };
+}
+
+/** Servers of a run, and a folder that goes with them: see kept-children.ts. */
+type Pairs = {
+  get(majors: Majors): Promise<Urls>;
+  /** Where the stopped servers of a sample are that was migrated; made when first asked for. */
+  migrated(): Promise<string>;
+  answers: string;
+  close(): Promise<void>;
+};
+
+/**
  * Pairs of servers for as long as this process needs them, each started when it is first asked
  * for, in `test-<pid>` below `.embedded`, or in memory where there is room. `close` stops them and
  * removes their data, and such data of processes that were killed.
  */
-export function openPairs(): { get(majors: Majors): Promise<Urls>; close(): Promise<void> } {
+export function openPairs(): Pairs {
   const root = join(place(), `test-${process.pid}`);
   const pairs = new Map<string, Promise<Pair>>();
+  let migrated: Promise<string> | undefined;
   return {
+    answers: join(root, 'answers'),
     async get(majors) {
       const name = `${majors.sourceMajor ?? 'default'}-${majors.targetMajor ?? 'default'}`;
       const pair =
         pairs.get(name) ?? startPair({ ...majors, directory: join(root, name), scale: null });
       pairs.set(name, pair);
-      const { sourceUrl, targetUrl, sourceAdminUrl, targetAdminUrl } = await pair;
-      return { sourceUrl, targetUrl, sourceAdminUrl, targetAdminUrl };
+      return urlsOf(await pair);
+    },
+    async migrated() {
+      migrated ??= migrateSample(join(root, 'migrated'));
+      return migrated;
     },
     async close() {
       for (const pair of await Promise.allSettled(pairs.values())) {
@@ -113,20 +152,19 @@ export function openPairs(): { get(majors: Majors): Promise<Urls>; close(): Prom
   };
 }
 
-function ask(majors: Majors): Promise<Urls> {
-  const id = randomBytes(4).toString('hex');
-  return new Promise((done, fail) => {
-    const listen = (reply: { id: string; urls?: Urls; error?: string }): void => {
-      if (reply.id !== id) return;
-      process.off('message', listen);
-      process.channel?.unref();
-      if (reply.urls) done(reply.urls);
-      else fail(new Error(reply.error));
-    };
-    process.on('message', listen);
-    process.channel?.ref();
-    process.send?.({ kind: 'pair', id, majors } satisfies PairRequest);
-  });
+async function migrateSample(directory: string): Promise<string> {
+  const pair = await startPair({ directory, scale: '0.01', seed: '1' });
+  try {
+    const { succeed } = await import('./runner.ts');
+    await succeed(pair, ['up']);
+  } finally {
+    await pair.stop();
+  }
+  return directory;
+}
+
+function urlsOf({ sourceUrl, targetUrl, sourceAdminUrl, targetAdminUrl }: Pair): Urls {
+  return { sourceUrl, targetUrl, sourceAdminUrl, targetAdminUrl };
 }
 
 async function createSource(
@@ -136,6 +174,7 @@ async function createSource(
 ): Promise<void> {
   const template = `template_source_${content}`;
   await withTemplate(sourceAdminUrl, template, async (url) => {
+    await connected(sourceAdminUrl, (sql) => sql`create database ${sql(template)}`);
     await grantReader(url);
     if (content === 'empty') return;
     const scale = content === 'schema' ? null : '0.01';
@@ -153,20 +192,33 @@ async function createTarget(urls: Urls, content: TargetContent, name: string): P
   const { targetAdminUrl, targetUrl } = urls;
   const template = `template_target_${content}`;
   await withTemplate(targetAdminUrl, template, async (url) => {
+    if (content === 'changed') {
+      await createTarget(urls, 'schema', template);
+      const { changeSchema } = await import('./runner.ts');
+      await changeSchema({ targetUrl: within(targetUrl, template) });
+      return;
+    }
+    await createDatabase(targetAdminUrl, template);
     await loadPlatform(url);
     const owned = within(targetUrl, template);
     if (content !== 'empty') {
       await loadApplication(owned, content === 'neutral' ? NEUTRAL : undefined);
     }
   });
-  await connected(targetAdminUrl, async (sql) => {
-    await sql`create database ${sql(name)} template ${sql(template)} owner postgres`;
+  await createDatabase(targetAdminUrl, name, template);
+}
+
+/** A database that belongs to `postgres`, as on the platform. */
+async function createDatabase(adminUrl: string, name: string, template?: string): Promise<void> {
+  await connected(adminUrl, async (sql) => {
+    if (template === undefined) await sql`create database ${sql(name)}`;
+    else await sql`create database ${sql(name)} template ${sql(template)} owner postgres`;
     // settings of a database are not copied with it
     await sql`alter database ${sql(name)} set search_path to "$user", public, extensions`;
   });
 }
 
-// Makes a template once per server. The flag is set last: without it the template is incomplete.
+// Has `load` make a template once per server. The flag is set last: without it the template is incomplete.
 async function withTemplate(
   adminUrl: string,
   name: string,
@@ -177,7 +229,6 @@ async function withTemplate(
     const [found] = await sql`select datistemplate from pg_database where datname = ${name}`;
     if (found?.['datistemplate']) return;
     if (found) await sql`drop database ${sql(name)}`;
-    await sql`create database ${sql(name)}`;
     await load(within(adminUrl, name));
     await sql`alter database ${sql(name)} with is_template true allow_connections false`;
   });

@@ -2,6 +2,7 @@
 import { register } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { keepChildren } from './kept-children.ts';
 import type * as Watched from './watched-uvu.ts';
 
 /** What the process of a file tells run.ts when its tests are done. */
@@ -30,6 +31,7 @@ async function main(file: string): Promise<void> {
   // waiting for a message of run.ts is no reason to stay; losing run.ts is one to go
   process.channel?.unref();
   process.on('disconnect', () => process.exit(1));
+  keepChildren();
 
   const queue: Suite[] = [];
   Object.assign(uvuGlobals, { UVU_DEFER: 1, UVU_INDEX: 0, UVU_QUEUE: [queue] });

@@ -7,11 +7,14 @@
  * come first, so that none of them is alone at the end.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openPairs, type PairRequest } from './pair.ts';
+import type { Reply, Request, Wanted } from './ask.ts';
+import { ANSWERS } from './kept-children.ts';
+import { openPairs } from './pair.ts';
+import { carryOut } from './loaded.ts';
 import type { Note, Report, Running } from './run-file.ts';
 
 type Result = Omit<Report, 'kind'> & { output: string; seconds: number };
@@ -23,6 +26,7 @@ const GRACE_SECONDS = 5;
 const RUN_FILE = fileURLToPath(new URL('run-file.ts', import.meta.url));
 
 const pairs = openPairs();
+process.env[ANSWERS] = pairs.answers;
 const running = new Set<ChildProcess>();
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -99,6 +103,9 @@ async function runFile(file: string): Promise<Result> {
     detached: true,
   });
   running.add(child);
+  const abandoned = new AbortController();
+  // as many commands as the file likes
+  setMaxListeners(0, abandoned.signal);
 
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -112,8 +119,11 @@ async function runFile(file: string): Promise<Result> {
       killGroup(child);
     }, after * 1000);
   let timer = giveUp(seconds, `deadline of ${seconds} s exceeded`);
-  child.on('message', (message: Report | Running | Note | PairRequest) => {
-    if (message.kind === 'pair') answer(child, message);
+  child.on('message', (message: Report | Running | Note | Request) => {
+    if ('wanted' in message) {
+      reply(child, message, abandoned.signal).catch((error: unknown) => console.error(error));
+      return;
+    }
     if (message.kind === 'note') console.log(`     ${file}: ${message.text}`);
     if (message.kind === 'running') current = message.name;
     if (message.kind !== 'report') return;
@@ -127,6 +137,7 @@ async function runFile(file: string): Promise<Result> {
   );
   clearTimeout(timer);
   killGroup(child);
+  abandoned.abort();
   running.delete(child);
 
   const result: Omit<Report, 'kind'> = report ?? {
@@ -140,11 +151,18 @@ async function runFile(file: string): Promise<Result> {
   return { ...result, output, seconds: (Date.now() - started) / 1000 };
 }
 
-function answer(child: ChildProcess, { id, majors }: PairRequest): void {
-  pairs
-    .get(majors)
-    .then((urls) => child.connected && child.send({ id, urls }))
-    .catch((error: unknown) => child.connected && child.send({ id, error: String(error) }));
+async function reply(child: ChildProcess, request: Request, ended: AbortSignal): Promise<void> {
+  const answer = await found(request.wanted, ended).then(
+    (result): Reply => ({ id: request.id, answer: result }),
+    (error: unknown): Reply => ({ id: request.id, error: String(error) }),
+  );
+  if (child.connected) child.send(answer);
+}
+
+function found(wanted: Wanted, ended: AbortSignal): Promise<unknown> {
+  if (wanted.kind === 'pair') return pairs.get(wanted.majors);
+  if (wanted.kind === 'migrated') return pairs.migrated();
+  return carryOut(wanted.asked, ended);
 }
 
 function killGroup(child: ChildProcess): void {

@@ -3,6 +3,7 @@
  * does from its first line on. What a process takes to load the runner it takes once.
  */
 import { pathToFileURL } from 'node:url';
+import { keepChildren } from './kept-children.ts';
 
 /** One command: where its index.ts is, in which folder and with what environment. */
 export interface Asked {
@@ -26,6 +27,7 @@ const STREAMS = ['stdout', 'stderr'] as const;
 const EVENTS = ['SIGINT', 'SIGTERM', 'uncaughtException'] as const;
 let commands = 0;
 
+keepChildren();
 process.on('disconnect', () => leave(1));
 process.on('message', (asked: Asked) => {
   carryOut(asked).then(

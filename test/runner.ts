@@ -1,5 +1,5 @@
 /* The runner as a user meets it, by its command line; and ways to compare what it left behind. */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -11,7 +11,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,8 +23,9 @@ import { parseUrl } from '../runner/config.ts';
 import { applySchemaChanges } from '../runner/schema/changes.ts';
 import type { Summary } from '../runner/engine/summary.ts';
 import { NEUTRAL, type Urls } from './pair.ts';
+import { ask, UNDER_RUN } from './ask.ts';
 import type { Note } from './run-file.ts';
-import type { Answered, Asked } from './runner-child.ts';
+import { carryOut } from './loaded.ts';
 
 /** What a runner that has ended leaves: exit code (null after a signal) and output. */
 export type Ended = { code: number | null; stdout: string; stderr: string };
@@ -97,9 +97,6 @@ function environment(urls: Databases | null): NodeJS.ProcessEnv {
   };
 }
 
-/** Processes that have carried out a command and wait for the next one. */
-const idle: ChildProcess[] = [];
-
 /**
  * Runs `runner <args>` to its end; in a process that has loaded the runner before, where nothing about the
  * process itself is given or asked for.
@@ -119,42 +116,9 @@ export async function loadedRunner(
   args: string[],
   root = ROOT,
 ): Promise<Ended> {
-  const child = idle.pop() ?? forkRunner();
-  child.ref();
-  child.channel?.ref();
-  const output: string[] = [];
-  const hear = (chunk: Buffer): void => void output.push(chunk.toString());
-  child.stderr?.on('data', hear);
-  const ended = new Promise<Answered | { code: number | null }>((done) => {
-    child.once('message', (answered: Answered) => done(answered));
-    child.once('close', (code) => done({ code }));
-  });
   const [index = '', ...all] = callOf(root, args);
-  child.send({ index, cwd: root, args: all, env: environment(urls) } satisfies Asked);
-  const end = await ended;
-  child.removeAllListeners('message');
-  child.removeAllListeners('close');
-  child.stderr?.off('data', hear);
-  if (!('spoiled' in end)) return { code: end.code, stdout: '', stderr: output.join('') };
-  const { spoiled, ...said } = end;
-  if (spoiled) {
-    child.kill('SIGKILL');
-    return said;
-  }
-  child.unref();
-  child.channel?.unref();
-  idle.push(child);
-  return said;
-}
-
-function forkRunner(): ChildProcess {
-  const child = fork(fileURLToPath(new URL('runner-child.ts', import.meta.url)), [], {
-    cwd: ROOT,
-    execArgv: ['--import', import.meta.resolve('tsx')],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  });
-  (child.stderr as Socket | null)?.unref();
-  return child;
+  const asked = { index, cwd: root, args: all, env: environment(urls) };
+  return UNDER_RUN ? ask<Ended>({ kind: 'command', asked }) : carryOut(asked);
 }
 
 /** Runs `runner <args>`, which must end with exit 0. */
@@ -176,7 +140,10 @@ export async function up(urls: Databases, ...args: string[]): Promise<Summary> {
 }
 
 /** Applies the additive schema changes of a project alone: no ledger, no rows. */
-export async function changeSchema({ targetUrl }: Databases, root = ROOT): Promise<void> {
+export async function changeSchema(
+  { targetUrl }: Pick<Databases, 'targetUrl'>,
+  root = ROOT,
+): Promise<void> {
   const endpoint = parseUrl(targetUrl);
   if (typeof endpoint === 'string') throw new Error(endpoint);
   await applySchemaChanges({
@@ -224,13 +191,16 @@ function emptyProject(): Scratch {
   };
 }
 
-/** Tables of tests have no policies: what the engine says of them is not said of these. */
-const NO_POLICIES = {
-  'checks/row_level_security.sql':
-    '-- Tables of tests have no policies.\n--\n-- severity  error\n\nselect 1 limit 0;\n',
-};
+/** Files by which a project of a test does without checks of the engine. */
+export function withoutChecks(...names: string[]): Record<string, string> {
+  const text = '-- Not looked at in this test.\n--\n-- severity  error\n\nselect 1 limit 0;\n';
+  return Object.fromEntries(names.map((name) => [`checks/${name}.sql`, text]));
+}
 
-/** A scratch copy without entities, archive and data checks, and with these files instead. */
+/**
+ * A scratch copy without entities, archive and data checks, and with these files instead. Tables of tests have
+ * no policies.
+ */
 export function tinyProject(files: Record<string, string>): Scratch {
   const project = scratch();
   for (const name of readdirSync(join(project.root, 'sql'))) {
@@ -242,7 +212,7 @@ export function tinyProject(files: Record<string, string>): Scratch {
   })) {
     if (name.endsWith('.sql')) rmSync(join(project.root, 'checks', name));
   }
-  for (const [file, text] of Object.entries({ ...NO_POLICIES, ...files })) {
+  for (const [file, text] of Object.entries({ ...withoutChecks('row_level_security'), ...files })) {
     mkdirSync(dirname(join(project.root, file)), { recursive: true });
     writeFileSync(join(project.root, file), text);
   }

@@ -206,7 +206,7 @@ function valueText(target: Sql, { target: { schema, table } }: Entity) {
     end`;
 }
 
-/** `"patients:17"` becomes the id of that row; one that is not there stays as it is. */
+/** `"people:17"` becomes the id of that row; one that is not there stays as it is. */
 async function resolved(target: Sql, catalog: Catalog, rows: Rows): Promise<Rows> {
   const names = catalog.phases.flatMap((phase) => phase.entities.map(({ name }) => name));
   const ids = new Map<string, string>();

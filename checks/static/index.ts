@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { readCatalog, targetSchemas } from '../../runner/engine/catalog.ts';
 import { PACKAGE } from '../../runner/project.ts';
 import { type Problem } from '../../runner/engine/text.ts';
@@ -79,7 +79,7 @@ const ENTITY_FILE: Rule<ViewFile>[] = [
 export async function staticProblems(root: string, engineRoot = PACKAGE): Promise<Problem[]> {
   const catalog = readCatalog(root, engineRoot);
   const entities = catalog.phases.flatMap((phase) => phase.entities);
-  const isPackage = root === engineRoot;
+  const isPackage = resolve(root) === resolve(engineRoot);
   const folders = ['sql', 'checks', 'schema-changes', ...(isPackage ? ['test/golden'] : [])];
   const sql = await Promise.all(sqlFiles(root, folders).map((file) => readSql(root, file)));
   const views = sql.toSorted(byNumber).flatMap((file) => {

@@ -6,6 +6,9 @@ const OPENS = ['transaction', 'work', 'isolation', 'read', ';'];
 // After these words (or a semicolon) PL/pgSQL begins a new statement.
 const BEFORE = [';', 'begin', 'then', 'else', 'loop'];
 const NAMES = [':=', '=', '.', '(', '['];
+// A text without any of these needs no tokens; between BEGIN and its next word there may be a comment.
+const MAY_CONTROL =
+  /\b(commit|rollback|savepoint|release|abort|transaction|work|isolation)\b|\bbegin\s*(;|--|\/\*|read\b|$)/i;
 
 /**
  * Problem: BEGIN, COMMIT, ROLLBACK, SAVEPOINT and the like end or split the runner's own transaction, so
@@ -31,6 +34,7 @@ function inBody(sql: SqlFile, start: number, end: number): Problem[] {
   const mark = /^(\$[^$]*\$|[eE]?')/.exec(literal)?.[0] ?? '';
   const inside = start + Buffer.byteLength(mark);
   const body = literal.slice(mark.length, -mark.length || undefined);
+  if (!MAY_CONTROL.test(body)) return [];
   const tokens = tokensOf(body).filter((token) => !isComment(token));
   return tokens.flatMap((token, index) => {
     const [previous, next] = [tokens[index - 1], tokens[index + 1]].map((near) =>

@@ -30,7 +30,7 @@ export interface Context {
   value(name: string): string | undefined;
   interrupt: Interrupt;
   /** Tells what a person should know besides the result. */
-  note(line: string): void;
+  note: (line: string) => void;
   /** Configuration; starts the embedded pair first with --embedded. */
   config(): Promise<Config>;
   catalog(): Catalog;

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -129,6 +129,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 /** The label the data of `directory` was made with, or undefined if there is no complete data. */
 export function labelOf(directory: string): string | undefined {
   return readState(place(resolve(directory), serverAccount()))?.label;
+}
+
+/** Copies the data of a stopped server: the copy is the same system, with the same history and passwords. */
+export function copyServer(from: string, to: string): void {
+  const account = serverAccount();
+  const [source, copy] = [from, to].map((directory) => place(resolve(directory), account));
+  // with its owner, which is not always ours
+  execFileSync('cp', ['-a', `${source}/.`, `${copy}`]);
 }
 
 /** Removes the data of a stopped server, wherever it is kept. */

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import {
   readRemovedColumns,
@@ -168,7 +168,7 @@ export function readCatalog(root: string, engine = PACKAGE): Catalog {
   for (const entry of entries(join(root, 'sql'))) {
     const path = `sql/${entry.name}`;
     if (entry.name === DOOR || entry.name === SETTINGS) continue;
-    if (entry.name === SETUP && root === engine) continue;
+    if (entry.name === SETUP && resolve(root) === resolve(engine)) continue;
     if (entry.name === ARCHIVE) archive.push(...readArchive(root, problems));
     // before the last file of the engine, which closes schema migration
     else if (entry.name === FUNCTIONS) setup.splice(-1, 0, setupFile(root, path));

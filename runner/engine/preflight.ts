@@ -223,12 +223,24 @@ async function createView(session: Session, entity: Entity): Promise<Problem | u
       file: entity.file,
       ...positionAt(entity.text, offset),
       message: failure.message,
-      fix: failure.hint ?? fixFor(failure.code),
+      fix: (await spelled(session, failure.message)) ?? failure.hint ?? fixFor(failure.code),
     };
   }
 }
 
 class NotTheView extends Error {}
+
+/** What to write for a source table that is there under a name with capitals. */
+async function spelled(session: Session, message: string): Promise<string | undefined> {
+  const [, name] = /relation "legacy\.(.+)" does not exist/.exec(message) ?? [];
+  if (name === undefined) return undefined;
+  const [row] = await session.query<{ name: string | null }>(
+    'select migration.source_spelling($1) as name',
+    [name],
+  );
+  if (row === undefined || row.name === null) return undefined;
+  return `the source spells it "${row.name}": write legacy."${row.name}", and in the header ${row.name}`;
+}
 
 function fixFor(code: string): string {
   if (code === '42703') return 'compare the name with the source table (\\d legacy.<table>)';

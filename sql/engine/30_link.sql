@@ -187,8 +187,12 @@ begin
   ),
   keyed as (
     select c.schema, c.name, coalesce(
+      -- of columns that are not there another finding tells
       (select array_agg(k.value order by k.position)
-       from jsonb_array_elements_text(keys -> c.name) with ordinality as k (value, position)),
+       from jsonb_array_elements_text(keys -> c.name) with ordinality as k (value, position)
+       having bool_and(exists (
+         select from columns as o
+         where (o.schema, o.name, o.column_name) = (c.schema, c.name, k.value)))),
       max(case when c.column_name = 'id' and c.printed in ('smallint', 'integer', 'bigint')
         then '{id}' end)::text[],
       (select o.primary_key from columns as o where o.schema = c.schema and o.name = c.name limit 1),
@@ -291,19 +295,24 @@ begin
         ' of another name in the source';
   end if;
   for wrong in
-    select t.key as source_table, c.name, o.what, o.hint
-    from (values
-      (secrets, 'is called a secret', 'correct the name in sql/settings.json'),
-      (keys, 'is called its key', 'correct `-- key` in the files of that table')) as o (columns, what, hint)
-    cross join jsonb_each(o.columns) as t
+    select t.key as source_table, c.name
+    from jsonb_each(secrets) as t
     cross join jsonb_array_elements_text(t.value) as c (name)
     where exists (select from pg_temp.shapes as s where s.source_table = t.key)
       and not exists (
         select from pg_temp.shapes as s where (s.source_table, s.column_name) = (t.key, c.name))
   loop
-    raise exception 'the source has no column %.%, which %', wrong.source_table, wrong.name, wrong.what
-      using errcode = 'undefined_column', hint = wrong.hint;
+    raise exception 'the source has no column %.%, which is called a secret', wrong.source_table, wrong.name
+      using errcode = 'undefined_column', hint = 'correct the name in sql/settings.json';
   end loop;
+  select s.source_table, s.column_name into wrong from pg_temp.shapes as s
+  where s.column_name = any (s.key_columns) and s.type in ('real', 'double precision')
+    and keys ? s.source_table limit 1;
+  if found then
+    raise exception 'the key %.% is a floating-point number, which not every release prints alike',
+      wrong.source_table, wrong.column_name
+      using errcode = 'MIG01', hint = 'say another unique key with `-- key`, or archive the table';
+  end if;
 end
 $$;
 

@@ -127,6 +127,23 @@ begin
 end
 $$;
 
+-- The name of a source table that is the same but for capitals. The link is open.
+create or replace function migration.source_spelling(name text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  perform migration.connect_versions();
+  return (
+    select d.name from extensions.dblink('versions', format($q$
+      select c.relname::text
+      from pg_catalog.pg_class as c
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%L::text[])
+      where c.relkind in ('r', 'p', 'v', 'm', 'f') and lower(c.relname) = %L and c.relname <> %L
+      order by 1 limit 1
+    $q$, migration.source_schemas(), lower(name), name)) as d (name text));
+end
+$$;
+
 -- Every column of the source, `table.column`, asked in the source itself: schema legacy has only the
 -- tables that views mention. Partitions are their table. The link is open.
 create or replace function migration.source_columns() returns setof text

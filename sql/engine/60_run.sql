@@ -455,6 +455,7 @@ begin
           -- older ones cannot be read
           or r.source_row is null and r.last_run > coalesce(e.completed_run, 0)))
   loop
+    perform migration.tell(name);
     execute format('select merge.%I()', name || '_settle');
   end loop;
   update migration.entities as e set completed_run = migration.current_run()

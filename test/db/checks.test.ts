@@ -1,7 +1,5 @@
 // deadline 300
-import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -11,8 +9,8 @@ import { type CheckResult, readChecks, runChecks } from '../../runner/engine/che
 import { readConfig } from '../../runner/config.ts';
 import { connect, failureOf, type Session, transaction } from '../../runner/database.ts';
 import { login } from '../../runner/engine/link.ts';
-import { testPair, type TestPair } from '../pair.ts';
-import { open, waitFor } from '../runner.ts';
+import { migratedPair, type TestPair } from '../pair.ts';
+import { open, succeed, waitFor } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -346,7 +344,11 @@ const CORRUPTIONS: Corruption[] = [
 const test = suite<Context>('data checks');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'checks', source: 'sample', target: 'schema' });
+  context.pair = await migratedPair();
+  const { sourceUrl, targetAdminUrl } = context.pair;
+  const config = readConfig(ROOT, { urls: { source: sourceUrl, target: targetAdminUrl } });
+  context.target = await connect(config.target, 'checks test');
+  await login(context.target, config.source);
 });
 
 test.after(async (context) => {
@@ -354,20 +356,11 @@ test.after(async (context) => {
   await context.pair?.drop();
 });
 
-test('green after the first two phases', async (context) => {
-  await up(context, '1-foundation', '2-core');
-  const { sourceUrl, targetAdminUrl } = context.pair;
-  const config = readConfig(ROOT, { urls: { source: sourceUrl, target: targetAdminUrl } });
-  context.target = await connect(config.target, 'checks test');
-  await login(context.target, config.source);
-  assert.equal(await findings(context), []);
-});
-
 test('green after all phases, also as a command of the account that migrates', async (context) => {
-  await up(context);
   assert.equal(await findings(context), []);
   const names = CHECKS.map(({ name }) => name);
-  const { checks } = JSON.parse(await runner(context, 'check', ...names, '--json')) as {
+  const { stdout } = await succeed(context.pair, ['check', ...names, '--json']);
+  const { checks } = JSON.parse(stdout) as {
     checks: { name: string; findings: number; error: string | null }[];
   };
   assert.equal(checks.map(({ name }) => name).toSorted(), names.toSorted());
@@ -437,7 +430,7 @@ test('a change of the source is no error of the migration: it is found by source
     insert into public.dispatch_link (item_type_id, item_id, external_id) values (11, 1, 'new')`.simple();
   await source.end();
   assert.equal(await findings(context), ['source_drift']);
-  await up(context);
+  await succeed(context.pair, ['up']);
   // the note is gone from the source: what came from it is kept and listed
   assert.equal(await findings(context), ['gone']);
 });
@@ -543,24 +536,4 @@ function inTransaction(
   body: () => Promise<CheckResult[]>,
 ): Promise<CheckResult[]> {
   return transaction(target, body, { commit: false });
-}
-
-async function up(context: Context, ...phases: string[]): Promise<void> {
-  await runner(context, 'up', ...phases, '--json');
-}
-
-async function runner({ pair }: Context, ...argv: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--import', 'tsx', 'runner/index.ts', ...argv],
-    {
-      cwd: ROOT,
-      env: {
-        ...process.env,
-        SOURCE_DATABASE_URL: pair.sourceUrl,
-        TARGET_DATABASE_URL: pair.targetUrl,
-      },
-    },
-  );
-  return stdout;
 }

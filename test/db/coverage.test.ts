@@ -9,14 +9,11 @@ import { readLists } from '../../checks/coverage/lists.ts';
 import { readCoverage, type Coverage } from '../../checks/coverage/index.ts';
 import { liveProblems, type LiveFacts } from '../../checks/coverage/live.ts';
 import { readCatalog, type Catalog } from '../../runner/engine/catalog.ts';
-import { connectionOf } from '../../runner/commands/schema.ts';
 import { parseUrl, type Endpoint } from '../../runner/config.ts';
 import { readLiveFacts } from '../../runner/commands/coverage.ts';
 import { connect, transaction } from '../../runner/database.ts';
 import { login, openLink } from '../../runner/engine/link.ts';
-import { runUp } from '../../runner/engine/run.ts';
-import { applySchemaChanges } from '../../runner/schema/changes.ts';
-import { testPair, type TestPair } from '../pair.ts';
+import { migratedPair, type TestPair } from '../pair.ts';
 import { lastLine, ROOT, runner, succeed, tinyProject } from '../runner.ts';
 
 const ROLES = 'sql/1-foundation/70_roles.sql';
@@ -26,34 +23,8 @@ let coverage: Coverage;
 const catalog = readCatalog(ROOT);
 
 test.before(async () => {
-  pair = await testPair({ name: 'coverage', source: 'sample' });
+  pair = await migratedPair();
   coverage = await readCoverage(ROOT);
-  await applySchemaChanges({
-    connection: connectionOf(endpoint(pair.targetUrl)),
-    root: ROOT,
-    folder: 'additive',
-    direction: 'up',
-  });
-  await runUp({
-    root: ROOT,
-    config: {
-      source: endpoint(pair.sourceUrl),
-      target: endpoint(pair.targetUrl),
-      jobs: 1,
-      rejectTolerance: 1,
-    },
-    catalog,
-    phases: catalog.phases,
-    dryRun: false,
-    full: false,
-    jobs: 1,
-    policy: 'source',
-    removeMany: false,
-    applySchema: () => Promise.resolve([]),
-    report: () => {},
-    remark: () => {},
-    interrupt: { requested: false, cancel: () => {} },
-  });
 });
 
 test.after(() => pair.drop());

@@ -11,7 +11,7 @@ import { login, openLink } from '../../runner/engine/link.ts';
 import { PreflightFailed } from '../../runner/engine/run.ts';
 import { configOf, dropPair, errorOf, migrate, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { type Scratch, tinyProject } from '../runner.ts';
+import { type Scratch, tinyProject, withoutChecks } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -179,8 +179,8 @@ create view transform.${name} as
 select s.id as legacy_key, s.id::integer as legacy_id from legacy.${name} as s;
 `;
   return tinyProject({
-    // keys are not valid here, on purpose
-    'checks/foreign_keys.sql': '-- Not looked at.\n--\n-- severity  error\n\nselect 1 limit 0;\n',
+    // a key that is not valid
+    ...withoutChecks('foreign_keys'),
     'sql/1-one/10_people.sql': plain('people'),
     'sql/1-one/20_firms.sql': plain('firms'),
     'sql/2-two/10_bids.sql': `-- For the test.

@@ -2,11 +2,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realShapes, recordedShapes } from '../golden.ts';
-import { migrate, preparePair } from '../migrate.ts';
+import { prepareMigrated } from '../migrate.ts';
 
 test('what is recorded is what the databases say', async () => {
-  const { pair, source, target } = await preparePair({ name: 'golden', source: 'sample' });
-  await migrate(pair, { phases: 7 });
+  const { pair, source, target } = await prepareMigrated();
   assert.equal(recordedShapes(), await realShapes(pair), '`npm run golden` records it anew');
   await source.end();
   await target.end();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { testPair, type TestPair } from '../pair.ts';
+import { migratedPair, testPair, type TestPair } from '../pair.ts';
 import {
   dumpRows,
   noResidue,
@@ -113,10 +113,9 @@ test('then plain up: the rows of a run that was not disturbed', async ({
     states.map(({ status }) => status),
     ['done', 'interrupted', 'interrupted', 'done'],
   );
-  const undisturbed = await testPair({ name: 'calm', source: 'sample' });
+  const undisturbed = await migratedPair();
   const calm = open(undisturbed.targetAdminUrl);
   try {
-    await up(undisturbed);
     sameDump(
       await dumpRows(target, { clock: false }),
       await dumpRows(calm, { clock: false }),

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { readChecks } from '../../runner/engine/checks.ts';
 import { dropPair, migrate, type MigrateOptions, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { entityFile, ROOT, type Scratch, succeed, tinyProject } from '../runner.ts';
+import { entityFile, ROOT, type Scratch, succeed, tinyProject, withoutChecks } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -23,6 +23,8 @@ const file = (name: string, header = '') =>
   );
 const project = () =>
   tinyProject({
+    // it would find what `up` is to put right
+    ...withoutChecks('mappings'),
     'sql/settings.json': JSON.stringify(SETTINGS),
     'sql/1-one/10_things.sql': file('things', '-- mapping  thing\n-- deletes  remove\n'),
     'sql/1-one/20_parts.sql': file('parts', '-- mapping  part\n-- commit   batch\n'),

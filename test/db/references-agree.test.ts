@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { dropPair, migrate, preparePair } from '../migrate.ts';
+import { dropPair, prepareMigrated } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
 import { ROOT } from '../runner.ts';
 
@@ -122,8 +122,7 @@ const CHECK = readFileSync(join(ROOT, 'checks/references_agree.sql'), 'utf8');
 const test = suite<{ pair: TestPair; source: Sql; target: Sql }>('references agree');
 
 test.before(async (context) => {
-  Object.assign(context, await preparePair({ name: 'agree', source: 'sample' }));
-  await migrate(context.pair, { phases: 7 });
+  Object.assign(context, await prepareMigrated());
 });
 
 test.after(dropPair);

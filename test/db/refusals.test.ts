@@ -5,8 +5,8 @@
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { testPair, type TestPair } from '../pair.ts';
-import { type Databases, type Scratch, scratch, up } from '../runner.ts';
+import { migratedPair, testPair, type TestPair } from '../pair.ts';
+import { type Databases, type Scratch, scratch } from '../runner.ts';
 import { atTerminal, atWork, sameScreen } from '../terminal.ts';
 
 interface Context {
@@ -21,10 +21,9 @@ const COLOURED = ['target-password', 'broken-view'];
 const test = suite<Context>('refusals');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'refused', source: 'sample' });
+  context.pair = await migratedPair();
   context.empty = await testPair({ name: 'refused', source: 'empty' });
   context.project = scratch();
-  await up(context.pair);
 });
 
 test.after(async ({ pair, empty, project }) => {

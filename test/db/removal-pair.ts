@@ -10,6 +10,7 @@ import { connect } from '../../runner/database.ts';
 import { install } from '../../runner/engine/ledger.ts';
 import { applySchemaChanges } from '../../runner/schema/changes.ts';
 import { SchemaChangeError } from '../../runner/schema/error.ts';
+import { loadedRunner } from '../runner.ts';
 import type { ApplyOptions } from '../../runner/schema/changes.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -100,8 +101,9 @@ export function start(pair: { sourceUrl: string; targetUrl: string }, args: stri
 }
 
 /** Runs `runner <args>` to its end. */
-export function runner(pair: { sourceUrl: string; targetUrl: string }, ...args: string[]) {
-  return start(pair, args).ended;
+export async function runner(pair: { sourceUrl: string; targetUrl: string }, ...args: string[]) {
+  const { code, stdout, stderr } = await loadedRunner(pair, args);
+  return { code, output: `${stdout}${stderr}` };
 }
 
 /** A connection; the caller ends it. */

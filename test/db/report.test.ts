@@ -8,8 +8,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Facts, FileFacts } from '../../runner/report/facts.ts';
 import { hashOf } from '../../runner/engine/text.ts';
-import { dropPair, preparePair } from '../migrate.ts';
-import type { TestPair } from '../pair.ts';
+import { dropPair, prepareMigrated } from '../migrate.ts';
+import { testPair, type TestPair } from '../pair.ts';
 import { attribute, elements, factsIn, tableOf, textOf } from '../report-page.ts';
 import { type Ended, lastLine, note, runner, succeed, up } from '../runner.ts';
 
@@ -26,7 +26,7 @@ interface Context {
 const test = suite<Context>('report');
 
 test.before(async (context) => {
-  Object.assign(context, await preparePair({ name: 'report', source: 'sample' }));
+  Object.assign(context, await prepareMigrated());
   context.folder = mkdtempSync(join(tmpdir(), 'report-'));
   context.file = join(context.folder, 'report.html');
 });
@@ -36,15 +36,16 @@ test.after(async (context) => {
   await dropPair(context);
 });
 
-test('before the first run there is nothing to report, and no file', async ({ pair, file }) => {
+test('before the first run there is nothing to report, and no file', async ({ file }) => {
+  const pair = await testPair({ name: 'report', source: 'empty' });
   const { code, stderr } = await runner(pair, ['report', file]);
   assert.is(code, 1);
   assert.match(stderr, 'nothing is migrated yet');
   assert.not.ok(existsSync(file));
+  await pair.drop();
 });
 
 test('a page is made of a run, and no certificate: nobody has verified or checked', async (context) => {
-  await up(context.pair);
   const began = Date.now();
   await makePage(context);
   const seconds = ((Date.now() - began) / 1000).toFixed(1);

@@ -15,7 +15,7 @@ test.before(async (context) => {
   await context.source`
     insert into dispatch_task (id, template_id, instruction_id, jaw, checked, text)
     select 1000000 + g, t.template_id, t.instruction_id, 1, false, 'many'
-    from generate_series(1, 150000) as g,
+    from generate_series(1, 30000) as g,
       (select * from dispatch_task where id = (
         select min(t.id) from dispatch_task as t
         join dispatch_instruction as i on i.id = t.instruction_id
@@ -28,7 +28,10 @@ test('a run that was killed goes on after the last range it committed; none is r
   pair,
   target,
 }) => {
-  const { child, ended } = startRunner(pair, ['up', '1', '2', '3', '--json', '--jobs', '1']);
+  await up(pair, '1', '2');
+  // statistics that know of no task, as autovacuum leaves them between two phases
+  await target`analyze public.migration_mappings`;
+  const { child, ended } = startRunner(pair, ['up', '3', '--json', '--jobs', '1']);
   // its first transaction of tasks is in, the second is at work
   await waitFor('ranges of tasks are committed', async () => {
     const [there] = await target`select to_regclass('migration.ranges') is not null as there`;
@@ -39,7 +42,7 @@ test('a run that was killed goes on after the last range it committed; none is r
   child.kill('SIGKILL');
   await ended;
   const done = await rangesOf(target);
-  const summary = await up(pair, '1', '2', '3');
+  const summary = await up(pair, '3');
   assert.is(summary.entities.find(({ entity }) => entity === 'tasks')?.status, 'complete');
   const after = await rangesOf(target);
   for (const [range, run] of done) assert.is(after.get(range), run, range);
@@ -57,6 +60,16 @@ test('a run that was killed goes on after the last range it committed; none is r
   assert.equal([...others], []);
   const verified = await runner(pair, ['verify', 'tasks', 'files']);
   assert.is(verified.code, 0, verified.stdout);
+});
+
+test('the table of ids is gone through row by row, whatever its statistics know', async ({
+  target,
+}) => {
+  const [read] = await target<{ rows: number; entries: number }[]>`
+    select (select count(*)::integer from public.migration_mappings) as rows,
+      (select sum(idx_tup_read)::float8 from pg_stat_user_indexes
+       where relname = 'migration_mappings') as entries`;
+  assert.ok((read?.entries ?? 0) < 50 * (read?.rows ?? 0), JSON.stringify(read));
 });
 
 test.run();

@@ -73,11 +73,13 @@ async function found({ pair, project }: Context): Promise<string[]> {
   const names = ['foreign_keys', 'row_level_security', 'coverage'];
   const ended = await runner(pair, ['check', ...names, '--json'], { root: project.root });
   const { checks, problems } = lastLine<{
-    checks: { name: string; sample: string[] }[];
+    checks: { name: string; sample: string[]; error: string | null }[];
     problems: { message: string }[];
   }>(ended);
   return [
-    ...checks.flatMap(({ name, sample }) => sample.map((row) => `${name}: ${row}`)),
+    ...checks.flatMap(({ name, sample, error }) =>
+      [...sample, ...(error === null ? [] : [error])].map((row) => `${name}: ${row}`),
+    ),
     ...problems.map(({ message }) => `coverage: ${message}`),
   ];
 }

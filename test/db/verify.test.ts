@@ -4,8 +4,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type postgres from 'postgres';
 
-import { testPair, type TestPair } from '../pair.ts';
-import { lastLine, open, runner, scratch, touches, up } from '../runner.ts';
+import { migratedPair, type TestPair } from '../pair.ts';
+import { lastLine, open, runner, scratch, touches } from '../runner.ts';
 
 type Report = {
   differences: number;
@@ -29,8 +29,7 @@ let source: postgres.Sql;
 let target: postgres.Sql;
 
 test.before(async () => {
-  pair = await testPair({ name: 'verify', source: 'sample' });
-  await up(pair);
+  pair = await migratedPair();
   source = open(pair.sourceAdminUrl);
   target = open(pair.targetAdminUrl);
 });

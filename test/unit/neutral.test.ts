@@ -18,7 +18,14 @@ const WORDS =
   /dispatch|patient|doctor|dental|clinic|orthodont|auth_user|django|profiles|insurance|medical_history|products?\.sku|offices?|jaw|bracket/gi;
 /** A command of the runner has that name. */
 const COMMAND = /\bdoctor\b/g;
-const ENGINE = ['runner', 'sql/engine', 'checks/engine', 'checks/static', 'checks/coverage'];
+const ENGINE = [
+  'runner',
+  'sql/engine',
+  'checks/engine',
+  'checks/cases',
+  'checks/static',
+  'checks/coverage',
+];
 /** Pages that tell of a project, and lists of one. */
 const ITS_OWN = /^runner\/docs\/(cut-over|decisions)\.md$|^checks\/coverage\/.*\.txt$/;
 

@@ -47,15 +47,6 @@ test('tests that pass exit 0 and are counted one by one', async () => {
   assert.is(code, 0);
 });
 
-test('a failing assertion fails, with its output', async () => {
-  const { code, output, last } = await runPlanted(
-    `test('good', () => {}); test('bad', () => assert.is('apple', 'pear')); test.run();`,
-  );
-  assert.is(last, '1 passed, 1 failed');
-  assert.match(output, 'apple');
-  assert.is(code, 1);
-});
-
 test('an empty folder fails', async () => {
   const { code, output, last } = await run(PLANTED);
   assert.match(output, 'no test files');
@@ -69,76 +60,110 @@ test('a path that does not exist fails', async () => {
   assert.is(code, 1);
 });
 
-test('a file without tests fails', async () => {
-  const { code, output } = await runPlanted('test.run();');
-  assert.match(output, 'no test was run');
+/** Files that must fail, by what is wrong with them: what their line counts, and what is said. */
+const FAILING: Record<string, { body: string; counts: string; said?: string }> = {
+  'a failing assertion': {
+    body: `test('good', () => {}); test('bad', () => assert.is('apple', 'pear')); test.run();`,
+    counts: '1 passed, 1 failed',
+    said: 'apple',
+  },
+  'no tests': { body: 'test.run();', counts: '0 passed, 1 failed', said: 'no test was run' },
+  'a file that cannot be imported': {
+    body: `import './missing.ts'; test.run();`,
+    counts: '0 passed, 1 failed',
+    said: 'cannot be run',
+  },
+  'a forgotten .run()': {
+    body: `test('runs', () => {}); test.run(); const s = suite('lost'); s('never', () => {});`,
+    counts: '1 passed, 1 failed',
+    said: '1 tests of suite "lost" have no .run() after them',
+  },
+  'a forgotten .run() where suites have no names': {
+    body: `const s = suite(); s('never', () => {}); test('runs', () => {}); test.run();`,
+    counts: '1 passed, 1 failed',
+  },
+  'a test after .run()': {
+    body: `test('runs', () => {}); test.run(); test('never', () => {});`,
+    counts: '1 passed, 1 failed',
+  },
+  'an error in before(): every test of the suite fails': {
+    body: `test.before(() => { throw new Error('no apples'); });
+      test('a', () => {}); test('b', () => {}); test.run();`,
+    counts: '0 passed, 2 failed',
+    said: 'no apples',
+  },
+  'an error in after()': {
+    body: `test.after(() => { throw new Error('no pears'); }); test('a', () => {}); test.run();`,
+    counts: '1 passed, 1 failed',
+    said: 'no pears',
+  },
+  'an error in after.each()': {
+    body: `test.after.each(() => { throw new Error('no plums'); }); test('a', () => {}); test.run();`,
+    counts: '0 passed, 1 failed',
+    said: 'no plums',
+  },
+  'a leftover .only, which hides no other test': {
+    body: `test.only('me', () => {}); test('others', () => {}); test.run();`,
+    counts: '2 passed, 1 failed',
+    said: 'leftover .only: "me"',
+  },
+  'a test beyond the deadline of its file, which is named': {
+    body: `// deadline 2\ntest('sleeper', () => new Promise((r) => setTimeout(r, 60_000))); test.run();`,
+    counts: '0 passed, 1 failed',
+    said: 'deadline of 2 s exceeded, in test "sleeper"',
+  },
+  'a test that waits for nothing': {
+    body: `test('never', () => new Promise(() => {})); test.run();`,
+    counts: '0 passed, 1 failed',
+  },
+  'process.exit(0) in a test': {
+    body: `test('quits', () => process.exit(0)); test.run();`,
+    counts: '0 passed, 1 failed',
+    said: 'ended with exit code 0, in test "quits"',
+  },
+  'something left open after the last test': {
+    body: `test('opens', () => { setInterval(() => {}, 1000); }); test.run();`,
+    counts: '1 passed, 1 failed',
+    said: 'still running 5 s after its last test',
+  },
+  'a promise nobody waited for that is rejected late': {
+    body: `test('a', () => { setTimeout(() => Promise.reject(new Error('late')), 300); }); test.run();`,
+    counts: '1 passed, 1 failed',
+  },
+};
+
+/** What one run of all of them says of each: its line and all that follows it. */
+async function runFailing(): Promise<{ code: number; last: string; said: Map<string, string> }> {
+  const names = Object.keys(FAILING);
+  const fileOf = (name: string): string => join(PLANTED, `${names.indexOf(name)}.test.ts`);
+  for (const [name, { body }] of Object.entries(FAILING)) {
+    writeFileSync(fileOf(name), `${UVU}\n${body}\n`);
+  }
+  const { code, output, last } = await run(PLANTED);
+  const blocks = output.split(/^(?=(?:ok  |FAIL) )/m);
+  const block = (name: string): string =>
+    blocks.find((each) => each.startsWith(`FAIL ${fileOf(name)} `)) ?? '';
+  return { code, last, said: new Map(names.map((name) => [name, block(name)])) };
+}
+
+test('files in which something is wrong fail, each with what it is', async () => {
+  const { code, last, said } = await runFailing();
+  for (const [name, { counts, said: words = '' }] of Object.entries(FAILING)) {
+    assert.match(said.get(name) ?? '', counts, name);
+    assert.ok(said.get(name)?.includes(words), `${name}: ${said.get(name)}`);
+  }
+  const sum = (index: number): number =>
+    Object.values(FAILING).reduce(
+      (all, { counts }) => all + Number(/(\d+) passed, (\d+)/.exec(counts)?.[index]),
+      0,
+    );
+  assert.is(last, `${sum(1)} passed, ${sum(2)} failed`);
   assert.is(code, 1);
 });
 
-test('a file that cannot be imported fails', async () => {
-  const { code, output, last } = await runPlanted(`import './missing.ts'; test.run();`);
-  assert.match(output, 'cannot be run');
+test('one of them is enough for exit 1', async () => {
+  const { code, last } = await runPlanted(`test('a', () => assert.ok(false)); test.run();`);
   assert.is(last, '0 passed, 1 failed');
-  assert.is(code, 1);
-});
-
-test('a forgotten .run() fails', async () => {
-  const { code, output } = await runPlanted(
-    `test('runs', () => {}); test.run(); const s = suite('lost'); s('never', () => {});`,
-  );
-  assert.match(output, '1 tests of suite "lost" have no .run() after them');
-  assert.is(code, 1);
-});
-
-test('a forgotten .run() fails also where suites have no names', async () => {
-  const { code, last } = await runPlanted(
-    `const s = suite(); s('never', () => {}); test('runs', () => {}); test.run();`,
-  );
-  assert.is(last, '1 passed, 1 failed');
-  assert.is(code, 1);
-});
-
-test('a test after .run() fails', async () => {
-  const { code, last } = await runPlanted(
-    `test('runs', () => {}); test.run(); test('never', () => {});`,
-  );
-  assert.is(last, '1 passed, 1 failed');
-  assert.is(code, 1);
-});
-
-test('an error in before() fails every test of the suite and is shown', async () => {
-  const { code, output, last } = await runPlanted(
-    `test.before(() => { throw new Error('no apples'); });
-     test('a', () => {}); test('b', () => {}); test.run();`,
-  );
-  assert.match(output, 'no apples');
-  assert.is(last, '0 passed, 2 failed');
-  assert.is(code, 1);
-});
-
-test('an error in after() fails', async () => {
-  const { code, output, last } = await runPlanted(
-    `test.after(() => { throw new Error('no pears'); }); test('a', () => {}); test.run();`,
-  );
-  assert.match(output, 'no pears');
-  assert.is(last, '1 passed, 1 failed');
-  assert.is(code, 1);
-});
-
-test('an error in after.each() fails', async () => {
-  const { code, output } = await runPlanted(
-    `test.after.each(() => { throw new Error('no plums'); }); test('a', () => {}); test.run();`,
-  );
-  assert.match(output, 'no plums');
-  assert.is(code, 1);
-});
-
-test('a leftover .only fails and hides no other test', async () => {
-  const { code, output, last } = await runPlanted(
-    `test.only('me', () => {}); test('others', () => {}); test.run();`,
-  );
-  assert.match(output, 'leftover .only: "me"');
-  assert.is(last, '2 passed, 1 failed');
   assert.is(code, 1);
 });
 
@@ -149,43 +174,6 @@ test('skipped tests are counted and named', async () => {
   assert.match(output, /skipped .*planted\.test\.ts: some day/);
   assert.is(last, '1 passed, 0 failed, 1 skipped');
   assert.is(code, 0);
-});
-
-test('a test beyond the deadline of its file fails and is named', async () => {
-  const { code, output, last } = await runPlanted(
-    `// deadline 2\ntest('sleeper', () => new Promise((r) => setTimeout(r, 60_000))); test.run();`,
-  );
-  assert.match(output, 'deadline of 2 s exceeded, in test "sleeper"');
-  assert.is(last, '0 passed, 1 failed');
-  assert.is(code, 1);
-});
-
-test('a test that waits for nothing fails', async () => {
-  const { code } = await runPlanted(`test('never', () => new Promise(() => {})); test.run();`);
-  assert.is(code, 1);
-});
-
-test('process.exit(0) in a test fails', async () => {
-  const { code, output } = await runPlanted(`test('quits', () => process.exit(0)); test.run();`);
-  assert.match(output, 'ended with exit code 0, in test "quits"');
-  assert.is(code, 1);
-});
-
-test('something left open after the last test fails', async () => {
-  const { code, output, last } = await runPlanted(
-    `test('opens', () => { setInterval(() => {}, 1000); }); test.run();`,
-  );
-  assert.match(output, 'still running 5 s after its last test');
-  assert.is(last, '1 passed, 1 failed');
-  assert.is(code, 1);
-});
-
-test('a promise nobody waited for fails when it is rejected late', async () => {
-  const { code, last } = await runPlanted(
-    `test('a', () => { setTimeout(() => Promise.reject(new Error('late')), 300); }); test.run();`,
-  );
-  assert.is(last, '1 passed, 1 failed');
-  assert.is(code, 1);
 });
 
 test('Ctrl-C ends the tests and what they started', async () => {
