@@ -108,9 +108,9 @@ const FAILING: Record<string, { body: string; counts: string; said?: string }> =
     said: 'leftover .only: "me"',
   },
   'a test beyond the deadline of its file, which is named': {
-    body: `// deadline 2\ntest('sleeper', () => new Promise((r) => setTimeout(r, 60_000))); test.run();`,
+    body: `// deadline 6\ntest('sleeper', () => new Promise((r) => setTimeout(r, 60_000))); test.run();`,
     counts: '0 passed, 1 failed',
-    said: 'deadline of 2 s exceeded, in test "sleeper"',
+    said: 'deadline of 6 s exceeded, in test "sleeper"',
   },
   'a test that waits for nothing': {
     body: `test('never', () => new Promise(() => {})); test.run();`,
