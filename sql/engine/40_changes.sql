@@ -160,9 +160,11 @@ create or replace function migration.source_rows(
   source_table text, more text, low bigint, high bigint)
 returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select format('select (%s)::bigint as v, %s from %s as r%s', migration.key_of(source_table, 'r'), more,
-    migration.source_name(source_table), case when l.is_number then
-      format(' where r.%1$I >= %2$s and r.%1$I < %3$s', l.key_columns[1], low, high) end)
+  -- a row without a key is a row: what it means is not said here
+  select format(case when l.is_number then 'select (%s)::bigint as v, %s from %s as r%s'
+      else 'select coalesce((%s)::bigint, 0) as v, %s from %s as r' end,
+    migration.key_of(source_table, 'r'), more, migration.source_name(source_table),
+    format(' where r.%1$I >= %2$s and r.%1$I < %3$s', l.key_columns[1], low, high))
   from migration.links as l where l.source_table = source_rows.source_table
 $$;
 

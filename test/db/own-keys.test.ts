@@ -295,7 +295,8 @@ test('an interrupted run goes on where it was, whatever the keys', async (contex
   await target.unsafe(`
     drop trigger stop on billing.payments; drop function public.stop()`);
   const read = await rowsRead(target, await again(context));
-  assert.equal(Object.keys(read), ['payments'], 'only what was not done is read');
+  // small entities of a phase are one transaction; the phases before were done
+  assert.equal(Object.keys(read), ['payments', 'rentals'], 'only what was not done is read');
   await asFromNothing(context, plant);
 });
 

@@ -21,18 +21,14 @@ interface Context {
 /** Every case has a source table `thing` and a target table `rows` of its own: what is said has these names. */
 interface Case {
   what: string;
-  /** Statements for the source, before. */
   source: string;
-  /** The driving table, where it has another name. */
   table?: string;
-  /** Header lines after target and source. */
   header?: string;
   /** The select list of the view of `legacy.thing as t`. */
   columns: string;
   target?: string;
   settings?: object;
   refused: RegExp;
-  /** What is proposed instead. */
   fix: RegExp;
   /** The way round: other words in the file, more statements. */
   instead?: Partial<Pick<Case, 'source' | 'table' | 'header' | 'columns' | 'target' | 'settings'>>;
@@ -289,7 +285,7 @@ const said = new Map<string, string>();
 
 test('all are refused at once, before the first write', async ({ pair }) => {
   const error = await errorOf(run(pair, CASES));
-  assert.ok(error instanceof PreflightFailed, explanationOf(error, ''));
+  assert.ok(error instanceof PreflightFailed, wordsOf(error));
   for (const { file, message, fix } of error.problems) {
     said.set(file, `${said.get(file) ?? ''}${message}\n${fix}\n`);
   }
@@ -317,7 +313,7 @@ test('with the ways round all rows arrive', async ({ pair, source, target }) => 
 for (const [place, each] of ALONE.entries()) {
   test(`${each.what}: the reason, and the way round`, async ({ pair, source, target }) => {
     const index = CASES.length + place;
-    const words = general(explanationOf(await errorOf(run(pair, [...ROUND, each])), ''));
+    const words = general(wordsOf(await errorOf(run(pair, [...ROUND, each]))));
     assert.ok(each.refused.test(words), words);
     assert.ok(each.fix.test(words), words);
     if (each.instead === undefined) return;
@@ -340,12 +336,18 @@ test('a target table that lacks, and two keys of one table', async ({ pair }) =>
   });
   const error = await errorOf(migrate(pair, { root: project.root, phases: 1 }));
   project.remove();
-  const words = (error as PreflightFailed).problems.map(({ message }) => message).join('\n');
+  const words = wordsOf(error);
   assert.match(words, 'there is no table public.nowhere');
   assert.match(words, 'the key of thing_0 is name here, and code in sql/1-x/10_nowhere.sql');
 });
 
 test.run();
+
+function wordsOf(error: Error): string {
+  return error instanceof PreflightFailed
+    ? error.problems.map(({ message, fix }) => `${message}\n${fix}`).join('\n')
+    : explanationOf(error, '');
+}
 
 /** A run of these cases. */
 async function run(pair: TestPair, cases: Case[]): Promise<number> {

@@ -142,9 +142,9 @@ test('a label that the view names and that has another name now is refused, with
 test('a label that only values have arrives under its new name', async (context) => {
   const { source, target } = context;
   await source`alter type billing.payment_method rename value 'voucher' to 'check'`;
-  await target`alter type billing.method add value 'check'`;
+  await addLabel(target);
   await again(context);
-  await asFromNothing(context);
+  await asFromNothing(context, addLabel);
 });
 
 test('a partition that is added, detached or dropped: its rows come and go', async (context) => {
@@ -177,7 +177,7 @@ test('a partition that is attached again: its rows are back', async (context) =>
     select count(*)::integer as rows from migration.gone as g
     join billing.payments as t on t.id = g.id and t.paid_on < '2023-03-01'`;
   assert.equal(row, { rows: 0 });
-  await asFromNothing(context);
+  await asFromNothing(context, addLabel);
 });
 
 test('a view that says something else', async (context) => {
@@ -207,7 +207,7 @@ test('a table that moves to the other schema is the same table', async (context)
     update billing.rental set returned_at = returned_at + interval '1 minute' where rental_id = 4010;
     grant select on billing.rental to legacy_reader`);
   await again(context);
-  await asFromNothing(context);
+  await asFromNothing(context, addLabel);
 });
 
 for (const [words, what] of [
@@ -241,6 +241,11 @@ test('uninstall leaves nothing but the data: no type, no schema', async ({
 });
 
 test.run();
+
+/** What the target needs before it can hold the source's new label. */
+function addLabel(target: Sql): Promise<unknown> {
+  return target.unsafe(`alter type billing.method add value if not exists 'check'`);
+}
 
 /** What the catalogs say of the application's schemas. */
 async function catalogs(target: Sql): Promise<Dump> {
