@@ -2,6 +2,7 @@ import { join } from 'node:path';
 
 import { type Command, type Context, Refused, UsageError } from './command.ts';
 import { embeddedPair } from './context.ts';
+import { ConnectionLost, CouldNotConnect } from '../database.ts';
 import { Interrupted } from '../engine/run.ts';
 import { note, say, sayJson, words } from '../terminal/terminal.ts';
 
@@ -40,6 +41,13 @@ export const cases: Command = {
   },
 };
 
+/** What stops one case is found in it; what would stop all of them is thrown on. */
+function findingOf(error: unknown): string[] {
+  const ends = [ConnectionLost, CouldNotConnect, Interrupted];
+  if (!(error instanceof Error) || ends.some((kind) => error instanceof kind)) throw error;
+  return [error.message];
+}
+
 /** Plays cases one after the other in servers of their own, which are removed at the end. */
 async function play(
   context: Context,
@@ -61,7 +69,7 @@ async function play(
   const played: { case: string; findings: string[] }[] = [];
   for (const folder of folders) {
     if (context.interrupt.requested) throw new Interrupted('interrupted');
-    const findings = await runCase(opened, folder);
+    const findings = await runCase(opened, folder).catch(findingOf);
     played.push({ case: folder, findings });
     if (context.has('json')) continue;
     say(`${findings.length === 0 ? words.good('ok') : words.bad('FAIL')}  ${folder}`);

@@ -71,7 +71,11 @@ test('rows become what is expected: a line per case, exit 0, and no server is le
 
 test('what is not as expected is found, where it is and what it is; so is what a check finds', async () => {
   write({
-    'test/cases/books/source.sql': `insert into book values (2, 'zwei'), (3, '');\n`,
+    'test/cases/books/source.sql': `insert into book values (2, 'zwei'), (3, 'three');\n`,
+    'test/cases/books-untitled/source.sql': `insert into book values (2, '');\n`,
+    'test/cases/books-untitled/expected.json': '{}',
+    'test/cases/books-wrong/source.sql': 'insert into nothing values (1);\n',
+    'test/cases/books-wrong/expected.json': '{}',
     'test/cases/strangers/source.sql': '',
   });
   const ended = await cases('--json');
@@ -81,9 +85,9 @@ test('what is not as expected is found, where it is and what it is; so is what a
   const findings = Object.fromEntries(played.map((each) => [each.case, each.findings]));
   assert.equal(findings['pages'], []);
   assert.equal(findings['strangers'], ['test/cases/strangers is the case of no entity']);
-  const [alarm = '', ...places] = findings['books'] ?? [];
-  assert.match(alarm, /^checks\/untitled\.sql {2}id=/);
-  assert.equal(places, [
+  assert.match(findings['books-untitled']?.join() ?? '', /checks\/untitled\.sql: not so: .*id=/);
+  assert.match(findings['books-wrong']?.join() ?? '', 'relation "nothing" does not exist');
+  assert.equal(findings['books'], [
     '2  title\n    expected  "two"\n    actual    "zwei"',
     '3  row\n    expected  nothing\n    actual    a row',
   ]);
