@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
-import type { Catalog, Entity } from '../../runner/engine/catalog.ts';
+import type { Catalog } from '../../runner/engine/catalog.ts';
+import type { Entity } from '../../runner/engine/entity-file.ts';
 
 /* What a case has become, against what it must become; one finding per place. */
 

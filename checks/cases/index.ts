@@ -34,11 +34,11 @@ import postgres, { type Sql } from 'postgres';
 import {
   type Catalog,
   definedEntities,
-  type Entity,
   type Phase,
   readCatalog,
   targetSchemas,
 } from '../../runner/engine/catalog.ts';
+import { type Entity } from '../../runner/engine/entity-file.ts';
 import { type Check, readChecks, runChecks } from '../../runner/engine/checks.ts';
 import { connectionOf } from '../../runner/commands/schema.ts';
 import { type Config, parseUrl } from '../../runner/config.ts';

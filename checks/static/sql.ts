@@ -9,7 +9,7 @@ import {
   type SelectStmt,
   type ViewStmt,
 } from 'libpg-query';
-import { type Entity } from '../../runner/engine/catalog.ts';
+import { type Entity } from '../../runner/engine/entity-file.ts';
 import { positionAt, type Problem } from '../../runner/engine/text.ts';
 import {
   isObject,

@@ -1,7 +1,8 @@
 import { definedEntities } from '../engine/catalog.ts';
 import { type Check, readChecks, runChecks } from '../engine/checks.ts';
 import { type Command, type Context, UsageError } from './command.ts';
-import { throughLink, transaction } from '../database.ts';
+import { transaction } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login, pointLink } from '../engine/link.ts';
 import { keepLock } from '../engine/lock.ts';

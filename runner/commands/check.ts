@@ -7,7 +7,8 @@ import { type CheckResult, readChecks, runChecksInTwo } from '../engine/checks.t
 import { beside, enterOrSay, joined } from './beside.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { drawLineage, proveCoverage, readEmptyColumns, renewLists } from './coverage.ts';
-import { throughLink, transaction } from '../database.ts';
+import { transaction } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { openLink, login, loginBeside, pointLink } from '../engine/link.ts';
 import { enterChecked, lastEvent } from '../engine/proofs.ts';

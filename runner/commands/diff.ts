@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 
 import { type Command, type Context, Refused, UsageError } from './command.ts';
 import type { Catalog } from '../engine/catalog.ts';
-import { throughLink, transaction } from '../database.ts';
+import { transaction } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import { type Base, type Differences, isDifferent, readDifferences } from '../engine/diff.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';

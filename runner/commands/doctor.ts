@@ -2,14 +2,8 @@ import { type Catalog, targetSchemas, targetTables } from '../engine/catalog.ts'
 import { readAccepted, reasonOf } from '../engine/accepted.ts';
 import { type Command, type Context } from './command.ts';
 import type { Config } from '../config.ts';
-import {
-  CouldNotConnect,
-  failureOf,
-  savepoint,
-  type Session,
-  throughLink,
-  transaction,
-} from '../database.ts';
+import { CouldNotConnect, failureOf, savepoint, type Session, transaction } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import {
   type Diagnosis,
   examinePooler,

@@ -1,5 +1,6 @@
 import { type Command, type Context, UsageError } from './command.ts';
-import type { Catalog, Entity } from '../engine/catalog.ts';
+import type { Catalog } from '../engine/catalog.ts';
+import type { Entity } from '../engine/entity-file.ts';
 import { consult } from '../engine/ledger.ts';
 import { say, sayJson, table } from '../terminal/terminal.ts';
 

@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 
 import type { Check } from '../engine/checks.ts';
 import { type Command, type Context, Refused, UsageError } from './command.ts';
-import { CouldNotConnect, placeOf, type Session, throughLink, transaction } from '../database.ts';
+import { CouldNotConnect, placeOf, type Session, transaction } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import { install, installed, recordEvent } from '../engine/ledger.ts';
 import { closeLink, login, openLink, pointLink } from '../engine/link.ts';
 import { readSummary } from '../engine/summary.ts';

@@ -1,7 +1,8 @@
 import type { Problem } from '../engine/text.ts';
 import { beside, enterOrSay, joined } from './beside.ts';
 import { type Command, type Context, Refused, UsageError } from './command.ts';
-import { throughLink, transaction } from '../database.ts';
+import { transaction } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import { install, installed } from '../engine/ledger.ts';
 import { login } from '../engine/link.ts';
 import { joinReading, prepareReading } from '../engine/prepare.ts';

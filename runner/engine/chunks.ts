@@ -1,4 +1,4 @@
-import type { Entity } from './catalog.ts';
+import type { Entity } from './entity-file.ts';
 import { batch, beginning, type Session } from '../database.ts';
 import {
   again,

@@ -1,4 +1,5 @@
-import { type Catalog, type Entity, functionsHash, mentioned, sourceTables } from './catalog.ts';
+import { type Catalog, functionsHash, sourceTables } from './catalog.ts';
+import { type Entity, mentioned } from './entity-file.ts';
 import type { Endpoint } from '../config.ts';
 import type { Session } from '../database.ts';
 import { awaitTurn, buildLink, linkBasis } from './link.ts';

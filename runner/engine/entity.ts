@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Catalog, Entity } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
+import type { Entity } from './entity-file.ts';
 import { mayRetry, type Session } from '../database.ts';
 import type { Happening } from './events.ts';
 import type { Counts } from './ledger.ts';

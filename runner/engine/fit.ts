@@ -1,4 +1,4 @@
-import type { Entity } from './catalog.ts';
+import type { Entity } from './entity-file.ts';
 import type { Reference } from './references.ts';
 import { keyText } from './keys.ts';
 import type { Reading } from './reading.ts';

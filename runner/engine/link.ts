@@ -1,5 +1,6 @@
 import type { Endpoint } from '../config.ts';
-import { CouldNotConnect, failureOf, placeOf, type Session, throughLink } from '../database.ts';
+import { CouldNotConnect, failureOf, placeOf, type Session } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import { literal } from '../quote.ts';
 import { question } from './question.ts';
 import type { Settings } from './settings.ts';

@@ -1,4 +1,5 @@
-import type { Entity, Phase } from './catalog.ts';
+import type { Phase } from './catalog.ts';
+import type { Entity } from './entity-file.ts';
 import { mergeByChunks } from './chunks.ts';
 import {
   again,

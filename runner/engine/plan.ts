@@ -1,6 +1,7 @@
 import { type Catalog, targetSchemas, targetTables } from './catalog.ts';
 import type { Config } from '../config.ts';
-import { type Session, throughLink, transaction } from '../database.ts';
+import { type Session, transaction } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import { type Diagnosis, examineReferences, examineTarget } from './doctor.ts';
 import { install } from './ledger.ts';
 import { login } from './link.ts';

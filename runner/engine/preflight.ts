@@ -1,4 +1,5 @@
-import type { Catalog, Entity, Part } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
+import type { Entity, Part } from './entity-file.ts';
 import { ConnectionLost, failureOf, isThere, savepoint, type Session } from '../database.ts';
 import {
   at,

@@ -1,4 +1,5 @@
-import { type Catalog, type Entity, functionsHash, targetTables } from './catalog.ts';
+import { type Catalog, functionsHash, targetTables } from './catalog.ts';
+import { type Entity } from './entity-file.ts';
 import type { Happening } from './events.ts';
 import { hashOf, type Problem } from './text.ts';
 import { runBeforeChecks } from './checks.ts';

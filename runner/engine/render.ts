@@ -1,5 +1,6 @@
 import { literal, quoted } from '../quote.ts';
-import type { Entity, SetupFile } from './catalog.ts';
+import type { SetupFile } from './catalog.ts';
+import type { Entity } from './entity-file.ts';
 import { isNumbered, keyText } from './keys.ts';
 import { blanked } from './text.ts';
 

@@ -16,9 +16,9 @@ import {
   CouldNotConnect,
   failureOf,
   type Session,
-  throughLink,
   transaction,
 } from '../database.ts';
+import { throughLink } from '../connection/source.ts';
 import { type Diagnosis, examinePooler, examineTarget } from './doctor.ts';
 import type { Happening } from './events.ts';
 import { type Keeper, keepLock } from './lock.ts';

@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 import type { FromFiles } from '../../checks/child.ts';
-import type { Catalog, Entity } from '../engine/catalog.ts';
+import type { Catalog } from '../engine/catalog.ts';
+import type { Entity } from '../engine/entity-file.ts';
 import { saidOf } from '../conditions.ts';
 import type { Session } from '../database.ts';
 import { type Check, readChecks } from '../engine/checks.ts';

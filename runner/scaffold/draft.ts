@@ -1,4 +1,4 @@
-import type { Entity } from '../engine/catalog.ts';
+import type { Entity } from '../engine/entity-file.ts';
 import { castTo, isWhole, named } from './cast.ts';
 import { likeness, singular, snake } from './names.ts';
 import type { Table, TableColumn } from './tables.ts';

@@ -1,7 +1,7 @@
 /* Which entities travel in one message. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Entity } from '../../runner/engine/catalog.ts';
+import type { Entity } from '../../runner/engine/entity-file.ts';
 import { type RunContext, takeTogether } from '../../runner/engine/entity.ts';
 import { saidIn } from '../../runner/said.ts';
 

@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCatalog, sourceTables, type Entity } from '../../../runner/engine/catalog.ts';
+import { readCatalog, sourceTables } from '../../../runner/engine/catalog.ts';
+import { type Entity } from '../../../runner/engine/entity-file.ts';
 import { ROOT } from '../../runner.ts';
 
 /** One entity or archive table. */
