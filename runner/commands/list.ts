@@ -153,7 +153,7 @@ export const COMMANDS: readonly Entry[] = [
     name: 'cases',
     group: 'begin',
     usage: '[entity...]',
-    summary: 'plays test/cases: rows in, rows out',
+    summary: 'plays test/cases, in servers of its own',
     load: async () => (await import('./cases.ts')).cases,
   },
   {

@@ -47,6 +47,7 @@ test('files that the pages name exist', () => {
       'runner/report',
       'runner/terminal',
       'runner/scaffold',
+      'runner/embedded',
       'test',
     ];
     const places = [ROOT, dirname(join(ROOT, page)), ...rooms.map((room) => join(ROOT, room))];
