@@ -46,7 +46,9 @@ const PROJECT = {
   }),
   'sql/1-first/30_staff.sql': adopting('staff', 'staff', [
     't.id::integer as legacy_id',
-    ...own(...COLUMNS.staff.slice(1)),
+    ...own(...COLUMNS.staff.slice(1)).map((column) =>
+      column.replace('t.mood ', 't.mood::text::public.mood '),
+    ),
   ]),
   'sql/1-first/40_tags.sql': adopting(
     'tags',
