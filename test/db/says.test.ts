@@ -25,13 +25,10 @@ test.before(async (context) => {
     insert into person select g, 'secret ' || g from generate_series(1, 40) as g;
     create table dispatch_agent (id integer primary key, note integer);
     insert into dispatch_agent values (1, 70000);
-    create type public.mood as enum ('ok', 'bad');
-    create table moody (id integer primary key, mood public.mood);
     grant select on all tables in schema public to legacy_reader`);
   await context.target.unsafe(`
     set role postgres;
-    create table public.people (id uuid primary key, note text);
-    create table public.moods (id uuid primary key, mood text)`);
+    create table public.people (id uuid primary key, note text)`);
 });
 
 test.after(async ({ pair, source, target }) => {
@@ -152,28 +149,6 @@ create table if not exists legacy_archive.dispatch_agent (
   assert.match(stderr, '  sql/archive/dispatch_agent.sql: ');
   assert.not.match(stderr, '70000');
   await target`drop table if exists legacy_archive.dispatch_agent`;
-  project.remove();
-});
-
-test('a type that the target lacks: the table that has it, and what to do', async ({ pair }) => {
-  const project = tinyProject({
-    ...PEOPLE,
-    'sql/1-people/20_moods.sql': entityFile('moods', 'moody', ['t.mood::text as mood']),
-  });
-  const { root } = project;
-  const { code, stderr } = await runner(pair, ['up'], { root });
-  assert.is(code, 1);
-  assert.match(
-    stderr,
-    /the source table moody cannot be linked: type "public\.mood" does not exist/,
-  );
-  assert.match(stderr, 'create one of that name there');
-  const doctor = await runner(pair, ['doctor', '--json'], { root });
-  const { findings } = JSON.parse(doctor.stdout) as { findings: { what: string; state: string }[] };
-  assert.equal(
-    findings.filter(({ state }) => state === 'error').map(({ what }) => what),
-    ['link'],
-  );
   project.remove();
 });
 
