@@ -115,7 +115,10 @@ test('what does not fit is refused before anything is written, all at once, with
   const expected = [
     ...EDITS.map((edit) => [`${placeOf(project, edit)} `, edit.message] as const),
     ['sql/1-foundation/50_courses.sql:', /column c\.name does not exist/] as const,
-    ['sql/2-core/40_templates.sql:', /id is not a unique key of the source table dispatch_template/] as const,
+    [
+      'sql/2-core/40_templates.sql:',
+      /id is not a unique key of the source table dispatch_template/,
+    ] as const,
     ['checks/before/groups.sql:1:1 ', /group_id=2 expected=doctor found=Dentist/] as const,
   ];
   for (const [place, message] of expected) {
