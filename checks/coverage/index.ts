@@ -93,7 +93,7 @@ function unknownColumns(reads: Lineage['reads'], known: Set<string>): Finding[] 
         line: 1,
         column: 1,
         message: `legacy.${column} is not in ${SOURCE_LIST}`,
-        fix: 'correct the name, or add the column to the list',
+        fix: 'correct the name, or bring the list up to date: `runner check coverage --write`',
       })),
   );
 }
@@ -121,7 +121,7 @@ function targetSide({ filled }: Lineage, { targetTables }: Lists, leftOut: LeftO
       line: 1,
       column: 1,
       message: `${name} is not in ${TARGET_LIST}`,
-      fix: 'correct the header, or add the table to the list',
+      fix: 'correct the header, or bring the list up to date: `runner check coverage --write`',
     }));
   return [...empty, ...stale, ...unknown];
 }

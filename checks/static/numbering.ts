@@ -19,7 +19,9 @@ export function numbering(file: ViewFile, order: readonly ViewFile[]): Problem[]
           ? `there is no entity ${relname}`
           : `ids.${relname} is filled later, by ${order[other]?.file ?? ''}`;
       const fix =
-        other === -1 ? 'correct the name' : 'renumber, so that it stands before this file';
+        other === -1
+          ? 'correct the name'
+          : 'renumber, so that it stands before this file; where each needs the other, leave one reference out';
       return [problem('numbering', file, location, message, fix)];
     });
 }

@@ -84,7 +84,7 @@ async function showRow(
   );
   const key = asked?.key ?? null;
   if (key === null) {
-    const columns = asked?.columns.join(', ') ?? 'id';
+    const columns = asked?.columns.join(' ') ?? 'id';
     throw new UsageError(`${given.join(' ')} is no key of ${entity}: say ${columns}`);
   }
   const [row] = await session.query<Row>('select * from migration.what_became($1, $2)', [

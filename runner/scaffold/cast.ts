@@ -11,6 +11,17 @@ export function isWhole({ type }: TableColumn): boolean {
   return WHOLE.has(type);
 }
 
+/** True for dates and times. */
+export function isTime({ type }: TableColumn): boolean {
+  return TIMES.has(unmodified(type) ?? type);
+}
+
+/** Whether a value of the one finds its row by the other, a key: numbers do, and texts; others by the same type. */
+export function isComparable(one: TableColumn, key: TableColumn): boolean {
+  const [a, b] = [one, key].map(({ type }) => unmodified(type) ?? type) as [string, string];
+  return a === b || (WHOLE.has(a) && WHOLE.has(b)) || (isText(a) && isText(b));
+}
+
 /**
  * The expression that gives a source column the type of a target column, so that it fits, cuts nothing and rounds
  * nothing; undefined where no value of the one can be one of the other. `value` is the column as a view reads it,

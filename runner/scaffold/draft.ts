@@ -1,5 +1,5 @@
 import type { Entity } from '../engine/entity-file.ts';
-import { castTo, isWhole, named } from './cast.ts';
+import { castTo, isComparable, isTime, isWhole, named } from './cast.ts';
 import { likeness, singular, snake } from './names.ts';
 import type { Table, TableColumn } from './tables.ts';
 
@@ -112,7 +112,16 @@ export function draftOf(name: string, source: Table, target: Table, known: Known
   const similar = (column: TableColumn) =>
     best(
       readable.filter((each) => !used.has(each.name) && !isOf(target, each.name)),
-      (each) => Math.max(...variants(each.name, own).map((word) => likeness(word, column.name))),
+      (each) =>
+        Math.max(
+          ...variants(each.name, own).map((word) =>
+            // `created`, where it is a time, is `created_at`
+            Math.max(
+              likeness(word, column.name),
+              isTime(each) ? likeness(word, plainTime(column)) : 0,
+            ),
+          ),
+        ),
     );
   const legacyNames = [...own, singular(target.name)].map((word) => `legacy_${word}_id`);
   legacyNames.push('legacy_id');
@@ -125,7 +134,7 @@ export function draftOf(name: string, source: Table, target: Table, known: Known
       (isKey ? keyColumns[0] : undefined) ??
       readable.find((each) => `legacy_${snake(each.name)}` === column.name) ??
       similar(column);
-    const reference = referenceOf(draft, column, found, known);
+    const reference = referenceOf(draft, column, found, readable, known);
     if (reference === undefined && found !== undefined) {
       const read = isPlain && key.includes(found.name) ? 'bigint' : found.type;
       const cast = castTo(value(found.name), found, column, read);
@@ -163,6 +172,7 @@ function referenceOf(
   draft: Draft,
   column: TableColumn,
   found: TableColumn | undefined,
+  readable: readonly TableColumn[],
   { source, entities }: Known,
 ): Join | string | undefined {
   const { target } = draft;
@@ -188,16 +198,25 @@ function referenceOf(
     maps.filter((map) => map.source === key.table).map((map) => ({ key, map })),
   );
   const [pair, ...others] = pairs;
-  if (found === undefined && (pair === undefined || others.length > 0)) return undefined;
-  if (pair === undefined) {
+  if (pair === undefined || (found === undefined && others.length > 0)) {
     const [declared] = keys;
-    if (declared !== undefined) return `first write the entity of ${declared.table}`;
-    if (leads === undefined || found === undefined) return undefined;
-    // the source declares nothing: the target's key says where to, and only a number of a plain key will do
-    const [map, ...more] = maps.filter((each) => each.key.join() === 'id');
-    return map !== undefined && more.length === 0 && isWhole(found)
-      ? joinOf(draft, column, map.name, [found.name], true)
-      : `first write the entity of ${leads.schema}.${leads.table}`;
+    if (found !== undefined && declared !== undefined) {
+      return `first write the entity of ${declared.table}`;
+    }
+    if (leads === undefined) return undefined;
+    // the source declares nothing: the target's key says where to
+    const [map, ...more] = maps;
+    if (map === undefined) return `first write the entity of ${leads.schema}.${leads.table}`;
+    const known = source.find(({ name }) => name === map.source);
+    const key = known && map.key.length === 1 ? columnOf(known, map.key[0] ?? '') : undefined;
+    const by = found ?? (map === self ? undefined : namesake(draft, leads.table, key, readable));
+    if (by === undefined || key === undefined || more.length > 0 || !isComparable(by, key)) {
+      const entitiesThere = [map, ...more].map(
+        (each) => `${each.name} (known by ${each.key.join(', ')})`,
+      );
+      return `leads to ${entitiesThere.join(', ')}: by which source column is not known`;
+    }
+    return joinOf(draft, column, map.name, [by.name], isWhole(key));
   }
   const { key, map } = pair;
   const columns = map.key.map((each) => key.columns[key.referred.indexOf(each)]);
@@ -211,6 +230,18 @@ function referenceOf(
     return type !== undefined && isWhole(type);
   });
   return joinOf(draft, column, map.name, whole, isPlain);
+}
+
+/** The column that is called as the key of the table referred to, where one reference alone leads there. */
+function namesake(
+  { target, key: own }: Draft,
+  table: string,
+  key: TableColumn | undefined,
+  readable: readonly TableColumn[],
+): TableColumn | undefined {
+  if (key === undefined || key.name === 'id' || own.join() === key.name) return undefined;
+  if (target.foreign_keys.filter((each) => each.table === table).length > 1) return undefined;
+  return readable.find(({ name }) => snake(name) === snake(key.name));
 }
 
 function joinOf(
@@ -247,6 +278,11 @@ function best<T>(candidates: readonly T[], score: (candidate: T) => number): T |
     .filter((each) => each.score >= ALIKE)
     .toSorted((a, b) => b.score - a.score);
   return first?.candidate;
+}
+
+/** `created_at` as `created`. */
+function plainTime({ name }: TableColumn): string {
+  return name.replace(/_(at|on)$/, '');
 }
 
 /** A name, and the same without one of the table in front: `customer_name`, `name`. */

@@ -306,8 +306,7 @@ begin
       using errcode = 'undefined_column', hint = 'correct the name in sql/settings.json';
   end loop;
   select s.source_table, s.column_name into wrong from pg_temp.shapes as s
-  where s.column_name = any (s.key_columns) and s.type in ('real', 'double precision')
-    and keys ? s.source_table limit 1;
+  where keys -> s.source_table ? s.column_name and s.type in ('real', 'double precision') limit 1;
   if found then
     raise exception 'the key %.% is a floating-point number, which not every release prints alike',
       wrong.source_table, wrong.column_name

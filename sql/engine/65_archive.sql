@@ -1,5 +1,6 @@
 -- The archive: typed, verbatim copies of source tables, keyed by the source's own key. Rows that are
--- gone from the source go from the copy, too. Rows are compared as text; some of the values are
+-- gone from the source go from the copy, too. A copy without a unique index on that key holds a table that has
+-- none: equal rows as often as the source does. Rows are compared as text; some of the values are
 -- secrets, so none of them is hashed, rejected, or shown by an error.
 
 -- What decides about a copy but the versions of its rows: its file, the way rows are compared, place
@@ -116,6 +117,34 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   where a.attrelid = to_regclass(name) and a.attnum > 0 and not a.attisdropped
 $$;
 
+-- Whether the copy of a source table tells its rows apart by a key.
+create or replace function migration.is_keyed(copy regclass, keys text[]) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from pg_index as i
+    where i.indrelid = copy and i.indisunique and i.indpred is null and i.indexprs is null
+      and array(select a.attname::text from pg_attribute as a
+                where a.attrelid = copy and a.attnum = any (i.indkey) order by 1)
+        = array(select k from unnest(keys) as k order by 1))
+$$;
+
+-- The rows of `from_table` in the types of the copy, with the columns that both it and `source` have, and
+-- " copy": of equal rows the number of each, 1 where there is a key.
+create or replace function migration.archive_rows(
+  copy regclass, source regclass, keys text[], from_table regclass)
+returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('(select r.*, %s as " copy" from (select %s from %s as t) as r)',
+    case when migration.is_keyed(copy, keys) then '1'
+      else 'row_number() over (partition by (r.*)::text)' end,
+    string_agg(format('t.%1$I::%2$s as %1$I', here.attname,
+      format_type(here.atttypid, here.atttypmod)), ', ' order by here.attnum), from_table)
+  from pg_attribute as here
+  join pg_attribute as there on there.attname = here.attname
+  where here.attrelid = copy and there.attrelid = source and here.attnum > 0 and there.attnum > 0
+    and not here.attisdropped and not there.attisdropped
+$$;
+
 -- A copy that has fewer columns than its source is none.
 create or replace function migration.refuse_lacking(file text, source text, columns text[])
 returns void
@@ -192,8 +221,13 @@ returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
+  keyed         boolean := migration.is_keyed(name, keys);
   list          text;
   assigned      text;
+  -- the rows of both sides, numbered where equal ones are, and what makes two of them one
+  held          text;
+  given         text;
+  same          text;
   before        bigint;
   gone          bigint;
   inserted      bigint;
@@ -211,21 +245,30 @@ begin
   from unnest(columns) with ordinality as c (name, position);
 
   execute format('select count(*) from %s', name) into before;
-  execute format(
-    'delete from %s as a where not exists (select from %s as s where %s)', name, source,
-    migration.same_key('s', 'a', keys));
+  held := format('(select row(%1$s)::text as text, a.ctid as place,'
+    ' row_number() over (partition by row(%1$s)::text) as copy from %2$s as a)',
+    migration.prefixed('a', columns), name);
+  given := migration.archive_rows(name, source, keys, source);
+  same := format('row(%s)::text = h.text and s." copy" = h.copy', migration.prefixed('s', columns));
+  execute case
+    when keyed then format('delete from %s as a where not exists (select from %s as s where %s)',
+      name, source, migration.same_key('s', 'a', keys))
+    else format('delete from %s as a using %s as h where a.ctid = h.place'
+      ' and not exists (select from %s as s where %s)', name, held, given, same)
+  end;
   get diagnostics gone = row_count;
   perform migration.cap_removals(name, gone, before);
   begin
     execute format($q$
       with written as (
-        insert into %1$s as a (%3$s) select %3$s from %2$s as s
-        on conflict (%7$s) do update set %4$s where row(%5$s)::text <> row(%6$s)::text
+        insert into %1$s as a (%3$s) select %3$s from %2$s as s %4$s
         returning a.xmax = 0 as new)
       select count(*) filter (where w.new), count(*) filter (where not w.new) from written as w
-    $q$, name, source, list, assigned, migration.prefixed('a', columns),
-      migration.prefixed('excluded', columns),
-      (select string_agg(quote_ident(k), ', ') from unnest(keys) as k))
+    $q$, name, case when keyed then source else given end, list, case
+      when keyed then format('on conflict (%s) do update set %s where row(%s)::text <> row(%s)::text',
+        (select string_agg(quote_ident(k), ', ') from unnest(keys) as k), assigned,
+        migration.prefixed('a', columns), migration.prefixed('excluded', columns))
+      else format('where not exists (select from %s as h where %s)', held, same) end)
     into inserted, updated;
   exception when data_exception or integrity_constraint_violation then
     get stacked diagnostics code = returned_sqlstate, in_column = column_name,
@@ -255,7 +298,8 @@ begin
   execute format($q$
     select count(*) from %s as s left join %s as a on %s
     where row(%s)::text is distinct from row(%s)::text
-  $q$, source, name, migration.same_key('s', 'a', keys), migration.prefixed('a', columns), migration.prefixed('s', columns))
+  $q$, migration.archive_rows(name, source, keys, source), name, migration.same_key('s', 'a', keys),
+    migration.prefixed('a', columns), migration.prefixed('s', columns))
   into other;
   if other > 0 then
     raise exception '%: % rows are not stored as the source has them: a trigger or rule of the table changes them',

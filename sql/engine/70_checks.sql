@@ -713,6 +713,8 @@ set enable_nestloop = off set enable_mergejoin = off as $$
 declare
   known  record;
   source regclass;
+  copy   regclass;
+  keys   text[];
   drift  text[];
 begin
   for known in
@@ -724,22 +726,19 @@ begin
       select d.entity_name from migration.source_drift('archive') as d));
     continue when known.entity = any (drift);
     source := format('legacy.%I', known.source);
+    keys := migration.key_columns(known.source);
+    copy := known.target;
     return query execute format($q$
-      select %1$L::text, count(*), min(coalesce(%5$s, %6$s))
-      from (select %2$s from %3$s) as s
-      full join (select %2$s from %4$s) as a on %7$s
+      select %1$L::text, count(*), min(coalesce(%4$s, %5$s)::bigint)
+      from %2$s as s
+      full join %3$s as a on %6$s
       where (s.*)::text is distinct from (a.*)::text
       having count(*) > 0
-    $q$, known.entity,
-      (select string_agg(quote_ident(here.attname), ', ' order by here.attnum)
-       from pg_attribute as here
-       join pg_attribute as there on there.attname = here.attname
-       where here.attrelid = source and there.attrelid = known.target::regclass
-         and here.attnum > 0 and there.attnum > 0
-         and not here.attisdropped and not there.attisdropped),
-      source, known.target, migration.key_of(known.source, 's'),
-      migration.key_of(known.source, 'a'),
-      migration.same_key('s', 'a', migration.key_columns(known.source)));
+    $q$, known.entity, migration.archive_rows(copy, source, keys, source),
+      migration.archive_rows(copy, source, keys, copy), migration.key_of(known.source, 's'),
+      migration.key_of(known.source, 'a'), case
+        when migration.is_keyed(copy, keys) then migration.same_key('s', 'a', keys)
+        else '(s.*)::text = (a.*)::text' end);
   end loop;
 end
 $$;

@@ -65,28 +65,23 @@ set enable_nestloop = off
 set enable_mergejoin = off
 as $$
 declare
-  copy       regclass := name::regclass;
-  from_key   text;
-  in_copy    text;
-  of_source  text;
-  of_archive text;
+  copy regclass := name::regclass;
+  keys text[];
+  key  text;
 begin
-  select string_agg(format('s.%I', a.attname), ', ' order by a.attnum),
-    string_agg(format('a.%I', a.attname), ', ' order by a.attnum)
-  into of_source, of_archive
-  from pg_attribute as a
-  where a.attrelid = copy and a.attnum > 0 and not a.attisdropped;
-  select migration.key_of(e.source, 's'), migration.key_of(e.source, 'a') into from_key, in_copy
+  select migration.key_columns(e.source), migration.key_of(e.source, 'r') into keys, key
   from migration.entities as e where e.entity = name;
   return query execute format(
     'select b.kind, count(b.kind), count(*), (array_agg(b.legacy_key order by b.legacy_key))[:200]'
     ' from ('
-    '   select coalesce(s.key, a.key)::bigint as legacy_key,'
+    '   select coalesce(s.key, a.key) as legacy_key,'
     '     case when a.key is null then ''missing'' when s.key is null then ''surplus'''
     '       when s.text <> a.text then ''changed'' else null end as kind'
-    '   from (select %s as key, row(%s)::text as text from %s as s) as s'
-    '   full join (select %s as key, row(%s)::text as text from %s as a) as a on a.key = s.key'
-    ' ) as b group by 1', from_key, of_source, from_table, in_copy, of_archive, copy);
+    '   from (select coalesce((%1$s)::bigint, 0) as key, r." copy", (r.*)::text as text from %2$s as r) as s'
+    '   full join (select coalesce((%1$s)::bigint, 0) as key, r." copy", (r.*)::text as text from %3$s as r)'
+    '     as a on a.key = s.key and a." copy" = s." copy"'
+    ' ) as b group by 1', key, migration.archive_rows(copy, from_table::regclass, keys, from_table::regclass),
+    migration.archive_rows(copy, from_table::regclass, keys, copy));
 end
 $$;
 

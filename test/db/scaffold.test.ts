@@ -55,6 +55,10 @@ test.before(async (context) => {
     create table public.shop_device (device_id uuid primary key, label text);
     create table public."OldShop" ("ShopNo" integer primary key, "Full Name" text);
     create table public."Odd Shop" (id integer primary key);
+    create table public.shop_shelf (shelf_no integer primary key, parent_id integer, film_id smallint,
+      device_id uuid, created timestamp not null);
+    insert into shop_shelf values (1, null, 1, '00000000-0000-0000-0000-000000000007', '2001-02-03'),
+      (2, 1, null, null, '2001-02-04');
     insert into "OldShop" values (3, 'Corner');
     insert into shop_film values (1, 'Up'); insert into shop_cast values (1, 'a', 'Carl');
     insert into shop_scene values (9, 1, 'a'), (10, null, null);
@@ -86,6 +90,10 @@ test.before(async (context) => {
     create table crm.devices (id uuid primary key, label text);
     create table crm.shops (id uuid primary key, legacy_id integer unique, full_name text);
     alter table crm.shops owner to postgres;
+    create table crm.shelves (
+      id uuid primary key, parent_id uuid references crm.shelves, shows_id uuid references crm.films,
+      scanner_id uuid references crm.devices, created_at timestamptz not null);
+    alter table crm.shelves owner to postgres;
     create table public.plain (id bigint primary key, name text);
     alter table crm.regions owner to postgres; alter table crm.customers owner to postgres;
     alter table crm.visits owner to postgres; alter table crm.films owner to postgres;
@@ -237,6 +245,21 @@ test('keys of other names and kinds', async (context) => {
   assert.match(text, 'o."Full Name"       as full_name\nfrom legacy."OldShop" as o;');
 });
 
+test('references that the source does not declare: by the key of the target, and the name of the key', async (context) => {
+  const { text, undecided } = await scaffold(
+    context,
+    ...['shop_shelf', '--target', 'crm.shelves', '--write'],
+  );
+  assert.match(text, 'left join ids.shelves as parent  on parent.legacy_id = s.parent_id');
+  assert.match(text, 'left join ids.films   as shows   on shows.legacy_id = s.film_id');
+  assert.match(
+    text,
+    'left join ids.devices as scanner on scanner.legacy_id = migration.key_number(s.device_id)',
+  );
+  assert.match(text, "s.created at time zone 'UTC' as created_at");
+  assert.equal(undecided, []);
+});
+
 test('what it wrote runs, and every row arrives', async ({ pair, target, project }) => {
   await migrate(pair, { root: project.root });
   const [ada, bob] = await target`
@@ -276,7 +299,12 @@ test('what it wrote runs, and every row arrives', async ({ pair, target, project
        left join crm.casts as c on c.id = s.cast_id
        left join crm.films as f on f.id = c.film_id) as scenes,
       (select concat_ws(' ', d.id, d.label) from crm.devices as d) as device,
-      (select concat_ws(' ', s.legacy_id, s.full_name) from crm.shops as s) as shop`;
+      (select concat_ws(' ', s.legacy_id, s.full_name) from crm.shops as s) as shop,
+      (select concat_ws(' ', s.created_at::date, f.title, d.label, n.created_at::date)
+       from crm.shelves as s
+       join crm.films as f on f.id = s.shows_id
+       join crm.devices as d on d.id = s.scanner_id
+       join crm.shelves as n on n.parent_id = s.id) as shelf`;
   assert.equal(
     { ...rest },
     {
@@ -284,6 +312,7 @@ test('what it wrote runs, and every row arrives', async ({ pair, target, project
       scenes: '9 Carl Up, 10',
       device: '00000000-0000-0000-0000-000000000007 scanner',
       shop: '3 Corner',
+      shelf: '2001-02-03 Up scanner 2001-02-04',
     },
   );
 });
