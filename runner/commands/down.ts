@@ -41,9 +41,8 @@ async function runCommand(context: Context): Promise<number> {
         ? undefined
         : phaseOf(catalog.phases, word);
   if (phase === undefined || more.length > 0) {
-    throw new UsageError(
-      `say one phase: ${catalog.phases.map(({ name }) => name).join(', ')}, archive`,
-    );
+    const phases = [...catalog.phases.map(({ name }) => name), 'archive'];
+    throw new UsageError(`say one phase: ${phases.join(', ')}`);
   }
   const config = await context.config();
   const keeper = await keepLock(config.target, () => {}, 'runner down');
