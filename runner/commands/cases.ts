@@ -5,6 +5,7 @@ import { embeddedPair } from './context.ts';
 import { ConnectionLost, CouldNotConnect } from '../database.ts';
 import { Interrupted } from '../engine/run.ts';
 import { note, say, sayJson, words } from '../terminal/terminal.ts';
+import { counted } from '../terminal/text.ts';
 
 export const cases: Command = {
   options: {},
@@ -34,7 +35,7 @@ export const cases: Command = {
     if (context.has('json')) sayJson({ cases: played, withoutCase: bare });
     else {
       if (wanted.length === 0 && bare.length > 0) note(`without a case: ${bare.join(', ')}`);
-      const verdict = `${played.length} cases, ${failed} not as expected`;
+      const verdict = `${counted(played.length, 'case')}, ${failed} not as expected`;
       say(failed === 0 ? words.good(verdict) : words.bad(verdict));
     }
     return failed === 0 ? 0 : 1;

@@ -9,6 +9,7 @@ import { joinReading, prepareReading } from '../engine/prepare.ts';
 import { enterVerified, lastEvent } from '../engine/proofs.ts';
 import { Interrupted } from '../engine/run.ts';
 import { oneLine, problems, say, sayJson, table, words } from '../terminal/terminal.ts';
+import { counted } from '../terminal/text.ts';
 import {
   type Difference,
   differences,
@@ -137,7 +138,8 @@ function show(found: EntityFindings[], total: number, fileOf: (entity: string) =
   }
   showKnown(found);
   const rows = found.reduce((sum, { compared }) => sum + compared, 0);
-  const verdict = `${rows.toLocaleString('en-US')} rows of ${found.length} entities compared, ${total} differences`;
+  const of = counted(found.length, 'entity', 'entities');
+  const verdict = `${counted(rows, 'row')} of ${of} compared, ${counted(total, 'difference')}`;
   say(total === 0 ? words.good(verdict) : words.bad(verdict));
 }
 

@@ -282,8 +282,9 @@ function standingOf(
     gone === 0 ? '' : `; ${gone.toLocaleString('en-US')} rows are gone from the source and kept`,
     changed === 0 ? '' : `; ${changed} files changed since, \`up\` applies them`,
   ].join('');
+  const all = phases.length === 1 ? 'The one phase is' : `All ${phases.length} phases are`;
   return (
-    `All ${phases.length} phases are complete and balanced` +
+    `${all} complete and balanced` +
     (but === '' ? `: ${seen} is accounted for.` : `${but}.`) +
     findings
       .map(
