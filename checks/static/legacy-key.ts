@@ -20,14 +20,12 @@ export function legacyKey(file: ViewFile): Problem[] {
   if (file.spine.some(({ larg }) => larg !== undefined)) return [];
   const columns = file.entity?.key ?? ['id'];
   const found = keyIn(top);
+  const isSaid = found.numbered ? file.entity?.numbered === true : columns.length === 1;
   // another table is the business of driving-table
   const isElsewhere = found.columns.some(
     (origin) => origin !== undefined && (origin.schema !== 'legacy' || origin.table !== source),
   );
-  if (
-    isElsewhere ||
-    (isKeyOf(found, source, columns) && (found.numbered || columns.length === 1))
-  ) {
+  if (isElsewhere || (isKeyOf(found, source, columns) && isSaid)) {
     return [];
   }
   const isNumber = columns.length === 1 && !found.numbered;

@@ -34,6 +34,8 @@ export interface Entity {
   source: string | null;
   /** Columns that tell its rows apart: `id` where the header does not say. */
   key: string[];
+  /** Its `legacy_key` is a number made of the key, which is none. */
+  numbered: boolean;
   /** `id source`: its view gives the ids of the target rows. */
   ownIds: boolean;
   /** View columns by which a target row is recognised; empty for `adopt none`. */
@@ -136,6 +138,7 @@ function readEntity(
     return undefined;
 
   const code = blanked(text);
+  const numbered = isNumbered(code);
   const mapping = said('mapping');
   const driving = source === 'none' ? null : source;
   return {
@@ -149,12 +152,13 @@ function readEntity(
     target: { schema, table },
     source: driving,
     key: keyOf(header),
+    numbered,
     ownIds: said('id') !== undefined,
     adopt: adopt === 'none' ? [] : adopt.split(/\s*,\s*/),
     deletes: said('deletes') === 'remove' ? 'remove' : 'keep',
     commitBatch: said('commit') !== undefined,
     tolerance: fraction(said('tolerance')),
-    readWhole: said('read') !== undefined || isNumbered(code),
+    readWhole: said('read') !== undefined || numbered,
     ...(mapping === undefined ? {} : { mapping }),
     reasons: reasonsOf(header).map(({ kind, name: word, sentence }) => ({
       kind,

@@ -202,7 +202,8 @@ export function unfitKey(entity: Entity, found: SourceKey, { numbered }: Reading
         : `its primary key is another: write \`-- key  ${found.primary_key.join(', ')}\``;
     return [at(entity, mark, 'source-key', says, fix)];
   }
-  if (found.is_number !== numbered) return [];
+  // the file has to say it where it is read without the grammar, too
+  if (found.is_number !== numbered && numbered === entity.numbered) return [];
   const says = found.is_number
     ? `the key of ${source} (${columns}) is a whole number, and stands for itself`
     : `the key of ${source} (${columns}) is no whole number`;

@@ -1,3 +1,4 @@
+import { named } from '../quote.ts';
 import { type HeaderLine, valueOf } from './header.ts';
 import { at, positionAt, type Problem } from './text.ts';
 
@@ -48,11 +49,16 @@ export function isNumbered(code: string): boolean {
   return NUMBERED.test(code);
 }
 
-/** `x.id`, or `migration.key_number(row(x.a, x.b))`: the key of a source table as a view has to write it. */
+/** The number by which a row with this key is known: as it is, or made of the value or the values. */
+export function keyNumber(values: readonly string[], areWhole: boolean): string {
+  if (values.length > 1) return `migration.key_number(row(${values.join(', ')}))`;
+  return areWhole ? (values[0] ?? '') : `migration.key_number(${values[0]})`;
+}
+
+/** The key of a source table over an alias of it: `x.id`, or `migration.key_number(row(x.a, x.b))`. */
 export function keyText(alias: string, columns: readonly string[], isNumber: boolean): string {
-  const named = columns.map(
-    (column) => `${alias}.${/^[a-z_][a-z0-9_]*$/.test(column) ? column : `"${column}"`}`,
+  return keyNumber(
+    columns.map((column) => `${alias}.${named(column)}`),
+    isNumber,
   );
-  if (isNumber) return named.join();
-  return `migration.key_number(${named.length === 1 ? named.join() : `row(${named.join(', ')})`})`;
 }

@@ -1,8 +1,7 @@
 import { literal, quoted } from '../quote.ts';
 import type { SetupFile } from './catalog.ts';
 import type { Entity } from './entity-file.ts';
-import { isNumbered, keyText } from './keys.ts';
-import { blanked } from './text.ts';
+import { keyText } from './keys.ts';
 
 /** A target column the view supplies. */
 export interface Column {
@@ -202,7 +201,7 @@ function wordsOf(shape: Shape): (word: string) => string | undefined {
         `or coalesce(age(${from}.xmin) > restored_age, false)`,
     ],
     // of a row of the source itself
-    [/^key of (\w+)$/, (from) => keyText(from, entity.key, !isNumbered(blanked(entity.text)))],
+    [/^key of (\w+)$/, (from) => keyText(from, entity.key, !entity.numbered)],
     [/^own id of (\w+)$/, (from) => (entity.ownIds ? `${from}.id, ` : '')],
     [
       /^new id of (\w+)$/,

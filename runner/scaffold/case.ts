@@ -1,4 +1,4 @@
-import { named } from './cast.ts';
+import { named } from '../quote.ts';
 import type { Draft } from './draft.ts';
 import type { Files } from './project.ts';
 import { isText } from '../engine/render.ts';

@@ -1,5 +1,5 @@
 import { isText, unmodified } from '../engine/render.ts';
-import { quoted } from '../quote.ts';
+import { named } from '../quote.ts';
 import type { TableColumn } from './tables.ts';
 
 const WHOLE = new Set(['smallint', 'integer', 'bigint']);
@@ -54,11 +54,6 @@ export function castTo(
   return undefined;
 }
 
-/** A name as SQL needs it: quoted where it has to be. */
-export function named(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name) ? name : quoted(name);
-}
-
 /** By its text: what is not a value of the type is an error of its row. */
 function viaText(value: string, to: TableColumn, wanted: string): string | undefined {
   const text = `${value}::text`;
@@ -83,15 +78,3 @@ function timeOf(value: string, given: string, wanted: string): string {
 function quotedType({ type_schema: schema, type_name: name }: TableColumn): string {
   return `${named(schema)}.${named(name)}`;
 }
-
-/** Words that are no names, neither of columns nor behind a dot of everything PostgreSQL 10 to 18 read. */
-const RESERVED = new Set(
-  `all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate
-   collation column concurrently constraint create cross current_catalog current_date current_role
-   current_schema current_time current_timestamp current_user default deferrable desc distinct do else end
-   except false fetch for foreign freeze from full grant group having ilike in initially inner intersect into
-   is isnull join lateral leading left like limit localtime localtimestamp natural not notnull null offset on
-   only or order outer overlaps placing primary references returning right select session_user similar some
-   symmetric system_user table tablesample then to trailing true union unique user using variadic verbose
-   when where window with`.split(/\s+/),
-);

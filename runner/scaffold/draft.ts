@@ -1,5 +1,7 @@
 import type { Entity } from '../engine/entity-file.ts';
-import { castTo, isComparable, isTime, isWhole, named } from './cast.ts';
+import { keyNumber } from '../engine/keys.ts';
+import { named } from '../quote.ts';
+import { castTo, isComparable, isTime, isWhole } from './cast.ts';
 import { likeness, singular, snake } from './names.ts';
 import type { Table, TableColumn } from './tables.ts';
 
@@ -71,12 +73,6 @@ export function keyOf({ keys }: Table): string[] | undefined {
 /** A name of a table, or of a column of its key, that no header can hold. */
 export function strangeName(table: Table): string | undefined {
   return [table.name, ...(keyOf(table) ?? [])].find((name) => !/^[A-Za-z_][\w$]*$/.test(name));
-}
-
-/** The number by which a row with this key is known: as it is, or made of the value or the values. */
-export function keyNumber(values: readonly string[], areWhole: boolean): string {
-  if (values.length > 1) return `migration.key_number(row(${values.join(', ')}))`;
-  return areWhole ? (values[0] ?? '') : `migration.key_number(${values[0]})`;
 }
 
 /** Drafts the entity that brings the rows of a table into another; the source table has a key. */

@@ -1,5 +1,5 @@
 import type { Draft, Join, Open } from './draft.ts';
-import { named } from './cast.ts';
+import { named } from '../quote.ts';
 
 /** Wider expressions do not move the names of the others. */
 const WIDEST = 56;

@@ -23,12 +23,14 @@ return extensions.uuid_generate_v5(
   '6ba7b810-9dad-11d1-80b4-00c04fd430c8'::uuid, entity || ':' || legacy_key::text
 );
 
--- The number of a key that is no whole number: 63 bits of the md5 of its text, in the SQL of every release,
+-- The number of a key that is no whole number, of SQL for its values: 63 bits of the md5 of its text, in the SQL of every release,
 -- so that the source is asked in the same words. Two keys of ten million have the same with a chance of one in
 -- 200,000, and then the view shows a key twice, which fails.
-create or replace function migration.number_of(value text) returns text
+create or replace function migration.number_of(values_of_key text[]) returns text
 language sql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$
-  select format('(''x'' || left(md5((%s)::text), 16))::bit(64)::bigint & 9223372036854775807', value)
+  select format('(''x'' || left(md5((%s)::text), 16))::bit(64)::bigint & 9223372036854775807',
+    case when cardinality(values_of_key) = 1 then values_of_key[1]
+      else format('row(%s)', array_to_string(values_of_key, ', ')) end)
 $$;
 
 -- For views: the number of a uuid or a text, or of `row(...)` of the columns of a key. Stable, as the text
@@ -37,6 +39,6 @@ do $do$
 begin
   execute format('create or replace function migration.key_number(key anyelement) returns bigint'
     ' language sql stable strict parallel safe as %L',
-    concat('select ', migration.number_of('key')));
+    concat('select ', migration.number_of('{key}')));
 end
 $do$;

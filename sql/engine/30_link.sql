@@ -131,10 +131,17 @@ begin
 end
 $$;
 
+-- The numbers of the columns that are the key of an index `i`, in a statement for the source: before release
+-- 11 no index had columns that are no part of its key.
+create or replace function migration.index_key() returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select $q$(i.indkey::int2[])[0:coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) - 1]$q$
+$$;
+
 -- The columns of source tables, as the source has them, each with a type that the target knows: a domain is
 -- what stands below it, an enum one of that name in schema legacy (its labels are given), and what the
--- target has no type for is text. Keys are given by the files, {table: [column]}; otherwise it is the column `id` where that
--- is a whole number, or the primary key.
+-- target has no type for is text. Keys are given by the files, {table: [column]}; otherwise it is the column
+-- `id` where that is a whole number, or the primary key.
 create or replace function migration.source_shapes(tables text[], keys jsonb)
 returns table (
   source_schema text, source_table text, kind "char", key_columns text[], column_name text,
@@ -173,14 +180,13 @@ begin
       left join lateral (
         select array(
           select k.attname::text
-          from unnest((i.indkey::int2[])[0:coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer,
-            i.indnatts) - 1]) with ordinality as o (number, position)
+          from unnest(%s) with ordinality as o (number, position)
           join pg_catalog.pg_attribute as k on k.attrelid = c.oid and k.attnum = o.number
           order by o.position) as columns
         from pg_catalog.pg_index as i where i.indrelid = c.oid and i.indisprimary
       ) as p on true
       where c.relname = any (%L::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-    $q$, migration.source_schemas(), tables)) as d (
+    $q$, migration.source_schemas(), migration.index_key(), tables)) as d (
       schema text, name text, relation_kind "char", primary_key text[], column_name text, position smallint,
       type_schema text, type_name text, type_kind "char", printed text, dimensions text, labels text[],
       required boolean)
@@ -315,6 +321,16 @@ begin
 end
 $$;
 
+-- The columns of a key with their types, for a foreign table that has no more of a source table.
+create or replace function migration.key_definitions(link migration.links) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
+    order by a.attnum)
+  from pg_attribute as a
+  where a.attrelid = to_regclass(format('legacy.%I', link.source_table))
+    and a.attname = any (link.key_columns)
+$$;
+
 -- The table of (id, version) of a source table, where its rows have a key and versions. A key that
 -- is no whole number is not for the source to compare: its number is made here.
 create or replace function migration.link_versions(link migration.links) returns void
@@ -334,12 +350,7 @@ begin
   execute format(
     'create foreign table %s (%s, "row version" bigint options (column_name ''xmin''))'
     ' server legacy_source options (schema_name %L, table_name %L)', rows,
-    (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
-       order by a.attnum)
-     from pg_attribute as a
-     where a.attrelid = format('legacy.%I', link.source_table)::regclass
-       and a.attname = any (link.key_columns)),
-    link.source_schema, link.source_table);
+    migration.key_definitions(link), link.source_schema, link.source_table);
   execute format(
     'create view legacy_versions.%I as select %s as id, r."row version" as version from %s as r',
     link.source_table, migration.key_of(link.source_table, 'r'), rows);
@@ -358,9 +369,7 @@ create or replace function migration.key_of(source_table text, alias text) retur
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case
     when l.is_number then format('%I.%I', alias, l.key_columns[1])
-    when cardinality(l.key_columns) = 1 then
-      migration.number_of(format('%I.%I', alias, l.key_columns[1]))
-    else migration.number_of(format('row(%s)', migration.prefixed(alias, l.key_columns)))
+    else migration.number_of(array(select format('%I.%I', alias, k) from unnest(l.key_columns) as k))
   end
   from migration.links as l where l.source_table = key_of.source_table
 $$;

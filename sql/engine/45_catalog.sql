@@ -88,8 +88,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- Whether the columns that the files call the key of a source table, {table: [column]}, are a unique key of
--- it: without one the id map would mix rows up; whether that is one whole number; and its primary key, for who has to be told. Tables that are not
--- there are left out. The link is open.
+-- it: without one the id map would mix rows up; whether that is one whole number; and its primary key, for
+-- who has to be told. Tables that are not there are left out. The link is open.
 create or replace function migration.source_keys(keys jsonb)
 returns table (source_table text, has_key boolean, is_number boolean, primary_key text[])
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -98,24 +98,20 @@ begin
   return query
   with indexes as materialized (
     select d.* from extensions.dblink('versions', format($q$
-      select c.relname::text, i.indisprimary, array(
-        select a.attname::text
-        -- before release 11 no index had columns that are no part of its key
-        from unnest((i.indkey::int2[])[0:coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer,
-          i.indnatts) - 1]) as k (number)
-        join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = k.number
-        order by 1)
+      select c.relname::text, i.indisprimary, k.columns
       from pg_catalog.pg_index as i
       join pg_catalog.pg_class as c on c.oid = i.indrelid
       join pg_catalog.pg_namespace as s on s.oid = c.relnamespace and s.nspname = any (%L::text[])
+      cross join lateral (
+        select array_agg(a.attname::text order by a.attname::text) as columns,
+          bool_and(a.attnotnull) as have_values
+        from unnest(%s) as o (number)
+        join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = o.number
+      ) as k
       where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
         -- rows without a value are not told apart; a materialized view does not say which columns have one
-        and (c.relkind = 'm' or not exists (
-          select 1 from pg_catalog.pg_attribute as a
-          where a.attrelid = c.oid and not a.attnotnull
-            and a.attnum = any ((i.indkey::int2[])[0:coalesce(
-              (to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) - 1])))
-    $q$, migration.source_schemas())) as d (name text, is_primary boolean, columns text[])
+        and (k.have_values or c.relkind = 'm')
+    $q$, migration.source_schemas(), migration.index_key())) as d (name text, is_primary boolean, columns text[])
   )
   select t.key, exists (
       select from indexes as i where i.name = t.key

@@ -203,12 +203,8 @@ declare
 begin
   execute (
     select format('create foreign table %s (%s, %I text) server legacy_source'
-      ' options (schema_name %L, table_name %L)', opened, (
-        select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
-          order by a.attnum)
-        from pg_attribute as a
-        where a.attrelid = to_regclass(format('legacy.%I', source)) and a.attname = any (l.key_columns)),
-      secret, l.source_schema, l.source_table)
+      ' options (schema_name %L, table_name %L)', opened, migration.key_definitions(l.*), secret,
+      l.source_schema, l.source_table)
     from migration.links as l where l.source_table = source);
   return opened;
 end

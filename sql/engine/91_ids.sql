@@ -36,17 +36,16 @@ begin
   if coalesce(link.is_number, true) then
     key := case when given[1] ~ '^\d{1,18}$' then given[1]::bigint end;
   else
-    execute concat('select ', migration.number_of(case when cardinality(given) = 1
-      then quote_literal(given[1])
-      else format('row(%s)', (select string_agg(quote_literal(v), ', ' order by o)
-        from unnest(given) with ordinality as g (v, o))) end))
+    execute concat('select ', migration.number_of(
+      array(select quote_literal(v) from unnest(given) as v)))
     into key;
   end if;
 end
 $$;
 
 -- What became of a source row: `stored`, `rejected`, `left out`, `gone` (it was stored, and is no row to
--- store any more) or `unknown`. id: what it has, or would have where that follows from the key. is_there: a row of the target has it.
+-- store any more) or `unknown`. id: what it has, or would have
+-- where that follows from the key. is_there: a row of the target has it.
 create or replace function migration.what_became(
   of_entity text, of_key bigint, out id uuid, out target text, out state text, out reason text,
   out adopted boolean, out run bigint, out is_there boolean)

@@ -26,12 +26,16 @@ interface Case {
   header?: string;
   /** The select list of the view of `legacy.thing as t`. */
   columns: string;
+  /** What it is of instead. */
+  from?: string;
   target?: string;
   settings?: object;
   refused: RegExp;
   fix: RegExp;
   /** The way round: other words in the file, more statements. */
-  instead?: Partial<Pick<Case, 'source' | 'table' | 'header' | 'columns' | 'target' | 'settings'>>;
+  instead?: Partial<
+    Pick<Case, 'source' | 'table' | 'header' | 'columns' | 'from' | 'target' | 'settings'>
+  >;
 }
 
 const PLAIN = 'create table public.rows (id uuid primary key, name text)';
@@ -184,6 +188,19 @@ const CASES: Case[] = [
     instead: {
       header: '-- key     code\n',
       columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
+    },
+  },
+  {
+    what: 'a number made of the key under another name',
+    source: `create table thing (code text primary key, name text); ${ROWS}`,
+    header: '-- key     code\n',
+    columns: 't.number as legacy_key, t.name as name',
+    from: '(select migration.key_number(s.code) as number, s.name as name from legacy.thing as s)',
+    refused: /the key of thing \(code\) is no whole number/,
+    fix: /migration\.key_number\(.*code\) as legacy_key/,
+    instead: {
+      columns: 't.legacy_key as legacy_key, t.name as name',
+      from: '(select migration.key_number(s.code) as legacy_key, s.name as name from legacy.thing as s)',
     },
   },
   {
@@ -369,7 +386,12 @@ function fileName(index: number): string {
 }
 
 function fileOf(
-  { table = 'thing', header = '', columns }: Pick<Case, 'table' | 'header' | 'columns'>,
+  {
+    table = 'thing',
+    header = '',
+    columns,
+    from = `legacy.${table === 'thing' ? table : `"${table}"`}`,
+  }: Pick<Case, 'table' | 'header' | 'columns' | 'from'>,
   index: number,
 ): string {
   const text = `-- Rows of a table.
@@ -381,7 +403,7 @@ ${header}-- adopt   none
 create view transform.rows as
 select
   ${columns}
-from legacy.${table === 'thing' ? table : `"${table}"`} as t;
+from ${from} as t;
 `;
   return named(text, index);
 }

@@ -66,6 +66,7 @@ test('an entity holds everything its file says', () => {
             target: { schema: 'public', table: 'patients' },
             source: 'dispatch_patient',
             key: ['id'],
+            numbered: false,
             ownIds: false,
             adopt: ['legacy_patient_id', 'office_id'],
             deletes: 'remove',

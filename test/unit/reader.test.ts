@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { readCatalog } from '../../runner/engine/catalog.ts';
 import { loadGrammar } from '../../runner/engine/grammar.ts';
 import { definitionsOf } from '../../runner/engine/ledger.ts';
+import { keyText } from '../../runner/engine/keys.ts';
 import { readView } from '../../runner/engine/reader.ts';
 import { type Reading, settled } from '../../runner/engine/reading.ts';
 import { readInChild } from '../../runner/engine/reader-child.ts';
@@ -120,6 +121,12 @@ test('legacy_key is the key of the driving table, or a number made of it', () =>
     from (select t.a as one, t.b from legacy.dispatch_task as t) as s ${inside}`;
   assert.equal(read('', '', { key: ['a', 'b'], text }).keyed, true);
   assert.equal(read('', '', { key: ['one', 'b'], text }).keyed, false);
+});
+
+test('a key is written with the names that need it quoted', () => {
+  assert.is(keyText('t', ['order', 'Id'], false), 'migration.key_number(row(t."order", t."Id"))');
+  assert.is(keyText('t', ['code'], false), 'migration.key_number(t.code)');
+  assert.is(keyText('t', ['user'], true), 't."user"');
 });
 
 test('where one row may change another, nothing is followed, and the driving table is a look-up', () => {
