@@ -265,6 +265,37 @@ const ALONE: Case[] = [
     instead: { settings: { sourceSchema: 'public' } },
   },
   {
+    what: 'a floating-point number as the key',
+    source: `create table thing (code double precision primary key, name text);
+      insert into thing values (1.5, 'A'), (2.5, 'B')`,
+    header: '-- key     code\n',
+    columns: 'migration.key_number(t.code) as legacy_key, t.name as name',
+    refused: /the key thing\.code is a floating-point number/,
+    fix: /another unique key/,
+    instead: {
+      source: 'alter table thing add number integer unique not null generated always as identity',
+      header: '-- key     number\n',
+      columns: 't.number as legacy_key, t.name as name',
+    },
+  },
+  {
+    what: 'a row of a part that the header does not name',
+    source: `create table thing (id integer primary key, name text);
+      insert into thing values (1, 'A'), (2, 'B')`,
+    header: '-- part    place  home, work\n',
+    columns: 't.id as legacy_key, t.name as name, t.place as place',
+    from: `(select s.id, s.name, p.place from legacy.thing as s
+      cross join (values ('home'::text), ('work'), ('fax')) as p (place))`,
+    refused: /the view shows a key twice/,
+    fix: /every source row must appear once/,
+    instead: {
+      columns: `t.id as legacy_key, t.name as name, t.place as place,
+        case when t.place = 'work' then 'elsewhere' end as filter`,
+      from: `(select s.id, s.name, p.place from legacy.thing as s
+        cross join (values ('home'::text), ('work')) as p (place))`,
+    },
+  },
+  {
     what: 'a whole number below zero as the key',
     source: `create table thing (code integer primary key, name text);
       insert into thing values (-1, 'A'), (2, 'B')`,
