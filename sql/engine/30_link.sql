@@ -77,22 +77,28 @@ $$;
 create or replace function migration.close_link() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if coalesce('versions' = any (extensions.dblink_get_connections()), false) then
-    perform extensions.dblink_disconnect('versions');
-  end if;
+  perform migration.disconnect_versions();
   execute format('drop user mapping if exists for %s server legacy_source', migration.mapped_role());
   perform set_config('migration.opened', '', true);
 end
 $$;
 
--- One dblink connection per session; it cannot be interrupted before the source answers, so
--- callers ask for seconds of work at a time.
-create or replace function migration.connect_versions() returns void
+-- The dblink connection of the session, and others of migration.ask_source.
+create or replace function migration.connect_versions(name text default 'versions') returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if not coalesce('versions' = any (extensions.dblink_get_connections()), false) then
-    perform extensions.dblink_connect('versions', 'legacy_source');
+  if not coalesce(name = any (extensions.dblink_get_connections()), false) then
+    perform extensions.dblink_connect(name, 'legacy_source');
   end if;
+end
+$$;
+
+-- Ends them.
+create or replace function migration.disconnect_versions() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform extensions.dblink_disconnect(c) from unnest(extensions.dblink_get_connections()) as c
+  where c like 'versions%';
 end
 $$;
 
@@ -417,7 +423,7 @@ begin
     if migration.source_version() >= 120000 then
       settings := concat(settings, ' -c tcp_user_timeout=30000');
     end if;
-    perform extensions.dblink_disconnect('versions');
+    perform migration.disconnect_versions();
     execute format('alter server legacy_source options (set options %L)',
       concat(settings, ' -c idle_in_transaction_session_timeout=0'));
   end if;

@@ -1,5 +1,4 @@
--- What changed in the source. It is asked over dblink, a few seconds of work at a time (a query
--- cannot be interrupted before the source answers), for sums over row versions and contents. What
+-- What changed in the source. It is asked over dblink for sums over row versions and contents. What
 -- the answers lead to is in the tables sums, newer, seen, contents and affected.
 
 -- What one row adds to the two sums of its range, of key and version (xmin): said once, for the
@@ -115,42 +114,134 @@ begin
 end
 $$;
 
--- Keys per range of a source table, about 10,000 rows; of one whose keys are no numbers all.
-create or replace function migration.choose_width(source_table text) returns bigint
+-- Asks the source, over so many connections at a time. Questions are queries that return the columns
+-- `answer`; those that weigh little are put together, 50 at a time: one weighs about 10,000 rows. Their
+-- answers are waited for in sleeps, which can be cancelled: dblink() could not be before the source answers.
+create or replace function migration.ask_source(
+  questions text[], weights bigint[], answer text, connections integer default 1)
+returns setof record
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  link migration.links;
+  together text[] := array(
+    select string_agg(format('(%s)', w.question), ' union all ')
+    from (
+      select q.question,
+        div(sum(q.weight) over (order by q.weight desc, q.place) - q.weight, 50) as part
+      from unnest(questions, weights) with ordinality as q (question, weight, place)
+    ) as w
+    group by w.part order by w.part);
+  names    text[] := array(
+    select concat('versions', ' ' || nullif(n, 1)) from generate_series(1, connections) as n);
+  -- the question that a connection is asked
+  asked    integer[] := array_fill(0, array[connections]);
+  sent     integer := 0;
 begin
-  select l.* into strict link from migration.links as l where l.source_table = source_table;
-  if not link.is_number then return 9223372036854775807; end if;
-  perform migration.connect_versions();
-  return (
-    select case when d.row_count = 0 then 10000 else
-      greatest(1, ceil(10000.0 * (d.last_key - d.first_key + 1) / d.row_count))::bigint end
-    from extensions.dblink('versions', format(
-      'select min(%1$I)::bigint, max(%1$I)::bigint, count(*) from %2$s', link.key_columns[1],
-      migration.source_name(source_table)))
-      as d (first_key bigint, last_key bigint, row_count bigint));
+  loop
+    for n in 1 .. connections loop
+      if asked[n] > 0 and extensions.dblink_is_busy(names[n]) = 0 then
+        return query execute format(
+          'select d.* from extensions.dblink_get_result(%L) as d (%s)', names[n], answer);
+        -- the end of the answer, an empty one
+        execute format('select from extensions.dblink_get_result(%L) as d (%s)', names[n], answer);
+        asked[n] := 0;
+      end if;
+      if asked[n] = 0 and sent < cardinality(together) then
+        sent := sent + 1;
+        perform migration.connect_versions(names[n]);
+        perform extensions.dblink_send_query(names[n], together[sent]);
+        asked[n] := sent;
+      end if;
+    end loop;
+    exit when 0 = all (asked);
+    perform pg_sleep(0.001);
+  end loop;
+exception when query_canceled or others then
+  -- a connection that has not answered takes no other question
+  perform migration.disconnect_versions();
+  raise;
 end
 $$;
 
--- Smallest and largest key of a source table; NULL where its keys are no numbers: it is asked as a whole.
-create or replace function migration.source_extent(
-  source_table text, out first_key bigint, out last_key bigint)
+-- Connections that a run may ask the source over at a time.
+create or replace function migration.source_connections() returns integer
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return least(coalesce(migration.run_option('jobs')::integer, 1), 2);
+end
+$$;
+
+-- Smallest and largest key of source tables, and where they are `counted` the number of rows; no key where
+-- keys are no numbers.
+create or replace function migration.source_extents(
+  tables text[], counted boolean default false, connections integer default 1)
+returns table (source_table text, first_key bigint, last_key bigint, row_count bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  link migration.links;
+  questions text[] := array(
+    select format('select %L::text, %s, %s from %s', l.source_table,
+      case when l.is_number then format('min(%1$I)::bigint, max(%1$I)::bigint', l.key_columns[1])
+        else 'null::bigint, null::bigint' end,
+      case when counted then 'count(*)' else '0::bigint' end,
+      migration.source_name(l.source_table))
+    from migration.links as l
+    where l.source_table = any (tables) and (l.is_number or counted));
 begin
-  select l.* into strict link from migration.links as l where l.source_table = source_table;
-  if not link.is_number then return; end if;
-  perform migration.connect_versions();
-  select d.first_key, d.last_key into first_key, last_key
-  from extensions.dblink('versions', format(
-    'select min(%1$I)::bigint, max(%1$I)::bigint from %2$s', link.key_columns[1],
-    migration.source_name(source_table)))
-    as d (first_key bigint, last_key bigint);
+  return query
+  select d.* from migration.ask_source(questions,
+    array_fill(case when counted then 50::bigint else 1::bigint end, array[cardinality(questions)]),
+    'source_table text, first_key bigint, last_key bigint, row_count bigint', connections)
+    as d (source_table text, first_key bigint, last_key bigint, row_count bigint);
+end
+$$;
+
+-- Enters source tables that are seen for the first time, with the width of their ranges: about 10,000 rows;
+-- all of a table whose keys are no numbers.
+create or replace function migration.enter_tables(tables text[], connections integer) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into migration.source_tables (source_table, width)
+  select e.source_table,
+    case
+      when not l.is_number then 9223372036854775807
+      when e.row_count = 0 then 10000
+      else greatest(1, ceil(10000.0 * (e.last_key - e.first_key + 1) / e.row_count))::bigint
+    end
+  from migration.source_extents(array(
+      select t from unnest(tables) as t
+      where not exists (select from migration.source_tables as s where s.source_table = t)
+    ), true, connections) as e
+  join migration.links as l on l.source_table = e.source_table
+$$;
+
+-- Parts of source tables, of at most 50 ranges: keys from first_key up to, not including, end_key; one part without
+-- keys where they are no numbers. ranges: how many, as a weight.
+create or replace function migration.table_parts(tables text[], connections integer default 1)
+returns table (source_table text, first_key bigint, end_key bigint, ranges bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+  extent record;
+begin
+  for extent in
+    select e.*, 50 * least(t.width, 1000000000) as step, t.width
+    from migration.source_extents(tables, false, connections) as e
+    join migration.source_tables as t on t.source_table = e.source_table
+    where e.first_key is not null
+  loop
+    if extent.first_key < 0 then
+      raise exception 'the source table % has negative ids', extent.source_table
+        using hint = 'ranges count from 0: the table cannot be read range by range';
+    end if;
+    return query
+    select extent.source_table, low, least(low + extent.step, extent.last_key + 1),
+      (least(low + extent.step, extent.last_key + 1) - low) / extent.width + 1
+    from generate_series(extent.first_key / extent.width * extent.width, extent.last_key, extent.step)
+      as low;
+  end loop;
+  return query
+  select l.source_table, null::bigint, null::bigint, 50::bigint
+  from migration.links as l where l.source_table = any (tables) and not l.is_number;
 end
 $$;
 
@@ -168,49 +259,40 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   from migration.links as l where l.source_table = source_rows.source_table
 $$;
 
--- Row versions of a source table: per key range the number of rows and two sums over (key, xmin),
+-- Row versions of source tables: per key range the number of rows and two sums over (key, xmin),
 -- as pair_a and pair_b have them. Every insert and update gives a row a new xmin, so equal sums mean
 -- equal rows. xmin is counted back from the latest transaction, which is cheaper than its text; transactions
--- older than all (1 and 2) have no age. Rows without versions are known by what they say. Keys from first_key up to, not including, end_key; NULL = no
--- limit. At most about two million rows are asked for at a time, since dblink cannot be interrupted.
-create or replace function migration.range_sums(
-  source_table text, width bigint, first_key bigint default null, end_key bigint default null)
-returns table (range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+-- older than all (1 and 2) have no age. Rows without versions are known by what they say.
+create or replace function migration.range_sums(tables text[], connections integer default 1)
+returns table (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  low  bigint := first_key;
-  high bigint := end_key;
-  step bigint := least(width, 1000000000) * 200;
-  pair record;
-  link migration.links;
+  questions text[];
+  weights   bigint[];
 begin
-  select * into strict pair from migration.pair_sums('v', 'x');
-  select l.* into strict link from migration.links as l where l.source_table = source_table;
-  perform migration.connect_versions();
-  if low is null or high is null then
-    select coalesce(low, e.first_key), coalesce(high, e.last_key + 1) into low, high
-    from migration.source_extent(source_table) as e;
-  end if;
-  if low < 0 then
-    raise exception 'the source table % has negative ids', source_table
-      using hint = 'ranges count from 0: the table cannot be read range by range';
-  end if;
-  while low < high or not link.is_number loop
-    return query
-    select d.range, d.row_count, d.sum_a, d.sum_b
-    from extensions.dblink('versions', format(
-      'select v / %1$s, count(*), sum(%3$s), sum(%4$s)'
+  select coalesce(array_agg(format(
+      'select %L::text, v / %s, count(*), sum(%s), sum(%s)'
       ' from (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
-      ' cross join lateral (%2$s offset 0) as s group by 1',
-      width, migration.source_rows(source_table, case when link.has_versions then
-        'case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
-        ' else (c.latest - age(r.xmin)) & 4294967295 end as x' else '0::bigint as x' end,
-        low, least(high, low + step)), pair.a, pair.b))
-      as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
-    exit when not link.is_number;
-    low := low + step;
-  end loop;
+      ' cross join lateral (%s offset 0) as s group by 2',
+      p.source_table, t.width, x.a, x.b, migration.source_rows(p.source_table,
+        case when l.has_versions then
+          'case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
+          ' else (c.latest - age(r.xmin)) & 4294967295 end as x' else '0::bigint as x' end,
+        p.first_key, p.end_key))), '{}'),
+    coalesce(array_agg(p.ranges), '{}')
+  into questions, weights
+  from migration.table_parts(tables, connections) as p
+  join migration.source_tables as t on t.source_table = p.source_table
+  join migration.links as l on l.source_table = p.source_table
+  cross join migration.pair_sums('v', 'x') as x;
+  return query
+  -- a range may come in two parts
+  select d.source_table, d.range, sum(d.row_count)::bigint, sum(d.sum_a), sum(d.sum_b)
+  from migration.ask_source(questions, weights,
+    'source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric', connections)
+    as d (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+  group by d.source_table, d.range;
 end
 $$;
 
@@ -228,68 +310,92 @@ begin
 end
 $$;
 
--- Lists in migration.newer the rows of a source table whose version is not older than a
--- transaction of the source, where its keys are numbers. Lists none where there are `most` of them or
--- more: then listing ranges is cheaper.
-create or replace function migration.list_newer(
-  source_table text, since bigint, first_key bigint, end_key bigint, most bigint)
-returns void
+-- Lists in migration.newer the rows of changed ranges whose version is not older than a transaction of the
+-- source, where keys are numbers. Lists none of a table where a fifth of its rows are: listing ranges is
+-- cheaper then.
+create or replace function migration.list_newer(connections integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  low  bigint := first_key;
-  step bigint := 200 * (
-    select least(t.width, 1000000000) from migration.source_tables as t
-    where t.source_table = list_newer.source_table);
-  part bigint;
+  questions text[];
+  weights   bigint[];
 begin
-  perform migration.connect_versions();
-  while low < end_key and most > 0 loop
-    insert into migration.newer (source_table, id, version)
-    select list_newer.source_table, d.id, d.version
-    from extensions.dblink('versions', format(
-      '%s and age(r.xmin) <= age(''%s''::xid) limit %s',
-      migration.source_rows(source_table, 'r.xmin::text::bigint', low, least(end_key, low + step)),
-      since & 4294967295, most))
-      as d (id bigint, version bigint);
-    get diagnostics part = row_count;
-    most := most - part;
-    low := low + step;
-  end loop;
-  if most <= 0 then
-    delete from migration.newer as n where n.source_table = list_newer.source_table;
-  end if;
+  delete from migration.newer;
+  with changed as (
+    select e.source, e.width, min(e.horizon) as since, array_agg(distinct r.range) as ranges,
+      (select ceil(0.2 * sum(n.row_count)) from migration.sums as n where n.source_table = e.source) as most
+    from migration.entities as e
+    join migration.ranges as r on r.entity = e.entity
+    join migration.sums as s on s.source_table = e.source and s.range = r.range
+    join migration.links as l on l.source_table = e.source and l.is_number
+    where e.width > 0 and e.horizon is not null
+      and (r.row_count, r.sum_a, r.sum_b) <> (s.row_count, s.sum_a, s.sum_b)
+    group by e.source, e.width
+  ),
+  parts as (
+    select c.*, low as first_key, least(low + w.step, i.end_key) as end_key
+    from changed as c
+    cross join lateral migration.intervals(c.ranges, c.width) as i
+    cross join lateral (select 50 * least(c.width, 1000000000)) as w (step)
+    cross join lateral generate_series(i.first_key, i.end_key - 1, w.step) as low
+  )
+  select
+    coalesce(array_agg(format(
+      'select %L::text, %s::bigint, n.v, n.x from (%s and age(r.xmin) <= age(''%s''::xid) limit %2$s) as n',
+      p.source, p.most,
+      migration.source_rows(p.source, 'r.xmin::text::bigint as x', p.first_key, p.end_key),
+      p.since & 4294967295)), '{}'),
+    coalesce(array_agg((p.end_key - p.first_key - 1) / p.width + 1), '{}')
+  into questions, weights
+  from parts as p;
+  insert into migration.newer (source_table, id, version)
+  select n.source_table, n.id, n.version
+  from (
+    select d.*, count(*) over (partition by d.source_table) as listed
+    from migration.ask_source(questions, weights,
+      'source_table text, most bigint, id bigint, version bigint', connections)
+      as d (source_table text, most bigint, id bigint, version bigint)
+  ) as n
+  where n.listed < n.most;
+  analyze migration.newer;
 end
 $$;
 
--- Content of some columns of a source table, by ranges of a fiftieth of the table's width: number of
--- rows and two sums. Asked for in the same steps as row versions.
-create or replace function migration.content_sums(source_table text, columns text[])
-returns table (range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+-- Content of some columns of source tables, by ranges of a fiftieth of the table's width: number of rows
+-- and two sums; of each table and list of columns that migration.seen asks for.
+create or replace function migration.content_sums(connections integer)
+returns table (
+  source_table text, columns text[], range bigint, row_count bigint, sum_a numeric, sum_b numeric)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  width  bigint := migration.lookup_width(source_table);
-  step   bigint := least(width, 20000000) * 10000;
-  extent record := migration.source_extent(source_table);
-  low    bigint := extent.first_key / width * width;
-  is_one boolean := (
-    select not l.is_number from migration.links as l where l.source_table = source_table);
+  questions text[];
+  weights   bigint[];
 begin
-  perform migration.connect_versions();
-  while low <= extent.last_key or is_one loop
-    return query
-    select d.range, d.row_count, d.sum_a, d.sum_b
-    from extensions.dblink('versions', format(
-      'select v / %s, count(*), sum(hashtext(k)), sum(hashtext(k || ''#''))'
-      ' from (%s offset 0) as s group by 1',
-      width, migration.source_rows(source_table, format('(row(%s))::text as k',
-        migration.prefixed('r', array(select c from unnest(columns) as c order by c))),
-        low, low + step)))
-      as d (range bigint, row_count bigint, sum_a numeric, sum_b numeric);
-    exit when is_one;
-    low := low + step;
-  end loop;
+  with asked as materialized (
+    select distinct n.source_table, n.columns from migration.seen as n where n.taken
+  ),
+  parts as materialized (
+    select p.* from migration.table_parts(
+      array(select distinct a.source_table from asked as a), connections) as p
+  )
+  select
+    coalesce(array_agg(format(
+      'select %L::text, %L::text[], v / %s, count(*), sum(hashtext(k)), sum(hashtext(k || ''#''))'
+      ' from (%s offset 0) as s group by 3',
+      p.source_table, a.columns, migration.lookup_width(p.source_table),
+      migration.source_rows(p.source_table, format('(row(%s))::text as k',
+        migration.prefixed('r', array(select c from unnest(a.columns) as c order by c))),
+        p.first_key, p.end_key))), '{}'),
+    coalesce(array_agg(2 * p.ranges), '{}')
+  into questions, weights
+  from parts as p join asked as a on a.source_table = p.source_table;
+  return query
+  select d.source_table, d.columns, d.range, sum(d.row_count)::bigint, sum(d.sum_a), sum(d.sum_b)
+  from migration.ask_source(questions, weights, 'source_table text, columns text[], range bigint,'
+    ' row_count bigint, sum_a numeric, sum_b numeric', connections)
+    as d (source_table text, columns text[], range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+  group by d.source_table, d.columns, d.range;
 end
 $$;
 
@@ -309,37 +415,14 @@ returns table (source_table text, moved boolean, redefined boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  name  text;
-  range record;
+  connections integer := migration.source_connections();
 begin
   update migration.runs as r set horizon = migration.source_horizon() where r.run = take_sums.run;
+  perform migration.enter_tables(tables, connections);
   delete from migration.sums;
-  foreach name in array tables loop
-    insert into migration.source_tables (source_table, width)
-    select name, migration.choose_width(name)
-    where not exists (select from migration.source_tables as t where t.source_table = name);
-    insert into migration.sums (source_table, range, row_count, sum_a, sum_b)
-    select name, s.range, sum(s.row_count), sum(s.sum_a), sum(s.sum_b)
-    from migration.source_tables as t, migration.range_sums(t.source_table, t.width) as s
-    where t.source_table = name group by s.range;
-  end loop;
-  delete from migration.newer;
-  for range in
-    select e.source, min(e.horizon) as since, min(r.range) * e.width as low,
-      (max(r.range) + 1) * e.width as high
-    from migration.entities as e
-    join migration.ranges as r on r.entity = e.entity
-    join migration.sums as s on s.source_table = e.source and s.range = r.range
-    where e.width > 0 and e.horizon is not null
-      and (r.row_count, r.sum_a, r.sum_b) <> (s.row_count, s.sum_a, s.sum_b)
-    group by e.source, e.width
-  loop
-    -- where more than a fifth of the rows look newer, listing ranges is cheaper
-    perform migration.list_newer(range.source, range.since, range.low, range.high, (
-      select (0.2 * sum(s.row_count))::bigint from migration.sums as s
-      where s.source_table = range.source));
-  end loop;
-  analyze migration.newer;
+  insert into migration.sums (source_table, range, row_count, sum_a, sum_b)
+  select s.* from migration.range_sums(tables, connections) as s;
+  perform migration.list_newer(connections);
   return query
   select n.source_table, n.moved, n.redefined from migration.note_definitions(tables) as n order by 1;
 end
@@ -420,9 +503,7 @@ begin
     where (l.entity, l.source_table) = (n.entity, n.source_table)
       and l.reached = n.content_digest);
   insert into migration.contents (source_table, columns, range, row_count, sum_a, sum_b)
-  select d.source_table, d.columns, c.range, c.row_count, c.sum_a, c.sum_b
-  from (select distinct n.source_table, n.columns from migration.seen as n where n.taken) as d
-  cross join lateral migration.content_sums(d.source_table, d.columns) as c;
+  select c.* from migration.content_sums(migration.source_connections()) as c;
   update migration.seen as n
   set content_digest = concat((
     select concat_ws(':', count(*), sum(c.row_count), sum(c.sum_a), sum(c.sum_b))
@@ -569,21 +650,18 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   drop table if exists pg_temp.moved;
   create temporary table moved as
-  select l.source_table, n.range, t.width
-  from (
-    select distinct o.source_table from migration.lookups as o where o.entity = any (names)
-  ) as l
-  join migration.source_tables as t on t.source_table = l.source_table
-  cross join lateral (
-    select coalesce(o.range, s.range) as range
-    from (select * from migration.sums as s where s.source_table = l.source_table) as s
-    full join (
-      -- a range may come in two parts
-      select r.range, sum(r.row_count) as row_count, sum(r.sum_a) as sum_a, sum(r.sum_b) as sum_b
-      from migration.range_sums(l.source_table, t.width) as r group by r.range
-    ) as o on o.range = s.range
-    where (o.row_count, o.sum_a, o.sum_b) is distinct from (s.row_count, s.sum_a, s.sum_b)
-  ) as n;
+  with asked as materialized (
+    select distinct l.source_table from migration.lookups as l where l.entity = any (names)
+  ),
+  now as materialized (
+    select r.* from migration.range_sums(array(select a.source_table from asked as a)) as r
+  )
+  select coalesce(o.source_table, s.source_table) as source_table, coalesce(o.range, s.range) as range,
+    t.width
+  from (select n.* from migration.sums as n where n.source_table in (select a.source_table from asked as a)) as s
+  full join now as o on o.source_table = s.source_table and o.range = s.range
+  join migration.source_tables as t on t.source_table = coalesce(o.source_table, s.source_table)
+  where (o.row_count, o.sum_a, o.sum_b) is distinct from (s.row_count, s.sum_a, s.sum_b);
   update migration.lookups as l
   set settled = not m.moved, version_digest = case when m.moved then '' else l.version_digest end
   from (

@@ -269,19 +269,29 @@ begin
 end
 $$;
 
+-- Empties temporary tables. What is small is emptied row by row: a new table, or a new file for it, has
+-- every plan of the session looked at again.
+create or replace function migration.empty(variadic tables regclass[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  each regclass;
+begin
+  foreach each in array tables loop
+    execute format(case when pg_relation_size(each) > 65536 then 'truncate %s' else 'delete from %s' end, each);
+  end loop;
+end
+$$;
+
 -- The temporary tables of a chunk: scope = what it is about; left_out = rows filtered on purpose;
 -- present = target rows it will meet; refused = rows that could not be read or written; gone = mapped
--- keys without a row to store; chunk_ranges = the ranges that become checkpoints (of a chunk of
--- keys, they and `wanted` have been made by merge.<entity>_wanted).
-create or replace function migration.begin_chunk(first_key bigint, end_key bigint, keys bigint[])
-returns void
+-- keys without a row to store; wanted = keys to read, news = rows that are newer, of a chunk of keys;
+-- chunk_ranges = the ranges that become checkpoints; held = what the ledger holds in them but for the keys
+-- of a chunk of keys. Made once per session.
+create or replace function migration.make_chunk_tables() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 begin
-  drop table if exists pg_temp.scope, pg_temp.staged, pg_temp.left_out, pg_temp.present,
-    pg_temp.refused, pg_temp.gone;
+  if to_regclass('pg_temp.scope') is not null then return; end if;
   create temporary table scope (first_key bigint, end_key bigint, keys bigint[]);
-  insert into pg_temp.scope values (first_key, end_key, keys);
   create temporary table left_out (legacy_key bigint primary key, reason text, version bigint);
   create temporary table present (
     legacy_key bigint primary key, target_id uuid, differs boolean, touched boolean, ours boolean,
@@ -291,11 +301,27 @@ begin
   create temporary table gone (
     legacy_key bigint primary key, id uuid, reason text, kept boolean not null default true,
     touched boolean not null default false, save boolean not null default false);
-  if keys is null then
-    drop table if exists pg_temp.chunk_ranges;
-    create temporary table chunk_ranges (
-      range bigint primary key, source_rows bigint, expected bigint);
-  end if;
+  create temporary table wanted (legacy_key bigint primary key);
+  create temporary table news (
+    legacy_key bigint, version bigint, is_known boolean, known bigint);
+  create temporary table chunk_ranges (
+    range bigint primary key, source_rows bigint, expected bigint);
+  create temporary table held (
+    range bigint, merged bigint, rejected bigint, filtered bigint, a numeric, b numeric);
+end
+$$;
+
+-- A chunk begins. Of a chunk of keys, chunk_ranges and `wanted` have been filled by merge.<entity>_wanted.
+create or replace function migration.begin_chunk(first_key bigint, end_key bigint, keys bigint[])
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+begin
+  perform migration.make_chunk_tables();
+  perform migration.empty('pg_temp.scope', 'pg_temp.left_out', 'pg_temp.present', 'pg_temp.refused',
+    'pg_temp.gone', 'pg_temp.held');
+  if keys is null then perform migration.empty('pg_temp.chunk_ranges'); end if;
+  insert into pg_temp.scope values (first_key, end_key, keys);
 end
 $$;
 

@@ -659,49 +659,36 @@ $$;
 -- Entities (of a phase) whose source rows are not those of the last run: other rows, or other versions.
 create or replace function migration.source_drift(of_phase text default null)
 returns table (entity_name text, source_table text, ranges bigint, row_change bigint)
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  known record;
-begin
-  for known in
-    select e.source, min(t.width) as width
-    from migration.entities as e
-    join migration.source_tables as t on t.source_table = e.source
-    where migration.is_looked_at(e) and e.phase = coalesce(of_phase, e.phase)
-    group by e.source order by e.source
-  loop
-    return query
-    with sums as materialized (
-      select s.range, sum(s.row_count) as row_count, sum(s.sum_a) as sum_a, sum(s.sum_b) as sum_b
-      from migration.range_sums(known.source, known.width) as s group by s.range
-    ),
-    entities as (
-      select e.entity, e.width from migration.entities as e
-      where e.source = known.source and migration.is_looked_at(e)
-        and e.phase = coalesce(of_phase, e.phase)
-    ),
-    live as (
-      select e.entity, s.range, s.row_count, s.sum_a, s.sum_b
-      from entities as e cross join sums as s where e.width > 0
-      union all
-      -- read whole: one range
-      select e.entity, 0, sum(s.row_count), sum(s.sum_a), sum(s.sum_b)
-      from entities as e cross join sums as s where e.width = 0 group by e.entity
-    ),
-    seen as (
-      select r.entity, r.range, r.row_count, r.sum_a, r.sum_b
-      from migration.ranges as r join entities as e on e.entity = r.entity
-    )
-    select
-      coalesce(l.entity, n.entity), known.source, count(*),
-      sum(coalesce(l.row_count, 0) - coalesce(n.row_count, 0))::bigint
-    from live as l
-    full join seen as n on n.entity = l.entity and n.range = l.range
-    where (coalesce(l.row_count, 0), coalesce(l.sum_a, 0), coalesce(l.sum_b, 0))
-      <> (coalesce(n.row_count, 0), coalesce(n.sum_a, 0), coalesce(n.sum_b, 0))
-    group by 1;
-  end loop;
-end
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  with entities as materialized (
+    select e.entity, e.source, e.width from migration.entities as e
+    where e.source is not null and migration.is_looked_at(e) and e.phase = coalesce(of_phase, e.phase)
+      and exists (select from migration.source_tables as t where t.source_table = e.source)
+  ),
+  sums as materialized (
+    select s.* from migration.range_sums(array(select distinct e.source from entities as e)) as s
+  ),
+  live as (
+    select e.entity, e.source, s.range, s.row_count, s.sum_a, s.sum_b
+    from entities as e join sums as s on s.source_table = e.source where e.width > 0
+    union all
+    -- read whole: one range
+    select e.entity, e.source, 0, sum(s.row_count), sum(s.sum_a), sum(s.sum_b)
+    from entities as e join sums as s on s.source_table = e.source where e.width = 0
+    group by e.entity, e.source
+  ),
+  seen as (
+    select r.entity, e.source, r.range, r.row_count, r.sum_a, r.sum_b
+    from migration.ranges as r join entities as e on e.entity = r.entity
+  )
+  select coalesce(l.entity, n.entity), coalesce(l.source, n.source), count(*),
+    sum(coalesce(l.row_count, 0) - coalesce(n.row_count, 0))::bigint
+  from live as l
+  full join seen as n on n.entity = l.entity and n.range = l.range
+  where (coalesce(l.row_count, 0), coalesce(l.sum_a, 0), coalesce(l.sum_b, 0))
+    <> (coalesce(n.row_count, 0), coalesce(n.sum_a, 0), coalesce(n.sum_b, 0))
+  group by 1, 2
+  order by 2, 1
 $$;
 
 -- Copies in the archive that are not what the source holds, where it has not changed since. A

@@ -28,24 +28,25 @@ language sql stable as $$
 $$;
 
 -- The same in numbers: rows of each place in a range, and the sums over their keys and versions.
-create or replace function merge.system_profile_totals(first_key bigint, end_key bigint)
+create or replace function merge.system_profile_totals(
+  first_key bigint, end_key bigint, keys bigint[])
 returns table (range bigint, merged bigint, rejected bigint, filtered bigint, a numeric, b numeric)
 language sql stable as $$
   select 0::bigint, count(*), 0, 0, 0, 0
   from ids."system_profile" as m
-  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and not exists (
+  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and (keys is null or m.legacy_id = any (keys)) and not exists (
     select from migration.gone as g
     where g.entity = 'system_profile' and g.legacy_id = m.legacy_id)
   group by 1
   union all
   select 0::bigint, 0, count(*), 0, 0, 0
   from migration.rejects as j
-  where j.entity = 'system_profile' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key)
+  where j.entity = 'system_profile' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key) and (keys is null or j.legacy_id = any (keys))
   group by 1
   union all
   select 0::bigint, 0, 0, count(*), 0, 0
   from migration.filtered as f
-  where f.entity = 'system_profile' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key)
+  where f.entity = 'system_profile' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys))
   group by 1
 $$;
 
@@ -64,6 +65,7 @@ as $$
 #variable_conflict use_variable
 begin
   perform migration.begin_chunk(first_key, end_key, keys);
+  drop table if exists pg_temp.staged;
   create temporary table staged (
     legacy_key    bigint primary key,
     "legacy_user_id" integer,
@@ -323,7 +325,7 @@ declare
   this_run     bigint := migration.current_run();
   removed      bigint := 0;
 begin
-  truncate pg_temp.gone;
+  perform migration.empty('pg_temp.gone');
   insert into pg_temp.gone (legacy_key, id, reason)
   select m.legacy_id, m.id,
     case
@@ -380,6 +382,16 @@ declare
 begin
   select w.* into strict work from migration.work as w where w.entity = 'system_profile';
   select s.first_key, s.end_key, s.keys into strict first_key, end_key, keys from pg_temp.scope as s;
+  if keys is not null then
+    -- what the checkpoints say of all other keys
+    insert into pg_temp.held (range, merged, rejected, filtered, a, b)
+    select r.range, r.merged, r.rejected, r.filtered, r.sum_a, r.sum_b
+    from migration.ranges as r join pg_temp.chunk_ranges as c on c.range = r.range
+    where r.entity = 'system_profile'
+    union all
+    select t.range, -t.merged, -t.rejected, -t.filtered, -t.a, -t.b
+    from merge.system_profile_totals(null, null, keys) as t;
+  end if;
 
   -- 1. look: which target rows are there, locked, which the application has touched, what differs
   if work.had_rows then
@@ -541,7 +553,11 @@ begin
   select r.range, 0 from migration.ranges as r
   where r.entity = 'system_profile' and keys is null and true
   on conflict (range) do nothing;
-  for part in select * from migration.chunk_intervals(0) loop
+  for part in
+    select i.* from migration.chunk_intervals(0) as i where keys is null
+    union all
+    select 0, 9223372036854775807, null, null where keys is not null
+  loop
     insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
       merged, rejected, filtered, run, seen, method, columns)
     select 'system_profile', c.range, coalesce(sum(t.merged + t.rejected + t.filtered), 0),
@@ -549,7 +565,11 @@ begin
       coalesce(sum(t.merged), 0), coalesce(sum(t.rejected), 0), coalesce(sum(t.filtered), 0),
       this_run, work.seen, 2, '{"legacy_user_id":"integer","profile_type":"public.profile_type as text","first_name":"text","last_name":"text","email":"text","metadata":"jsonb as text"}'::jsonb
     from pg_temp.chunk_ranges as c
-    left join merge.system_profile_totals(part.first_key, part.end_key) as t on t.range = c.range
+    left join (
+      select h.* from pg_temp.held as h
+      union all
+      select n.* from merge.system_profile_totals(part.first_key, part.end_key, keys) as n
+    ) as t on t.range = c.range
     where c.range >= part.first_range and c.range < part.end_range
     group by c.range, c.source_rows
     on conflict (entity, range) do update set

@@ -28,24 +28,25 @@ language sql stable as $$
 $$;
 
 -- The same in numbers: rows of each place in a range, and the sums over their keys and versions.
-create or replace function merge.categories_totals(first_key bigint, end_key bigint)
+create or replace function merge.categories_totals(
+  first_key bigint, end_key bigint, keys bigint[])
 returns table (range bigint, merged bigint, rejected bigint, filtered bigint, a numeric, b numeric)
 language sql stable as $$
   select m.legacy_id / 12000, count(*), 0, 0, coalesce(sum(migration.pair_a(m.legacy_id, m.version)), 0), coalesce(sum(migration.pair_b(m.legacy_id, m.version)), 0)
   from ids."categories" as m
-  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and not exists (
+  where (first_key is null or m.legacy_id >= first_key) and (end_key is null or m.legacy_id < end_key) and (keys is null or m.legacy_id = any (keys)) and not exists (
     select from migration.gone as g
     where g.entity = 'categories' and g.legacy_id = m.legacy_id)
   group by 1
   union all
   select j.legacy_id / 12000, 0, count(*), 0, coalesce(sum(migration.pair_a(j.legacy_id, j.version)), 0), coalesce(sum(migration.pair_b(j.legacy_id, j.version)), 0)
   from migration.rejects as j
-  where j.entity = 'categories' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key)
+  where j.entity = 'categories' and j.resolved_run is null and (first_key is null or j.legacy_id >= first_key) and (end_key is null or j.legacy_id < end_key) and (keys is null or j.legacy_id = any (keys))
   group by 1
   union all
   select f.legacy_id / 12000, 0, 0, count(*), coalesce(sum(migration.pair_a(f.legacy_id, f.version)), 0), coalesce(sum(migration.pair_b(f.legacy_id, f.version)), 0)
   from migration.filtered as f
-  where f.entity = 'categories' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key)
+  where f.entity = 'categories' and (first_key is null or f.legacy_id >= first_key) and (end_key is null or f.legacy_id < end_key) and (keys is null or f.legacy_id = any (keys))
   group by 1
 $$;
 
@@ -64,6 +65,7 @@ as $$
 #variable_conflict use_variable
 begin
   perform migration.begin_chunk(first_key, end_key, keys);
+  drop table if exists pg_temp.staged;
   create temporary table staged (
     legacy_key    bigint primary key,
     "legacy_category_id" integer,
@@ -92,7 +94,7 @@ begin
   insert into ids."categories" (legacy_id, id, adopted, run)
   select b.legacy_key, b.target_id, b.adopting, migration.current_run()
   from pg_temp.staged as b where not b.known and b.reject is null;
-  truncate pg_temp.staged, pg_temp.left_out, pg_temp.refused;
+  perform migration.empty('pg_temp.staged', 'pg_temp.left_out', 'pg_temp.refused');
   perform merge.categories_fill(first_key, end_key, keys);
   if keys is null then
     -- counted apart from the view, in the same snapshot: the balance rests on it
@@ -202,12 +204,8 @@ declare
   newer bigint[];
 begin
   select w.* into strict work from migration.work as w where w.entity = 'categories';
-  drop table if exists pg_temp.wanted, pg_temp.chunk_ranges, pg_temp.news;
-  create temporary table wanted (legacy_key bigint primary key);
-  create temporary table chunk_ranges (
-    range bigint primary key, source_rows bigint, expected bigint);
-  create temporary table news (
-    legacy_key bigint, version bigint, is_known boolean, known bigint);
+  perform migration.make_chunk_tables();
+  perform migration.empty('pg_temp.wanted', 'pg_temp.news', 'pg_temp.chunk_ranges');
   insert into pg_temp.chunk_ranges (range) select unnest(ranges);
 
   for part in select * from migration.intervals(ranges, 12000) loop
@@ -489,7 +487,7 @@ declare
   this_run     bigint := migration.current_run();
   removed      bigint := 0;
 begin
-  truncate pg_temp.gone;
+  perform migration.empty('pg_temp.gone');
   insert into pg_temp.gone (legacy_key, id, reason)
   select m.legacy_id, m.id,
     case
@@ -546,6 +544,16 @@ declare
 begin
   select w.* into strict work from migration.work as w where w.entity = 'categories';
   select s.first_key, s.end_key, s.keys into strict first_key, end_key, keys from pg_temp.scope as s;
+  if keys is not null then
+    -- what the checkpoints say of all other keys
+    insert into pg_temp.held (range, merged, rejected, filtered, a, b)
+    select r.range, r.merged, r.rejected, r.filtered, r.sum_a, r.sum_b
+    from migration.ranges as r join pg_temp.chunk_ranges as c on c.range = r.range
+    where r.entity = 'categories'
+    union all
+    select t.range, -t.merged, -t.rejected, -t.filtered, -t.a, -t.b
+    from merge.categories_totals(null, null, keys) as t;
+  end if;
 
   -- 1. look: which target rows are there, locked, which the application has touched, what differs
   if work.had_rows then
@@ -715,7 +723,11 @@ begin
   select r.range, 0 from migration.ranges as r
   where r.entity = 'categories' and keys is null and (first_key is null or r.range >= first_key / 12000) and (end_key is null or r.range < end_key / 12000)
   on conflict (range) do nothing;
-  for part in select * from migration.chunk_intervals(12000) loop
+  for part in
+    select i.* from migration.chunk_intervals(12000) as i where keys is null
+    union all
+    select 0, 9223372036854775807, null, null where keys is not null
+  loop
     insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
       merged, rejected, filtered, run, seen, method, columns)
     select 'categories', c.range, coalesce(sum(t.merged + t.rejected + t.filtered), 0),
@@ -723,7 +735,11 @@ begin
       coalesce(sum(t.merged), 0), coalesce(sum(t.rejected), 0), coalesce(sum(t.filtered), 0),
       this_run, work.seen, 2, '{"legacy_category_id":"integer","parent_id":"uuid","name":"text","metadata":"jsonb as text"}'::jsonb
     from pg_temp.chunk_ranges as c
-    left join merge.categories_totals(part.first_key, part.end_key) as t on t.range = c.range
+    left join (
+      select h.* from pg_temp.held as h
+      union all
+      select n.* from merge.categories_totals(part.first_key, part.end_key, keys) as n
+    ) as t on t.range = c.range
     where c.range >= part.first_range and c.range < part.end_range
     group by c.range, c.source_rows
     on conflict (entity, range) do update set

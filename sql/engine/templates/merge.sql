@@ -28,24 +28,25 @@ language sql stable as $$
 $$;
 
 -- The same in numbers: rows of each place in a range, and the sums over their keys and versions.
-create or replace function merge.{{entity}}_totals(first_key bigint, end_key bigint)
+create or replace function merge.{{entity}}_totals(
+  first_key bigint, end_key bigint, keys bigint[])
 returns table (range bigint, merged bigint, rejected bigint, filtered bigint, a numeric, b numeric)
 language sql stable as $$
   select {{range of m.legacy_id}}, count(*), 0, 0, {{sum a of m}}, {{sum b of m}}
   from {{ids}} as m
-  where {{between m.legacy_id}} and not exists (
+  where {{within m.legacy_id}} and not exists (
     select from migration.gone as g
     where g.entity = '{{entity}}' and g.legacy_id = m.legacy_id)
   group by 1
   union all
   select {{range of j.legacy_id}}, 0, count(*), 0, {{sum a of j}}, {{sum b of j}}
   from migration.rejects as j
-  where j.entity = '{{entity}}' and j.resolved_run is null and {{between j.legacy_id}}
+  where j.entity = '{{entity}}' and j.resolved_run is null and {{within j.legacy_id}}
   group by 1
   union all
   select {{range of f.legacy_id}}, 0, 0, count(*), {{sum a of f}}, {{sum b of f}}
   from migration.filtered as f
-  where f.entity = '{{entity}}' and {{between f.legacy_id}}
+  where f.entity = '{{entity}}' and {{within f.legacy_id}}
   group by 1
 $$;
 
@@ -64,6 +65,7 @@ as $$
 #variable_conflict use_variable
 begin
   perform migration.begin_chunk(first_key, end_key, keys);
+  drop table if exists pg_temp.staged;
   create temporary table staged (
     legacy_key    bigint primary key,
 {{types}}
@@ -90,7 +92,7 @@ begin
   insert into {{ids}} (legacy_id, id, adopted, run)
   select b.legacy_key, b.target_id, b.adopting, migration.current_run()
   from pg_temp.staged as b where not b.known and b.reject is null;
-  truncate pg_temp.staged, pg_temp.left_out, pg_temp.refused;
+  perform migration.empty('pg_temp.staged', 'pg_temp.left_out', 'pg_temp.refused');
   perform merge.{{entity}}_fill(first_key, end_key, keys);
   -- end if
   if keys is null then
@@ -227,12 +229,8 @@ declare
   newer bigint[];
 begin
   select w.* into strict work from migration.work as w where w.entity = '{{entity}}';
-  drop table if exists pg_temp.wanted, pg_temp.chunk_ranges, pg_temp.news;
-  create temporary table wanted (legacy_key bigint primary key);
-  create temporary table chunk_ranges (
-    range bigint primary key, source_rows bigint, expected bigint);
-  create temporary table news (
-    legacy_key bigint, version bigint, is_known boolean, known bigint);
+  perform migration.make_chunk_tables();
+  perform migration.empty('pg_temp.wanted', 'pg_temp.news', 'pg_temp.chunk_ranges');
   insert into pg_temp.chunk_ranges (range) select unnest(ranges);
 
   for part in select * from migration.intervals(ranges, {{width}}) loop
@@ -527,7 +525,7 @@ declare
   restored_age integer := migration.restored_age();
   -- end if
 begin
-  truncate pg_temp.gone;
+  perform migration.empty('pg_temp.gone');
   insert into pg_temp.gone (legacy_key, id, reason)
   select m.legacy_id, m.id,
     case
@@ -635,6 +633,16 @@ declare
 begin
   select w.* into strict work from migration.work as w where w.entity = '{{entity}}';
   select s.first_key, s.end_key, s.keys into strict first_key, end_key, keys from pg_temp.scope as s;
+  if keys is not null then
+    -- what the checkpoints say of all other keys
+    insert into pg_temp.held (range, merged, rejected, filtered, a, b)
+    select r.range, r.merged, r.rejected, r.filtered, r.sum_a, r.sum_b
+    from migration.ranges as r join pg_temp.chunk_ranges as c on c.range = r.range
+    where r.entity = '{{entity}}'
+    union all
+    select t.range, -t.merged, -t.rejected, -t.filtered, -t.a, -t.b
+    from merge.{{entity}}_totals(null, null, keys) as t;
+  end if;
 
   -- 1. look: which target rows are there, locked, which the application has touched, what differs
   if work.had_rows then
@@ -842,7 +850,11 @@ begin
   select r.range, 0 from migration.ranges as r
   where r.entity = '{{entity}}' and keys is null and {{range within r.range}}
   on conflict (range) do nothing;
-  for part in select * from migration.chunk_intervals({{width}}) loop
+  for part in
+    select i.* from migration.chunk_intervals({{width}}) as i where keys is null
+    union all
+    select 0, 9223372036854775807, null, null where keys is not null
+  loop
     insert into migration.ranges (entity, range, row_count, sum_a, sum_b, basis, source_rows,
       merged, rejected, filtered, run, seen, method, columns)
     select '{{entity}}', c.range, coalesce(sum(t.merged + t.rejected + t.filtered), 0),
@@ -850,7 +862,11 @@ begin
       coalesce(sum(t.merged), 0), coalesce(sum(t.rejected), 0), coalesce(sum(t.filtered), 0),
       this_run, work.seen, {{method}}, {{column list}}
     from pg_temp.chunk_ranges as c
-    left join merge.{{entity}}_totals(part.first_key, part.end_key) as t on t.range = c.range
+    left join (
+      select h.* from pg_temp.held as h
+      union all
+      select n.* from merge.{{entity}}_totals(part.first_key, part.end_key, keys) as n
+    ) as t on t.range = c.range
     where c.range >= part.first_range and c.range < part.end_range
     group by c.range, c.source_rows
     on conflict (entity, range) do update set
