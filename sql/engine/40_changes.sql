@@ -116,7 +116,7 @@ $$;
 
 -- Asks the source, over so many connections at a time. Questions are queries that return the columns
 -- `answer`; those that weigh little are put together, 50 at a time: one weighs about 10,000 rows. Their
--- answers are waited for in sleeps, which can be cancelled: dblink() could not be before the source answers.
+-- answers are waited for in sleeps, which can be cancelled; dblink() can be from release 17 on only.
 create or replace function migration.ask_source(
   questions text[], weights bigint[], answer text, connections integer default 1)
 returns setof record
