@@ -135,12 +135,12 @@ test('more refused rows than the limit: the phase fails and leaves nothing', asy
 test('refused rows within the limit become rejects, all others are in', async (context) => {
   const { pair, source, target } = context;
   await source`
-    update "Customer" set "HomePhone" = 'a number that is much too long' where "CustomerId" = 5`;
+    update "Customer" set "HomePhone" = 'a number that is much too long' where "CustomerId" = 185`;
   // a customer without a phone: no other row is to be rejected for this one
   await target.unsafe(`
     alter table public.contacts alter column phone type varchar(20);
     alter table public.customers drop constraint no_bad;
-    alter table public.customers add constraint no_bad check (legacy_customer_id <> 3)`);
+    alter table public.customers add constraint no_bad check (legacy_customer_id <> 183)`);
   const { entities } = await up(pair, '2-customers');
   const counts = entities
     .filter(({ phase }) => phase === '2-customers')
@@ -152,7 +152,7 @@ test('refused rows within the limit become rejects, all others are in', async (c
   ]);
   assert.equal(await rejects(target, 'customers', 'CustomerId'), [
     {
-      legacy_id: '3',
+      legacy_id: '183',
       kind: 'error',
       reason: 'error_23514',
       sqlstate: '23514',
@@ -162,7 +162,7 @@ test('refused rows within the limit become rejects, all others are in', async (c
   ]);
   assert.equal(await rejects(target, 'contacts_home', 'CustomerId'), [
     {
-      legacy_id: '5',
+      legacy_id: '185',
       kind: 'error',
       reason: 'error_22001',
       sqlstate: '22001',
@@ -182,21 +182,21 @@ test('refused rows within the limit become rejects, all others are in', async (c
     select legacy_customer_id as key from public.customers order by 1`;
   const there = await source<{ key: number }[]>`
     select "CustomerId" as key from "Customer"
-    where not "IsTest" and "CustomerId" <> 3 order by 1`;
+    where not "IsTest" and "CustomerId" <> 183 order by 1`;
   assert.equal([...customers], [...there]);
   const phones = await target<{ key: number; phone: string }[]>`
     select c.legacy_customer_id as key, t.phone from public.contacts as t
     join public.customers as c on c.id = t.customer_id where t.kind = 'home' order by 1`;
   const known = await source<{ key: number; phone: string }[]>`
     select "CustomerId" as key, "HomePhone" as phone from "Customer"
-    where not "IsTest" and "CustomerId" <> 5 and "HomePhone" is not null order by 1`;
+    where not "IsTest" and "CustomerId" <> 185 and "HomePhone" is not null order by 1`;
   assert.equal([...phones], [...known]);
 });
 
 test('--full brings them in when nothing speaks against them any more', async (context) => {
   const { pair, source, target } = context;
   await target`alter table public.customers drop constraint no_bad`;
-  await source`update "Customer" set "HomePhone" = '+43 1 10005' where "CustomerId" = 5`;
+  await source`update "Customer" set "HomePhone" = '+43 1 10185' where "CustomerId" = 185`;
   const { entities } = await up(pair, '--full', '2-customers');
   const counts = entities
     .filter(({ inserted, updated }) => inserted || updated)
