@@ -20,6 +20,10 @@ const test = suite<Context>('round trips');
 
 test.before(async (context) => {
   context.pair = await testPair({ name: 'trips', source: 'neutral', target: 'neutral' });
+  // what the target refuses is read again by every run
+  const source = open(context.pair.sourceAdminUrl);
+  await source`update rental set returned_at = null where returned_at < rented_at`;
+  await source.end();
   context.proxy = await startProxy({ port: Number(new URL(context.pair.targetUrl).port) });
 });
 
@@ -35,15 +39,15 @@ test('a first run, one with nothing to do, one with changes, and status', async 
   const first = await counted(proxy, pair, ['up', '--json']);
   const nothing = await counted(proxy, pair, ['up', '--json']);
   const source = open(pair.sourceAdminUrl);
-  await source`update film set title = concat(title, '!') where film_id % 100 = 7`;
   await source`update rental set returned_at = rented_at where rental_id % 100 = 70`;
+  await source`update billing.payment set amount = amount + 1 where payment_id % 100 = 7`;
   await source.end();
   const changed = await counted(proxy, pair, ['up', '--json']);
   const status = await counted(proxy, pair, ['status', '--json']);
   note(`round trips: ${first} first, ${nothing} nothing, ${changed} changed, ${status} status`);
-  assert.ok(first <= 200, `${first} round trips for the first run of the sample`);
-  assert.ok(changed <= 50, `${changed} round trips for a run with changes of two tables`);
-  assert.ok(nothing <= 40, `${nothing} round trips for a run with nothing to do`);
+  assert.ok(first <= 158, `${first} round trips for the first run of the sample`);
+  assert.ok(changed <= 55, `${changed} round trips for a run with changes of two tables`);
+  assert.ok(nothing <= 34, `${nothing} round trips for a run with nothing to do`);
 });
 
 test('with 25 ms each way a run with nothing to do takes at most 3 s longer', async ({
