@@ -1,15 +1,13 @@
 // deadline 300
 /* A source that sorts texts another way than the target. */
 import { randomBytes } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { grantReader, loadSource } from '../../runner/embedded/pair.ts';
-import { dropPair, migrate, preparePair } from '../migrate.ts';
-import type { TestPair, Urls } from '../pair.ts';
-import { open, runner, type Scratch, scratch } from '../runner.ts';
+import { grantReader } from '../../runner/embedded/pair.ts';
+import { dropPair, migrate } from '../migrate.ts';
+import { testPair, type TestPair, type Urls } from '../pair.ts';
+import { entityFile, open, runner, type Scratch, tinyProject } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -24,60 +22,45 @@ interface Context {
 const ROWS = 40_000;
 // narrow tables: the planner believes in more rows and sorts them for a merge join
 const TABLES = `
-  create table dispatch_code (id integer primary key, code text);
-  create table dispatch_thing (id integer primary key, code text);
-  insert into dispatch_code
+  create table code (id integer primary key, code text);
+  create table thing (id integer primary key, code text);
+  insert into code
   select g, concat(substr('aBcD', g % 4 + 1, 1), g) from generate_series(1, ${ROWS}) as g;
-  insert into dispatch_thing select * from dispatch_code;
+  insert into thing select * from code;
   analyze`;
-const VIEW = `-- Offices: one per thing, with its code as it is found in the table of codes.
---
--- target   public.offices
--- source   dispatch_thing
--- adopt    none
-
-create view transform.offices as
-select
-  thing.id   as legacy_key,
-  thing.code as name,
-  code.code  as address
-from legacy.dispatch_thing as thing
-left join (
+const VIEW = entityFile('things', 'thing', ['t.code as name', 'code.code as found'], {
+  joins: [
+    `left join (
   select distinct on (c.code)
     c.code
-  from legacy.dispatch_code as c
+  from legacy.code as c
   order by c.code, c.id
-) as code on code.code = thing.code;
-`;
+) as code on code.code = t.code`,
+  ],
+});
 
 const test = suite<Context>('collation');
 
 test.before(async (context) => {
-  Object.assign(
-    context,
-    await preparePair({ name: 'collation', source: 'empty', sourceMajor: 17 }),
-  );
-  const { pair, source } = context;
+  const empty = { source: 'empty', target: 'empty', sourceMajor: 17 } as const;
+  const pair = await testPair({ name: 'collation', ...empty });
+  const [source, target] = [open(pair.sourceAdminUrl), open(pair.targetAdminUrl)];
+  const project = tinyProject({ 'sql/1-one/10_things.sql': VIEW });
+  Object.assign(context, { pair, source, target, project });
   const name = `icu_${randomBytes(4).toString('hex')}`;
   await source.unsafe(
     `create database ${name} template template0 locale_provider icu icu_locale 'en'`,
   );
   const adminUrl = within(pair.sourceAdminUrl, name);
-  await loadSource(adminUrl, { scale: null, seed: '1' });
   const icu = open(adminUrl);
   await icu.unsafe(TABLES);
   await icu.end();
   await grantReader(adminUrl);
+  await target.unsafe(`
+    set role postgres;
+    create table public.things (id uuid primary key, name text, found text);
+    reset role`);
   context.sorted = { sourceUrl: within(pair.sourceUrl, name), targetUrl: pair.targetUrl };
-  context.project = scratch();
-  const { root } = context.project;
-  for (const file of readdirSync(join(root, 'sql'), { recursive: true, encoding: 'utf8' })) {
-    if (/^([1-9]-|archive).*\.sql$/.test(file) && !file.endsWith('/10_offices.sql')) {
-      rmSync(join(root, 'sql', file));
-    }
-  }
-  rmSync(join(root, 'checks'), { recursive: true });
-  context.project.edit('sql/1-foundation/10_offices.sql', () => VIEW);
 });
 
 test.after(async (context) => {
@@ -94,10 +77,10 @@ test('a join over texts that the source sorts its own way finds every partner', 
 }) => {
   await migrate(sorted, { root, phases: 1 });
   const lost =
-    await target`select count(*)::integer as rows from public.offices where address is null`;
+    await target`select count(*)::integer as rows from public.things where found is null`;
   assert.equal([...lost], [{ rows: 0 }]);
   const found = await target`
-    select count(*)::integer as rows from public.offices where address = name`;
+    select count(*)::integer as rows from public.things where found = name`;
   assert.equal([...found], [{ rows: ROWS }]);
   const verified = await runner(sorted, ['verify'], { root });
   assert.is(verified.code, 0, verified.stdout);
@@ -124,8 +107,8 @@ test('doctor notes that source and target sort texts in different ways', async (
   assert.match(other.stdout, /^note +collations: source icu en [\d.]+, target libc C$/m);
   assert.is(other.code, 0, other.stdout);
   // a database without any of the tables is another one, and not looked at
-  await source.unsafe(`create table dispatch_thing (id integer primary key, code text);
-    grant select on dispatch_thing to legacy_reader`);
+  await source.unsafe(`create table thing (id integer primary key, code text);
+    grant select on thing to legacy_reader`);
   const same = await runner(pair, ['doctor'], { root });
   assert.match(same.stdout, /^ok +collations: source libc C, target libc C$/m);
 });

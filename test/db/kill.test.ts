@@ -3,9 +3,12 @@ import { once } from 'node:events';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { migratedPair, testPair, type TestPair } from '../pair.ts';
+import { dropPair, freshRows, preparePair, rowsRead } from '../migrate.ts';
+import { NEUTRAL, type TestPair } from '../pair.ts';
 import {
+  type Dump,
   dumpRows,
+  lastLine,
   noResidue,
   open,
   runner,
@@ -14,7 +17,6 @@ import {
   startRunner,
   succeed,
   touches,
-  up,
   waitFor,
 } from '../runner.ts';
 
@@ -26,34 +28,49 @@ interface Context {
   target: Sql;
   /** Holds the lock that makes a runner wait at a known place. */
   blocker: Sql;
+  /** What stands in the target when one phase is complete. */
+  calm: Dump;
 }
+
+const OF = { root: NEUTRAL };
+const SCHEMAS = ['public', 'billing', 'ids'];
 
 const test = suite<Context>('kill');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'kill', source: 'sample' });
-  context.source = open(context.pair.sourceAdminUrl);
-  context.target = open(context.pair.targetAdminUrl);
+  Object.assign(
+    context,
+    await preparePair({ name: 'kill', source: 'neutral', target: 'neutral' }, NEUTRAL),
+  );
   context.blocker = open(context.pair.targetAdminUrl);
+  // more than is merged together with others
+  await context.source`
+    insert into billing.payment
+    select 6000000000 + n, date '2023-01-01' + n % 365, 10 * (1 + n % 450), 1.00, 'cash'
+    from generate_series(1, 6000) as n`;
 });
 
-test.after(async ({ pair, source, target, blocker }) => {
-  await blocker.end();
-  await source.end();
-  await target.end();
-  await pair.drop();
+test.after(async (context) => {
+  await context.blocker.end();
+  await dropPair(context);
 });
 
 test('a second runner waits, then gives up with exit 3 and changes nothing', async (context) => {
   const { pair, target } = context;
-  await up(pair, '1-foundation');
-  await blocked(context, 'orders', async (first) => {
-    const before = await touches(target, ['public', 'ids']);
-    const second = await runner(pair, ['up']);
+  await succeed(pair, ['up', '1-catalogue'], OF);
+  context.calm = await touches(target, SCHEMAS);
+  await blocked(context, 'public.contacts', async (first) => {
+    const second = await runner(pair, ['up'], OF);
     assert.is(second.code, 3, second.stderr);
     assert.match(second.stderr, 'another runner is at work');
-    sameDump(await touches(target, ['public', 'ids']), before);
-    const down = startRunner(pair, ['down', '1-foundation', '--cascade', '--yes']);
+    sameDump(await touches(target, SCHEMAS), context.calm);
+    const down = startRunner(pair, ['down', '1-catalogue', '--cascade', '--yes'], OF);
+    await waitFor(
+      'down waits for its turn',
+      () => target`
+        select from pg_stat_activity
+        where datname = current_database() and application_name like 'runner down%'`,
+    );
     await kill(down);
     assert.is(first.child.exitCode, null, 'the first runner was disturbed');
     await kill(first);
@@ -61,37 +78,38 @@ test('a second runner waits, then gives up with exit 3 and changes nothing', asy
 });
 
 test('killed inside a phase of one transaction: nothing of the phase is there', async (context) => {
-  const { pair, source, target } = context;
+  const { pair, source, target, calm } = context;
   await noResidue(target, source);
-  const [rows] = await target<{ offices: number; patients: number; mapped: number }[]>`
-    select (select count(*)::integer from public.offices) as offices,
-      (select count(*)::integer from public.patients) as patients,
-      (select count(*)::integer from ids.patients) as mapped`;
-  assert.equal({ ...rows }, { offices: 13, patients: 0, mapped: 0 });
-  const { stdout } = await succeed(pair, ['status']);
-  assert.match(stdout, /1 of 8 phases are complete|at work/);
+  sameDump(await touches(target, SCHEMAS), calm);
+  const [rows] = await target<{ films: number; customers: number; mapped: number }[]>`
+    select (select count(*)::integer from public.films) as films,
+      (select count(*)::integer from public.customers) as customers,
+      (select count(*)::integer from ids.customers) as mapped`;
+  assert.equal({ ...rows }, { films: 296, customers: 0, mapped: 0 });
+  const { stdout } = await succeed(pair, ['status'], OF);
+  assert.match(stdout, /1 of 4 phases are complete|at work/);
 });
 
 test('killed between ranges: what is committed stays, nothing is half', async (context) => {
   const { source, target } = context;
   // what is small is merged before, in one transaction
-  await blocked(context, 'tasks', async (killed) => {
+  await blocked(context, 'billing.payments', async (killed) => {
     await kill(killed);
   });
   await noResidue(target, source);
-  const [rows] = await target<{ orders: number; tasks: number; messages: number }[]>`
-    select (select count(*)::integer from public.orders) as orders,
-      (select count(*)::integer from public.tasks) as tasks,
-      (select count(*)::integer from public.messages) as messages`;
-  const [mapped] = await target<{ tasks: number; messages: number }[]>`
-    select (select count(*)::integer from ids.tasks) as tasks,
-      (select count(*)::integer from ids.messages) as messages`;
-  const [entered] = await target<{ tasks: number }[]>`
-    select coalesce(sum(merged), 0)::integer as tasks from migration.ranges
-    where entity = 'tasks'`;
-  assert.equal([rows?.orders, rows?.messages, mapped?.messages], [231, 609, 609]);
+  const [rows] = await target<{ customers: number; rentals: number; payments: number }[]>`
+    select (select count(*)::integer from public.customers) as customers,
+      (select count(*)::integer from public.rentals) as rentals,
+      (select count(*)::integer from billing.payments) as payments`;
+  const [mapped] = await target<{ rentals: number; payments: number }[]>`
+    select (select count(*)::integer from ids.rentals) as rentals,
+      (select count(*)::integer from ids.payments) as payments`;
+  const [entered] = await target<{ payments: number }[]>`
+    select coalesce(sum(merged), 0)::integer as payments from migration.ranges
+    where entity = 'payments'`;
+  assert.equal([rows?.customers, rows?.rentals, mapped?.rentals], [198, 440, 440]);
   // a chunk is written by one message, COMMIT included: its server may still have done it, all of it
-  assert.equal([mapped?.tasks, entered?.tasks], [rows?.tasks, rows?.tasks]);
+  assert.equal([mapped?.payments, entered?.payments], [rows?.payments, rows?.payments]);
 });
 
 test('then plain up: the rows of a run that was not disturbed', async ({
@@ -99,13 +117,21 @@ test('then plain up: the rows of a run that was not disturbed', async ({
   source,
   target,
 }) => {
-  const messages = await touches(target, ['ids']);
-  const { verdict } = await up(pair);
-  assert.match(verdict, 'All 8 phases are complete');
+  const committed = (dump: Dump) =>
+    new Map([...dump].filter(([name]) => /\.(customers|contacts_home|rentals)$/.test(name)));
+  const before = committed(await touches(target, ['ids']));
+  assert.is(before.size, 3);
+  const { verdict } = lastLine(await succeed(pair, ['up', '--json'], OF));
+  assert.match(verdict, 'All 4 phases are complete');
   sameDump(
-    new Map([...(await touches(target, ['ids']))].filter(([name]) => name === 'ids.messages')),
-    new Map([...messages].filter(([name]) => name === 'ids.messages')),
+    committed(await touches(target, ['ids'])),
+    before,
     'what was committed before the kill was done again',
+  );
+  const read = Object.keys(await rowsRead(target, await lastRun(target)));
+  assert.equal(
+    read.filter((entity) => !['payments', 'legacy_archive.price_list'].includes(entity)),
+    [],
   );
   const states = await target<{ status: string }[]>`
     select status from migration.runs where command = 'up' order by run`;
@@ -113,31 +139,26 @@ test('then plain up: the rows of a run that was not disturbed', async ({
     states.map(({ status }) => status),
     ['done', 'interrupted', 'interrupted', 'done'],
   );
-  const undisturbed = await migratedPair();
-  const calm = open(undisturbed.targetAdminUrl);
-  try {
-    sameDump(
-      await dumpRows(target, { clock: false }),
-      await dumpRows(calm, { clock: false }),
-      'differs from a run that was not disturbed',
-    );
-  } finally {
-    await calm.end();
-    await undisturbed.drop();
-  }
+  sameDump(
+    await dumpRows(target, { clock: false, ...OF }),
+    await freshRows(pair, undefined, { archive: true, ...OF }),
+    'differs from a run that was not disturbed',
+  );
   await noResidue(target, source);
 });
 
 test('a signal the user sends rolls back and says so: exit 130', async (context) => {
   const { pair, source, target } = context;
-  await succeed(pair, ['down', '7-state', '--yes']);
-  await blocked(context, 'case_states', async (interrupted) => {
+  await succeed(pair, ['down', '2-customers', '--cascade', '--yes'], OF);
+  const before = await touches(target, SCHEMAS);
+  await blocked(context, 'public.contacts', async (interrupted) => {
     interrupted.child.kill('SIGINT');
     const { code, stderr } = await interrupted.ended;
     assert.is(code, 130, stderr);
     assert.match(stderr, 'rolled back');
   });
-  const [rows] = await target`select count(*)::integer as count from public.order_states`;
+  sameDump(await touches(target, SCHEMAS), before);
+  const [rows] = await target`select count(*)::integer as count from public.customers`;
   assert.is(rows?.['count'], 0);
   const [run] = await target`select status from migration.runs order by run desc limit 1`;
   assert.is(run?.['status'], 'interrupted');
@@ -152,8 +173,8 @@ async function blocked(
 ): Promise<void> {
   const held = await blocker.reserve();
   // against writers only: the runner reads, and stops at its first row
-  await held.unsafe(`begin; lock table public.${table} in share mode`);
-  const started = startRunner(pair, ['up']);
+  await held.unsafe(`begin; lock table ${table} in share mode`);
+  const started = startRunner(pair, ['up'], OF);
   try {
     await Promise.race([
       waitFor(
@@ -161,7 +182,7 @@ async function blocked(
         () => target`
           select from pg_locks as l join pg_stat_activity as a on a.pid = l.pid
           where a.datname = current_database() and a.application_name like 'runner%'
-            and not l.granted and l.relation = ${`public.${table}`}::regclass`,
+            and not l.granted and l.relation = ${table}::regclass`,
       ),
       started.ended.then(({ stderr }) => {
         throw new Error(`the runner ended before: ${stderr}`);
@@ -173,6 +194,13 @@ async function blocked(
     await held.unsafe('rollback');
     held.release();
   }
+}
+
+async function lastRun(target: Sql): Promise<number> {
+  const [row] = await target<
+    { run: number }[]
+  >`select max(run)::integer as run from migration.runs`;
+  return row?.run ?? 0;
 }
 
 async function kill({ child }: Started): Promise<void> {
