@@ -1,7 +1,7 @@
 import { type EntityForecast, movesRows, type Plan } from '../engine/plan.ts';
 import { columns, markdownTable, type Table } from '../terminal/columns.ts';
 import type { Cell } from '../terminal/table.ts';
-import { number, wrap } from '../terminal/text.ts';
+import { counted, number, wrap } from '../terminal/text.ts';
 
 /** A line, or a table. */
 type Shown = string | Table;
@@ -175,7 +175,7 @@ function sumLines(plan: Plan, working: EntityForecast[]): string[] {
     ),
     ...(plan.archive.length === 0
       ? []
-      : block('archive', `${plan.archive.length} tables to copy or compare`)),
+      : block('archive', `${counted(plan.archive.length, 'table')} to copy or compare`)),
     ...lockLines(plan),
     ...schemaLines(plan),
   ];

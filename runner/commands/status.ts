@@ -92,7 +92,7 @@ function showStatus(context: Context, summary: Summary, host: string): void {
   if (atWork !== undefined || !ok) {
     const rows = `${number(howFar.settled)} of ${counted(howFar.total, 'source row')}`;
     const rejected = howFar.rejected === 0 ? '' : `; ${number(howFar.rejected)} rejected`;
-    if (howFar.total > 0) say(`committed so far ${rows}${rejected}`);
+    if (howFar.total > 0) sayWrapped(`committed so far ${rows}${rejected}`);
   }
   if (atWork === undefined) sayWrapped(verdict, ok ? words.good : words.strong);
 }

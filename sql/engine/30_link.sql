@@ -115,11 +115,41 @@ begin
 end
 $$;
 
--- Lets the link of the last run lead to where the source is now.
+-- What the sessions in the source run with, as the link says it.
+create or replace function migration.link_settings() returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select o.option_value
+  from pg_foreign_server as f
+  cross join lateral pg_options_to_table(f.srvoptions) as o
+  where f.srvname = 'legacy_source' and o.option_name = 'options'
+$$;
+
+-- Adds to the settings of the link what its source knows. A setting it does not know refuses the
+-- connection: 9.5 lacks the idle limit, and before 12 the source cannot limit how long it waits for an
+-- answer that was not received. The link is open.
+create or replace function migration.limit_waits() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  version integer;
+begin
+  if migration.link_settings() like '%idle_in_transaction_session_timeout%' then return; end if;
+  version := migration.source_version();
+  if version < 90600 then return; end if;
+  perform migration.disconnect_versions();
+  execute format('alter server legacy_source options (set options %L)', concat(
+    migration.link_settings(),
+    case when version >= 120000 then ' -c tcp_user_timeout=30000' end,
+    ' -c idle_in_transaction_session_timeout=0'));
+end
+$$;
+
+-- Lets the link of the last run lead to where the source is now: that may be an older release, so what not
+-- every source knows is taken out of the settings (limit_waits adds it).
 create or replace function migration.point_link(server jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   option record;
+  moved  boolean := false;
 begin
   for option in
     select o.key, o.value,
@@ -133,7 +163,12 @@ begin
     continue when option.is_set;
     execute format('alter server legacy_source options (%s %I %L)',
       case when option.is_there then 'set' else 'add' end, option.key, option.value);
+    moved := true;
   end loop;
+  if not moved then return; end if;
+  execute format('alter server legacy_source options (set options %L)', regexp_replace(
+    migration.link_settings(),
+    ' -c (tcp_user_timeout|idle_in_transaction_session_timeout)=\d+', '', 'g'));
 end
 $$;
 
@@ -417,16 +452,7 @@ begin
   execute format('alter server legacy_source options (add options %L)', settings);
 
   perform migration.open_link();
-  -- a setting the source does not know refuses the connection: 9.5 lacks the idle limit, and
-  -- before 12 the source cannot limit how long it waits for an answer that was not received
-  if migration.source_version() >= 90600 then
-    if migration.source_version() >= 120000 then
-      settings := concat(settings, ' -c tcp_user_timeout=30000');
-    end if;
-    perform migration.disconnect_versions();
-    execute format('alter server legacy_source options (set options %L)',
-      concat(settings, ' -c idle_in_transaction_session_timeout=0'));
-  end if;
+  perform migration.limit_waits();
 
   perform migration.link_tables(tables, keys, secrets);
 end

@@ -322,6 +322,7 @@ begin
   perform migration.take_link();
   perform migration.point_link(server);
   perform migration.open_link();
+  perform migration.limit_waits();
   if (select i.prepared from migration.installed as i)
     = migration.prepared_digest(files, tables, targets)
   then

@@ -1,31 +1,34 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { testPair, type TestPair } from '../pair.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
+import { NEUTRAL, testPair, type TestPair } from '../pair.ts';
 import {
   changeSchema,
   dumpCatalog,
   lastLine,
   loadedRunner,
+  neutralProject,
   open,
   runner,
   sameDump,
-  scratch,
   startRunner,
   succeed,
 } from '../runner.ts';
 
-/* What a user types and sees. Only the last tests need databases, and those stay empty. */
+/* What a user types and sees. Only the last tests need databases, and no row is written there. */
 
 interface Context {
   pair: TestPair;
   target: Sql;
 }
 
+const OF = { root: NEUTRAL };
+
 const test = suite<Context>('cli');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'cli', source: 'schema' });
+  context.pair = await testPair({ name: 'cli', source: 'neutral', target: 'neutral' });
   context.target = open(context.pair.targetAdminUrl);
 });
 
@@ -50,8 +53,8 @@ test('most tests run their commands in one process: each says and ends as in its
   ];
   const rather = (text: string) => text.replace(/\d+(\.\d+)? ?(ms|s)\b/g, 'n s');
   for (const [urls, args] of commands) {
-    const own = await startRunner(urls, args).ended;
-    const loaded = await loadedRunner(urls, args);
+    const own = await startRunner(urls, args, OF).ended;
+    const loaded = await loadedRunner(urls, args, NEUTRAL);
     assert.is(loaded.code, own.code, args.join(' '));
     assert.is(rather(loaded.stdout), rather(own.stdout), args.join(' '));
     assert.is(rather(loaded.stderr), rather(own.stderr), args.join(' '));
@@ -61,19 +64,19 @@ test('most tests run their commands in one process: each says and ends as in its
 const WRONG: [string[], RegExp][] = [
   [['migrate'], /unknown command 'migrate'/],
   [['up', '--fast'], /--fast[^]*usage: runner up/],
-  [['up', '9-nowhere'], /there is no phase 9-nowhere; the phases are 1-foundation, /],
+  [['up', '9-nowhere'], /there is no phase 9-nowhere; the phases are 1-catalogue, /],
   [['up', '--jobs', '0'], /--jobs takes a number from 1 to 8/],
   [['up', '--jobs', 'two'], /--jobs takes a number from 1 to 8/],
   [['up', '--on-conflict', 'both'], /--on-conflict takes source or target/],
-  [['down'], /say one phase: 1-foundation, .*, archive/],
-  [['down', '1-foundation', '2-core'], /down takes <phase>: 2-core is one too many/],
+  [['down'], /say one phase: 1-catalogue, .*, archive/],
+  [['down', '1-catalogue', '2-customers'], /down takes <phase>: 2-customers is one too many/],
   [['plan', '--sql', 'nothing'], /there is no entity nothing/],
   [['check', 'nothing'], /there is no check nothing; there are /],
   [['schema', 'sideways'], /say up, down or status/],
 ];
 
 test('a wrong call: exit 2, what is wrong, nothing on standard output', async ({ pair }) => {
-  const ends = await Promise.all(WRONG.map(([args]) => runner(pair, args)));
+  const ends = await Promise.all(WRONG.map(([args]) => runner(pair, args, OF)));
   for (const [i, { code, stdout, stderr }] of ends.entries()) {
     const [args, message] = WRONG[i] ?? [[], /./];
     assert.is(code, 2, `${args.join(' ')}: ${stderr}`);
@@ -90,7 +93,7 @@ test('missing and wrong settings: exit 2, all of them at once, no value', async 
     REJECT_TOLERANCE: '-17.5',
     SOURCE_PORT_FROM_TARGET: 'hunter4',
   };
-  const { code, stdout, stderr } = await runner(null, ['up'], { env: values });
+  const { code, stdout, stderr } = await runner(null, ['up'], { ...OF, env: values });
   assert.is(code, 2);
   for (const name of ['SOURCE_DATABASE_URL', 'TARGET_DATABASE_URL', 'JOBS', 'REJECT_TOLERANCE']) {
     assert.match(stderr, new RegExp(`- ${name} `));
@@ -100,15 +103,15 @@ test('missing and wrong settings: exit 2, all of them at once, no value', async 
 
 test('a database that does not answer: exit 5, without its password', async () => {
   const url = 'postgresql://reader:hunter2@127.0.0.1:1/db';
-  const { code, stdout, stderr } = await runner({ sourceUrl: url, targetUrl: url }, ['status']);
+  const { code, stdout, stderr } = await runner({ sourceUrl: url, targetUrl: url }, ['status'], OF);
   assert.is(code, 5, stderr);
   assert.not.match(stdout + stderr, 'hunter2');
 });
 
 test('status before anything exists says so and creates nothing', async ({ pair, target }) => {
   const before = await schemas(target);
-  assert.match((await succeed(pair, ['status'])).stdout, 'Nothing is migrated yet.');
-  assert.equal(lastLine<object>(await succeed(pair, ['status', '--json'])), {
+  assert.match((await succeed(pair, ['status'], OF)).stdout, 'Nothing is migrated yet.');
+  assert.equal(lastLine<object>(await succeed(pair, ['status', '--json'], OF)), {
     verdict: 'Nothing is migrated yet.',
     phases: [],
     entities: [],
@@ -119,7 +122,7 @@ test('status before anything exists says so and creates nothing', async ({ pair,
 
 test('down before anything exists: nothing to take back', async ({ pair, target }) => {
   const before = await schemas(target);
-  const { stdout } = await succeed(pair, ['down', '1-foundation', '--yes']);
+  const { stdout } = await succeed(pair, ['down', '1-catalogue', '--yes'], OF);
   assert.match(stdout, 'nothing to take back');
   assert.equal(await schemas(target), before);
 });
@@ -129,7 +132,7 @@ test('plan before anything exists: nothing is wrong, every file is new, nothing 
   target,
 }) => {
   const before = await schemas(target);
-  const { code, stdout, stderr } = await runner(pair, ['plan', '--json']);
+  const { code, stdout, stderr } = await runner(pair, ['plan', '--json'], OF);
   assert.equal(await schemas(target), before);
   const plan = JSON.parse(stdout) as {
     schemaChangesPending: boolean;
@@ -143,28 +146,34 @@ test('plan before anything exists: nothing is wrong, every file is new, nothing 
     'what the pending schema changes bring is taken for missing',
   );
   assert.is(code, 0, stderr);
-  assert.ok(plan.entities.length > 50);
-  assert.ok(plan.entities.every(({ file }) => file === 'new'));
+  assert.equal(
+    plan.entities.map(({ entity, file }) => `${entity} ${file}`).toSorted(),
+    readCatalog(NEUTRAL)
+      .phases.flatMap(({ entities }) => entities.map(({ name }) => `${name} new`))
+      .toSorted(),
+  );
 });
 
 test('schema up on a fresh target, and down again', async ({ pair, target }) => {
   const before = await dumpCatalog(target);
-  const applied = lastLine<{ files: object[] }>(await succeed(pair, ['schema', 'up', '--json']));
+  const applied = lastLine<{ files: object[] }>(
+    await succeed(pair, ['schema', 'up', '--json'], OF),
+  );
   assert.ok(applied.files.length > 0);
-  assert.match((await succeed(pair, ['schema', 'up'])).stdout, 'nothing to do');
-  await succeed(pair, ['schema', 'down', '--to', '0', '--yes']);
+  assert.match((await succeed(pair, ['schema', 'up'], OF)).stdout, 'nothing to do');
+  await succeed(pair, ['schema', 'down', '--to', '0', '--yes'], OF);
   sameDump(withoutNumbers(await dumpCatalog(target)), withoutNumbers(before));
 });
 
 test('plan --sql prints the statements of an entity, one after the other', async ({ pair }) => {
-  await changeSchema(pair);
-  const { stdout } = await succeed(pair, ['plan', '--sql', 'patients']);
+  await changeSchema(pair, NEUTRAL);
+  const { stdout } = await succeed(pair, ['plan', '--sql', 'films'], OF);
   for (const part of [
     'create temporary table staged',
-    'from transform."patients" as e',
-    'insert into "public"."patients"',
-    'update "public"."patients" as t',
-    'insert into ids."patients"',
+    'from transform."films" as e',
+    'insert into "public"."films"',
+    'update "public"."films" as t',
+    'insert into ids."films"',
     'insert into migration.rejects',
     'insert into migration.ranges',
   ]) {
@@ -173,20 +182,20 @@ test('plan --sql prints the statements of an entity, one after the other', async
 });
 
 test('check --static: 0 where nothing is found, 1 with file and line where something is', async () => {
-  await succeed(null, ['check', '--static']);
-  const project = scratch();
-  project.edit('sql/2-core/20_patients.sql', (text) => text.replace('p.schemes  ', 'random()   '));
+  await succeed(null, ['check', '--static'], OF);
+  const project = neutralProject();
+  project.edit('sql/1-catalogue/40_actors.sql', (text) => text.replace('a.born  ', 'random()'));
   const { code, stdout, stderr } = await runner(null, ['check', '--static'], {
     root: project.root,
   });
   project.remove();
   assert.is(code, 1);
-  assert.match(stdout + stderr, /sql\/2-core\/20_patients\.sql:\d+:\d+/);
+  assert.match(stdout + stderr, /sql\/1-catalogue\/40_actors\.sql:\d+:\d+/);
 });
 
 test('no colours where none are wanted, or where no one looks', async ({ pair }) => {
   for (const env of [{ NO_COLOR: '1' }, {}]) {
-    const { stdout, stderr } = await runner(pair, ['status'], { env });
+    const { stdout, stderr } = await runner(pair, ['status'], { ...OF, env });
     assert.not.match(stdout + stderr, '\u001b');
   }
 });

@@ -9,7 +9,7 @@ import { parseUrl } from '../../runner/config.ts';
 import { connect, CouldNotConnect, type Session } from '../../runner/database.ts';
 import { removeServer, startServer } from '../../runner/embedded/server.ts';
 import { startProxy } from '../faults/proxy.ts';
-import { testPair, type TestPair } from '../pair.ts';
+import { NEUTRAL, testPair, type TestPair } from '../pair.ts';
 import { type Databases, type Ended, open, ROOT, startRunner } from '../runner.ts';
 
 /* Connections that cannot be made: what is said, what to do, what is true now. */
@@ -27,15 +27,17 @@ const OUTSIDERS = `
   create role connect_not_here login password 'hunter2'`;
 const ROLES = ['connect_no_login', 'connect_no_slot', 'connect_not_here'];
 
+const OF = { root: NEUTRAL };
+
 /** In a process of its own: its last words and its exit code are what this is about. */
-function runner(...parameters: Parameters<typeof startRunner>): Promise<Ended> {
-  return startRunner(...parameters).ended;
+function runner(urls: Databases, args: string[]): Promise<Ended> {
+  return startRunner(urls, args, OF).ended;
 }
 
 const test = suite<Context>('connect');
 
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'connect', source: 'schema' });
+  context.pair = await testPair({ name: 'connect', source: 'neutral', target: 'neutral' });
   context.target = open(context.pair.targetAdminUrl);
   context.source = open(context.pair.sourceAdminUrl);
   await context.target.unsafe(OUTSIDERS);
@@ -214,7 +216,7 @@ test('a server that accepts and closes: ends at once, nothing was sent', async (
   const proxy = await startProxy({ port: Number(new URL(pair.targetUrl).port) });
   proxy.cutBefore('request', 1);
   const targetUrl = changed(pair.targetUrl, (url) => (url.port = String(proxy.port)));
-  const { child, ended } = startRunner({ ...pair, targetUrl }, ['status']);
+  const { child, ended } = startRunner({ ...pair, targetUrl }, ['status'], OF);
   const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
   const end = await ended;
   clearTimeout(timer);

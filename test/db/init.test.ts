@@ -9,9 +9,9 @@ import { readCoverage } from '../../checks/coverage/index.ts';
 import { readLists } from '../../checks/coverage/lists.ts';
 import { staticProblems } from '../../checks/static/index.ts';
 import { readCatalog } from '../../runner/engine/catalog.ts';
-import { dropPair, migrate, preparePair } from '../migrate.ts';
-import type { TestPair } from '../pair.ts';
-import { lastLine, runner, succeed } from '../runner.ts';
+import { dropPair, migrate } from '../migrate.ts';
+import { testPair, type TestPair } from '../pair.ts';
+import { lastLine, open, runner, succeed } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -23,8 +23,10 @@ interface Context {
 const test = suite<Context>('init');
 
 test.before(async (context) => {
-  const folder = mkdtempSync(join(tmpdir(), 'init-'));
-  Object.assign(context, await preparePair({ name: 'init', source: 'empty' }), { folder });
+  context.folder = mkdtempSync(join(tmpdir(), 'init-'));
+  context.pair = await testPair({ name: 'init', source: 'empty', target: 'empty' });
+  context.source = open(context.pair.sourceAdminUrl);
+  context.target = open(context.pair.targetAdminUrl);
   await context.source.unsafe(`
     create table public.customer (
       id integer primary key, name varchar(50) not null, born date, rate numeric(8,2), seen timestamptz,
@@ -34,12 +36,11 @@ test.before(async (context) => {
     insert into customer values (1, 'Ada', '1990-01-01', 1.5, now(), 'x', 'A');
     grant select on all tables in schema public to legacy_reader`);
   await context.target.unsafe(`
-    drop schema public cascade; create schema public authorization postgres;
     create table public.customers (
       id uuid primary key, legacy_id integer unique, name text not null, born date, rate numeric(10,2),
       seen timestamptz, colour text, created_at timestamptz default now());
-    create table public.orders (id uuid primary key, number text not null);
-    alter table public.customers owner to postgres; alter table public.orders owner to postgres`);
+    create table public.bookings (id uuid primary key, number text not null);
+    alter table public.customers owner to postgres; alter table public.bookings owner to postgres`);
 });
 
 test.after(async (context) => {
@@ -122,7 +123,7 @@ test('of two databases: lists, secrets, and an entity that runs', async ({
   );
   assert.equal(
     lists.targetTables.map(({ name }) => name),
-    ['public.customers', 'public.orders'],
+    ['public.bookings', 'public.customers'],
   );
   assert.equal(await staticProblems(project), []);
   // what nobody has decided on yet
@@ -133,7 +134,7 @@ test('of two databases: lists, secrets, and an entity that runs', async ({
       'audit.id is lost',
       'audit.said is lost',
       'customer.nickname is lost',
-      'no entity fills public.orders',
+      'no entity fills public.bookings',
     ],
   );
   assert.equal(

@@ -54,7 +54,7 @@ const test = suite<Context>('references');
 
 test.before(async (context) => {
   context.project = tinyProject(PROJECT);
-  context.pair = await testPair({ name: 'references', source: 'empty' });
+  context.pair = await testPair({ name: 'references', source: 'empty', target: 'empty' });
   context.source = open(context.pair.sourceAdminUrl);
   context.target = open(context.pair.targetAdminUrl);
   context.other = open(context.pair.targetAdminUrl);

@@ -1,12 +1,12 @@
-// deadline 300
+// deadline 240
 /*
  * What a person sees when nothing can begin, at a terminal of 80 columns, beside what is kept in
  * test/golden/terminal. `GOLDEN=write` keeps what is seen now.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { migratedPair, testPair, type TestPair } from '../pair.ts';
-import { type Databases, type Scratch, scratch } from '../runner.ts';
+import { testPair, type TestPair } from '../pair.ts';
+import { type Databases, neutralProject, type Scratch, succeed } from '../runner.ts';
 import { atTerminal, atWork, sameScreen } from '../terminal.ts';
 
 interface Context {
@@ -21,9 +21,13 @@ const COLOURED = ['target-password', 'broken-view'];
 const test = suite<Context>('refusals');
 
 test.before(async (context) => {
-  context.pair = await migratedPair();
-  context.empty = await testPair({ name: 'refused', source: 'empty' });
-  context.project = scratch();
+  context.pair = await testPair({ name: 'refused', source: 'neutral', target: 'neutral' });
+  context.empty = await testPair({
+    ...{ name: 'refused', source: 'empty', target: 'empty' },
+    sourceMajor: 17,
+  });
+  context.project = neutralProject();
+  await succeed(context.pair, ['up'], { root: context.project.root });
 });
 
 test.after(async ({ pair, empty, project }) => {
@@ -48,8 +52,8 @@ const CASES: [name: string, code: number, args: string[], of: (c: Context) => Da
   ['another-source', 1, ['up'], ({ pair, empty }) => ({ ...pair, sourceUrl: empty.sourceUrl })],
   ['unknown-command', 2, ['statsu'], ({ pair }) => pair],
   ['unknown-option', 2, ['up', '--ful'], ({ pair }) => pair],
-  ['too-many-words', 2, ['status', 'orders'], ({ pair }) => pair],
-  ['unknown-phase', 2, ['down', '2-cor'], ({ pair }) => pair],
+  ['too-many-words', 2, ['status', 'films'], ({ pair }) => pair],
+  ['unknown-phase', 2, ['down', '2-cust'], ({ pair }) => pair],
 ];
 
 for (const [name, code, args, of] of CASES) {
@@ -60,9 +64,10 @@ for (const [name, code, args, of] of CASES) {
 
 atTerminal(test, 'a view that does not fit, and one that does not parse', async (context) => {
   const { project, pair } = context;
-  project.edit('sql/2-core/70_orders.sql', (text) => text.replace('p.suffix', 'p.sufix'));
+  const file = 'sql/1-catalogue/30_films.sql';
+  project.edit(file, (text) => text.replace('f.description', 'f.descripton'));
   await looks(context, 'broken-view', 1, ['up'], pair);
-  project.edit('sql/2-core/70_orders.sql', (text) => text.replace('\nfrom ', '\nfromm '));
+  project.edit(file, (text) => text.replace('\nfrom ', '\nfromm '));
   await looks(context, 'unreadable-view', 1, ['check', '--static'], pair);
 });
 

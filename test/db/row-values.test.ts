@@ -7,8 +7,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { dropPair, preparePair } from '../migrate.ts';
-import { type Ended, entityFile, note, runner } from '../runner.ts';
+import { dropPair } from '../migrate.ts';
+import { testPair } from '../pair.ts';
+import { type Ended, entityFile, note, open, runner } from '../runner.ts';
 import {
   CHECK,
   fillMarked,
@@ -46,9 +47,10 @@ const READING = [
 const test = suite<Marked>('row values');
 
 test.before(async (context) => {
-  Object.assign(context, await preparePair({ name: 'markers', source: 'empty' }), {
-    project: markedProject(),
-  });
+  context.pair = await testPair({ name: 'markers', source: 'empty', target: 'empty' });
+  context.source = open(context.pair.sourceAdminUrl);
+  context.target = open(context.pair.targetAdminUrl);
+  context.project = markedProject();
   const { source, target } = context;
   await fillMarked(source, target);
   context.logs = await Logs.of({ source, target });
@@ -190,7 +192,7 @@ test('down: a row that cannot be put back as it was', async (context) => {
 test('a schema change that rows do not allow: the log of the target quotes one of them', async (context) => {
   const { pair, project, target, logs } = context;
   await target.unsafe(`update public.people set note = '${WORD} same' where login ~ ' [67]$'`);
-  const file = 'schema-changes/additive/20260101000000005_one-note.sql';
+  const file = 'schema-changes/additive/20260101000000001_one-note.sql';
   writeFileSync(
     join(project.root, file),
     `-- Notes are told apart.

@@ -1,11 +1,19 @@
 /* A small source in which every value is a marker, and where to look for them. */
 import { randomBytes, randomInt } from 'node:crypto';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
 import type { TestPair } from '../pair.ts';
-import { type Ended, entityFile, ROOT, type Scratch, tinyProject } from '../runner.ts';
+import { type Ended, entityFile, type Scratch, tinyProject } from '../runner.ts';
 
 /** What every text of the source contains, and every number begins with. */
 export const WORD = `mk${randomBytes(5).toString('hex')}`;
@@ -72,10 +80,11 @@ from legacy.word as w
 where w.said::bigint < 0;
 `,
   });
-  // a change that is added must not be added to the project itself
+  // a folder of its own: a change that is added must not be added elsewhere
   const changes = join(project.root, 'schema-changes');
   rmSync(changes);
-  cpSync(join(ROOT, 'schema-changes'), changes, { recursive: true });
+  mkdirSync(join(changes, 'additive'), { recursive: true });
+  writeFileSync(join(changes, 'protected.json'), '[]\n');
   return project;
 }
 

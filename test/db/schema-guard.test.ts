@@ -2,43 +2,50 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { Client } from 'pg';
+import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
+import { connect } from '../../runner/database.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
+import { install } from '../../runner/engine/ledger.ts';
 import { applySchemaChanges } from '../../runner/schema/changes.ts';
 import type { ApplyOptions } from '../../runner/schema/changes.ts';
+import { SchemaChangeError } from '../../runner/schema/error.ts';
 import { startProxy } from '../faults/proxy.ts';
-import { testPair, type TestPair } from '../pair.ts';
-import { connected, failure, installSetup, ROOT } from './removal-pair.ts';
+import { configOf, errorOf } from '../migrate.ts';
+import { NEUTRAL, testPair, type TestPair } from '../pair.ts';
+import { open } from '../runner.ts';
 
-// Ways of losing profiles.legacy_patient_id that do not look like a change of it: nothing in them
+// Ways of losing customers.legacy_customer_id that do not look like a change of it: nothing in them
 // is for the parser to see.
 interface Context {
   pair: TestPair;
   root: string;
-  db: Client;
+  db: Sql;
 }
 
 const test = suite<Context>('what a schema change may do to a protected column');
 test.before(async (context) => {
-  context.pair = await testPair({ name: 'guard', source: 'empty' });
-  context.db = await connected(context.pair.targetUrl);
+  context.pair = await testPair({ name: 'guard', source: 'empty', target: 'neutral' });
+  context.db = open(context.pair.targetUrl);
+  // nor does the guard need one
+  await context.db`alter table public.customers drop constraint customers_legacy_customer_id_key`;
   context.root = await mkdtemp(join(tmpdir(), 'schema-guard-'));
   await mkdir(join(context.root, 'schema-changes/additive'), { recursive: true });
   await cp(
-    join(ROOT, 'schema-changes/protected.json'),
+    join(NEUTRAL, 'schema-changes/protected.json'),
     join(context.root, 'schema-changes/protected.json'),
   );
 });
 test.before.each(async (context) => {
-  await context.db.query(`
+  await context.db.unsafe(`
     drop schema if exists migration cascade;
     drop function if exists public.empty_it() cascade;
     drop table if exists public.child, public.made, public.last_word, public.numbers cascade;
-    delete from public.profiles;
-    insert into public.profiles (profile_type, first_name, last_name, legacy_patient_id)
-    values ('doctor', 'A', 'B', 4711), ('doctor', 'C', 'D', 4712)`);
+    delete from public.customers;
+    insert into public.customers (first_name, last_name, legacy_customer_id)
+    values ('A', 'B', 4711), ('C', 'D', 4712)`);
 });
 test.after(async (context) => {
   await rm(context.root, { recursive: true, force: true });
@@ -50,7 +57,7 @@ test.after(async (context) => {
 
 const EMPTY_ALL = `
   create function public.empty_it() returns trigger language plpgsql as
-    $f$ begin update public.profiles set legacy_patient_id = null; return null; end $f$;`;
+    $f$ begin update public.customers set legacy_customer_id = null; return null; end $f$;`;
 const EMPTIES = `${EMPTY_ALL}
   create table public.last_word (x integer);
   create constraint trigger last_word after insert on public.last_word
@@ -60,7 +67,7 @@ const EMPTIES = `${EMPTY_ALL}
 test('a deferred trigger that fires in the change: seen before COMMIT', async (context) => {
   const error = await failure(change(context, EMPTIES));
   assert.is(error.code, 'protected', error.message);
-  assert.match(error.message, 'public.profiles.legacy_patient_id');
+  assert.match(error.message, 'public.customers.legacy_customer_id');
   assert.match(error.message, 'Rolled back, nothing changed');
   assert.equal(await values(context.db), [4711, 4712]);
   assert.equal(await history(context.db), []);
@@ -82,7 +89,7 @@ test('emptied inside COMMIT: said loudly, it is committed', async (context) => {
   const error = await failure(change(context, EMPTIES_IN_COMMIT));
   assert.is(error.code, 'lost', error.message);
   assert.match(error.message, 'The schema change is committed');
-  assert.match(error.message, /public\.profiles\.legacy_patient_id .*2 before, 0 now/);
+  assert.match(error.message, /public\.customers\.legacy_customer_id .*2 before, 0 now/);
   assert.match(error.message, 'restore the column from a backup');
   assert.not.match(error.message, /Rolled back|nothing changed|471/);
   assert.equal(await values(context.db), [null, null]);
@@ -98,7 +105,7 @@ test('the connection is lost before the second look: committed, and that is what
     const error = await failure(change(context, 'create table public.made ()', { url: url.href }));
     assert.is(error.code, 'unseen', error.message);
     assert.match(error.message, 'The schema change is committed');
-    assert.match(error.message, 'public.profiles.legacy_patient_id');
+    assert.match(error.message, 'public.customers.legacy_customer_id');
     assert.equal(await history(context.db), ['20260101000000001_test']);
   } finally {
     await proxy.stop();
@@ -109,27 +116,27 @@ test('the connection is lost before the second look: committed, and that is what
 
 const MOVES = `
   do $do$ begin
-    execute 'with gone as (delete from public.' || 'profiles returning *)
+    execute 'with gone as (delete from public.' || 'customers returning *)
       insert into public.child select * from gone';
   end $do$;`;
 
 test('rows moved to an inheritance child', async (context) => {
-  const sql = `create table public.child () inherits (public.profiles); ${MOVES}`;
+  const sql = `create table public.child () inherits (public.customers); ${MOVES}`;
   await refused(context, sql);
 });
 
 test('rows moved to a temporary child that is gone after COMMIT', async (context) => {
-  const sql = `create temporary table child () inherits (public.profiles) on commit drop;
+  const sql = `create temporary table child () inherits (public.customers) on commit drop;
     ${MOVES.replace('public.child', 'pg_temp.child')}`;
   await refused(context, sql);
 });
 
 for (const [name, sql] of [
   ['dropped', 'drop table public.child'],
-  ['detached', 'alter table public.child no inherit public.profiles'],
+  ['detached', 'alter table public.child no inherit public.customers'],
 ] as const) {
   test(`an inheritance child that holds the values is ${name}`, async (context) => {
-    await context.db.query(`create table public.child () inherits (public.profiles); ${MOVES}`);
+    await context.db.unsafe(`create table public.child () inherits (public.customers); ${MOVES}`);
     await refused(context, sql);
   });
 }
@@ -143,28 +150,28 @@ function overDblink(context: Context, sql: string): string {
 }
 
 for (const [name, sql] of [
-  ['emptied', 'update public.profiles set legacy_patient_id = null'],
-  ['overwritten', 'update public.profiles set legacy_patient_id = 0'],
-  ['deleted', 'delete from public.profiles'],
+  ['emptied', 'update public.customers set legacy_customer_id = null'],
+  ['overwritten', 'update public.customers set legacy_customer_id = 0'],
+  ['deleted', 'delete from public.customers'],
 ] as const) {
   test(`${name} over dblink: rolled back, and said that this does not bring them back`, async (context) => {
     const error = await failure(
       change(context, `create table public.made (); ${overDblink(context, sql)}`),
     );
     assert.is(error.code, 'lost', error.message);
-    assert.match(error.message, 'public.profiles.legacy_patient_id');
+    assert.match(error.message, 'public.customers.legacy_customer_id');
     assert.match(error.message, 'The schema change is rolled back, but');
     assert.match(error.message, 'another connection');
     assert.match(error.message, 'restore the column from a backup');
     assert.not.match(error.message, /nothing changed|471|password/i);
-    const { rows } = await context.db.query(`select to_regclass('public.made') as made`);
-    assert.equal(rows, [{ made: null }]);
+    const rows = await context.db.unsafe(`select to_regclass('public.made') as made`);
+    assert.equal([...rows], [{ made: null }]);
     assert.equal(await history(context.db), []);
   });
 }
 
 test('emptied over dblink by a change that fails afterwards: both are said', async (context) => {
-  const loss = overDblink(context, 'update public.profiles set legacy_patient_id = null');
+  const loss = overDblink(context, 'update public.customers set legacy_customer_id = null');
   const error = await failure(change(context, `${loss}\nselect * from public.nowhere;`));
   assert.is(error.code, 'lost', error.message);
   assert.match(error.message, /:6:\d+: relation "public.nowhere" does not exist/);
@@ -173,12 +180,11 @@ test('emptied over dblink by a change that fails afterwards: both are said', asy
 });
 
 test('another program writes other columns and other rows meanwhile: nothing to say', async (context) => {
-  await change(context, 'create table public.made (); update public.profiles set phone = null', {
+  await change(context, 'create table public.made (); update public.customers set notes = null', {
     afterBegin: async () => {
-      await context.db.query(`
-        insert into public.profiles (profile_type, first_name, last_name)
-        values ('doctor', 'E', 'F');
-        update public.profiles set email = 'a@example.org'`);
+      await context.db.unsafe(`
+        insert into public.customers (first_name, last_name) values ('E', 'F');
+        update public.customers set country_code = 'AT'`);
     },
   });
   assert.equal(await values(context.db), [4711, 4712, null]);
@@ -188,18 +194,18 @@ test('another program writes other columns and other rows meanwhile: nothing to 
 
 const FUNCTION = `
   create function public.empty_it() returns trigger language plpgsql as
-    $f$ begin new.legacy_patient_id = null; return new; end $f$;`;
-const TRIGGER = `create trigger t before update on public.profiles for each row
+    $f$ begin new.legacy_customer_id = null; return new; end $f$;`;
+const TRIGGER = `create trigger t before update on public.customers for each row
   execute function public.empty_it();`;
-const HARMLESS = FUNCTION.replace('new.legacy_patient_id = null;', '');
+const HARMLESS = FUNCTION.replace('new.legacy_customer_id = null;', '');
 
 const nextWrites: [name: string, before: string, sql: string][] = [
   ['a trigger', '', FUNCTION + TRIGGER],
   ['a trigger that runs after the write', '', EMPTY_ALL + TRIGGER.replace('before', 'after')],
   [
     'a trigger on a child',
-    'create table public.child () inherits (public.profiles)',
-    FUNCTION + TRIGGER.replace('public.profiles', 'public.child'),
+    'create table public.child () inherits (public.customers)',
+    FUNCTION + TRIGGER.replace('public.customers', 'public.child'),
   ],
   [
     'another function in a trigger that is there',
@@ -213,18 +219,18 @@ const nextWrites: [name: string, before: string, sql: string][] = [
   ],
   [
     'a trigger that is enabled',
-    `${FUNCTION} ${TRIGGER} alter table public.profiles disable trigger t`,
-    'alter table public.profiles enable trigger t',
+    `${FUNCTION} ${TRIGGER} alter table public.customers disable trigger t`,
+    'alter table public.customers enable trigger t',
   ],
   [
     'a rule',
     '',
-    'create rule r as on update to public.profiles do also delete from public.profiles where id = old.id',
+    'create rule r as on update to public.customers do also delete from public.customers where id = old.id',
   ],
   [
     'a foreign key that empties the column',
     'create table public.numbers (n integer primary key); insert into public.numbers values (4711), (4712)',
-    'alter table public.profiles add foreign key (legacy_patient_id) references public.numbers on delete set null',
+    'alter table public.customers add foreign key (legacy_customer_id) references public.numbers on delete set null',
   ],
   [
     'a trigger function among those of the runner',
@@ -239,33 +245,42 @@ const nextWrites: [name: string, before: string, sql: string][] = [
 ];
 for (const [name, before, sql] of nextWrites) {
   test(`would be emptied by the next write: ${name}`, async (context) => {
-    if (before !== '') await context.db.query(before);
+    if (before !== '') await context.db.unsafe(before);
     await refused(context, sql);
   });
 }
 
 test('triggers that may come: those of the runner behind the write', async (context) => {
-  await installSetup(context.pair.targetUrl);
+  const session = await connect(configOf(context.pair).target, 'test');
+  await install(session, readCatalog(NEUTRAL));
+  await session.close();
   await change(
     context,
-    `create trigger t after update on public.profiles for each row
-       execute function migration.record_column_write('insurance_info')`,
+    `create trigger t after update on public.customers for each row
+       execute function migration.record_column_write('notes')`,
   );
 });
 
 test('triggers may go, and come again as they were', async (context) => {
-  await context.db.query(`${HARMLESS} ${TRIGGER}
-    create trigger u before insert on public.profiles for each row
+  await context.db.unsafe(`${HARMLESS} ${TRIGGER}
+    create trigger u before insert on public.customers for each row
       execute function public.empty_it()`);
   await change(
     context,
     `set search_path = public;
-     drop trigger u on profiles; drop trigger t on profiles;
-     create trigger t before update on profiles for each row execute function empty_it()`,
+     drop trigger u on customers; drop trigger t on customers;
+     create trigger t before update on customers for each row execute function empty_it()`,
   );
 });
 
 test.run();
+
+/** The error of a change that must fail. */
+async function failure(call: Promise<unknown>): Promise<SchemaChangeError> {
+  const error = await errorOf(call);
+  if (error instanceof SchemaChangeError) return error;
+  throw error;
+}
 
 /** Applies one file with this text. */
 async function change(context: Context, sql: string, options: Partial<ApplyOptions> = {}) {
@@ -286,26 +301,24 @@ async function change(context: Context, sql: string, options: Partial<ApplyOptio
 async function refused(context: Context, sql: string): Promise<void> {
   const error = await failure(change(context, sql));
   assert.is(error.code, 'protected', error.message);
-  assert.match(error.message, 'public.profiles.legacy_patient_id');
+  assert.match(error.message, 'public.customers.legacy_customer_id');
   assert.match(error.message, 'Rolled back, nothing changed');
   assert.equal(await values(context.db), [4711, 4712]);
   assert.equal(await history(context.db), []);
 }
 
-async function values(db: Client): Promise<(number | null)[]> {
-  const { rows } = await db.query<{ value: number | null }>(
-    'select legacy_patient_id as value from public.profiles order by 1 nulls last',
-  );
+async function values(db: Sql): Promise<(number | null)[]> {
+  const rows = await db<{ value: number | null }[]>`
+    select legacy_customer_id as value from public.customers order by 1 nulls last`;
   return rows.map(({ value }) => value);
 }
 
-async function history(db: Client): Promise<string[]> {
-  const { rows: there } = await db.query<{ it: string | null }>(
-    `select to_regclass('migration.schema_changes_additive') as it`,
-  );
-  if (there[0]?.it == null) return [];
-  const { rows } = await db.query<{ name: string }>(`
+async function history(db: Sql): Promise<string[]> {
+  const [there] = await db<{ it: string | null }[]>`
+    select to_regclass('migration.schema_changes_additive') as it`;
+  if (there?.it == null) return [];
+  const rows = await db<{ name: string }[]>`
     select m.name from migration.schema_changes_additive as m
-    join migration.schema_change_hashes as h using (name) order by 1`);
+    join migration.schema_change_hashes as h using (name) order by 1`;
   return rows.map(({ name }) => name);
 }
