@@ -10,7 +10,7 @@ import { applySchemaChanges } from '../../runner/schema/changes.ts';
 import type { ApplyOptions } from '../../runner/schema/changes.ts';
 import { startProxy } from '../faults/proxy.ts';
 import { testPair, type TestPair } from '../pair.ts';
-import { connected, failure, installSetup, ROOT } from './removal-pair.ts';
+import { connected, failure, installSetup, ROOT } from '../project/removal-pair.ts';
 
 // Ways of losing profiles.legacy_patient_id that do not look like a change of it: nothing in them
 // is for the parser to see.
