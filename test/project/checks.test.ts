@@ -341,6 +341,37 @@ const CORRUPTIONS: Corruption[] = [
   },
 ];
 
+/** Every amount that check money adds up, by entity; it is looked at one by one. */
+const AMOUNTS: Record<string, string[]> = {
+  payments: [
+    'amount',
+    'paid_amount',
+    'subtotal_amount',
+    'tax_amount',
+    'tax_rate',
+    'credit_amount',
+    'additional_amount',
+    'custom_amount',
+  ],
+  payment_operations: ['amount'],
+  payment_items: [
+    'total_amount',
+    'unit_price',
+    'base_price',
+    'global_price',
+    'doctor_price',
+    'discount_percent',
+    'discount_amount',
+    'discount_price',
+    'quantity',
+  ],
+  purchases: ['unit_price', 'total_amount', 'quantity'],
+  offers: ['price_both', 'price_upper', 'price_lower'],
+  discounts: ['percentage', 'max_uses', 'current_uses'],
+  products: ['base_price'],
+  orders: ['amount'],
+};
+
 const test = suite<Context>('data checks');
 
 test.before(async (context) => {
@@ -415,6 +446,33 @@ for (const [table, phase] of [
 
 test('nothing of that was kept', async (context) => {
   assert.equal(await findings(context), []);
+});
+
+test('each amount is found by its name where it is another in one row, and no other is', async (context) => {
+  const { pair, target } = context;
+  // the sample has no purchase: an amount of it that nobody compares would not be missed
+  const source = open(pair.sourceAdminUrl);
+  await source`
+    insert into dispatch_purchase (id, product_id, quantity, price, used)
+    select 1, min(id), 3, 10.50, 2 from dispatch_product`;
+  await source.end();
+  await succeed(pair, ['up', '4-financial']);
+  const money = CHECKS.filter(({ name }) => name === 'money');
+  for (const [entity, columns] of Object.entries(AMOUNTS)) {
+    for (const column of columns) {
+      const [result] = await inTransaction(context, async () => {
+        await target.query(`set local search_path to public, extensions;
+          update public.${entity} set ${column} = coalesce(${column}, 0) + 1
+          where id = (select m.id from ids.${entity} as m order by m.legacy_id desc limit 1)`);
+        await target.query('set local search_path to pg_catalog, pg_temp');
+        return runChecks(target, money, DEFINED);
+      });
+      const names = result?.sample.map((line) =>
+        /entity_name=(\w+) column_name=t\.(\w+) /.exec(line)?.slice(1).join('.'),
+      );
+      assert.equal([...new Set(names)], [`${entity}.${column}`]);
+    }
+  }
 });
 
 test('a change of the source is no error of the migration: it is found by source_drift', async (context) => {
