@@ -68,7 +68,7 @@ test('rows of the application are adopted: they keep their ids and are counted a
     `languages 3 ${ID.older}`,
   ]);
   const counts = entities
-    .filter(({ unchanged, updated }) => unchanged + updated > 0)
+    .filter(({ unchanged, updated }) => (unchanged ?? 0) + (updated ?? 0) > 0)
     .map((e) => [
       e.entity,
       e.updated,
