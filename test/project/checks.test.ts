@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { definedEntities, readCatalog } from '../../runner/engine/catalog.ts';
 import { type CheckResult, readChecks, runChecks } from '../../runner/engine/checks.ts';
 import { readConfig } from '../../runner/config.ts';
-import { connect, failureOf, type Session, transaction } from '../../runner/database.ts';
+import { connect, type Session, transaction } from '../../runner/database.ts';
 import { login } from '../../runner/engine/link.ts';
 import { migratedPair, type TestPair } from '../pair.ts';
 import { open, succeed, waitFor } from '../runner.ts';
@@ -513,53 +513,6 @@ test('duplicates looks for the adoption keys of the entity files, and for no oth
   assert.equal(listed.toSorted(), declared.toSorted());
 });
 
-test('a check cannot write', async (context) => {
-  const text = 'with gone as (delete from public.messages returning 1) select from gone';
-  const [result] = await inTransaction(context, () => runText(context, text));
-  assert.match(result?.problem?.message ?? '', /read-only transaction/);
-});
-
-test('what comes after a check may write', async (context) => {
-  await inTransaction(context, async () => {
-    const results = await runText(context, 'select from pg_class');
-    await context.target.query('create table public.written ()');
-    return results;
-  });
-});
-
-test('an error of a check is reported where it stands in the file', async (context) => {
-  const text = `-- Title.\n--\n-- severity  error\n\nselect\n  c.oid,\n  c.nothing\nfrom pg_class as c;\n`;
-  const [result] = await inTransaction(context, () => runText(context, text));
-  const { line, column, message } = result?.problem ?? {};
-  assert.equal([line, column, message], [7, 3, 'column c.nothing does not exist']);
-  const [later] = await inTransaction(context, () =>
-    runText(context, 'select 1 / relpages from pg_class'),
-  );
-  assert.is(later?.problem?.message, 'division_by_zero (22012)');
-  assert.is(later?.unreadable, true);
-});
-
-test('the first rows of what is found are shown, each value as text', async (context) => {
-  const text = `select g as key, null as nothing, g = 1 as first, array[g] as list
-    from generate_series(1, 7) as g`;
-  const [result] = await inTransaction(context, () => runText(context, text));
-  assert.is(result?.findings, 7);
-  assert.is(result?.sample.length, 5);
-  assert.is(result?.sample[0], 'key=1 nothing=null first=true list=[1]');
-});
-
-test('a check that is cancelled has no result: it is thrown, with its name', async (context) => {
-  const error = await inTransaction(context, async () => {
-    await context.target.query(`set local statement_timeout = '200ms'`);
-    return runText(context, 'select pg_sleep(60)');
-  }).then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  assert.is(failureOf(error)?.code, '57014');
-  assert.match(failureOf(error)?.message ?? '', `check ${CHECKS[0]?.name}: canceling statement`);
-});
-
 test.run();
 
 /** Names of the checks that find something after a corruption, which is taken back. */
@@ -582,11 +535,6 @@ async function findings(context: Context, plant?: string, phase?: string): Promi
     .filter((result) => result.findings > 0)
     .map(({ check }) => check.name)
     .toSorted();
-}
-
-/** Runs another text instead of the first check. */
-function runText({ target }: Context, text: string): Promise<CheckResult[]> {
-  return runChecks(target, [{ ...CHECKS[0]!, needsLink: false, text }], DEFINED);
 }
 
 function inTransaction(
