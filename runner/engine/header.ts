@@ -78,7 +78,7 @@ export const ARCHIVE_FORM: Form = {
   },
   source: { pattern: SOURCE_NAME, fix: 'write the source table without its schema' },
   key: KEY,
-  secret: { pattern: /^[a-z_][a-z0-9_]*$/, fix: 'write the one column, or leave the line out' },
+  secret: { pattern: SOURCE_NAME, fix: 'write the one column, or leave the line out' },
 };
 
 /** The lines of a header: the last paragraph of the comment block the file begins with. */

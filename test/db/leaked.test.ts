@@ -1,43 +1,79 @@
 // deadline 180
-/* Password hashes that a former migration left in tables of the application. */
+/* Secrets of the source that a former migration left in tables of the application. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dropPair, errorOf, migrate, type MigrateOptions, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { dumpRows, runner, sameDump, scratch, succeed } from '../runner.ts';
+import { dumpRows, neutralProject, runner, sameDump, type Scratch, succeed } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
   source: Sql;
   target: Sql;
-  /** Five people with a real hash, the first five by id. */
-  people: { id: number; password: string }[];
+  project: Scratch;
+  /** Five people with their hash, the first five by id. */
+  people: { id: number; hash: string }[];
 }
+
+const CHECK = `-- No secret of the source is left in the target.
+--
+-- severity  error
+-- reads     source
+
+select 'secret of the source' as what, format('%s.%s: %s rows', l.place, l.column_name, l.row_count)
+from migration.leaked_secrets('Customer', 'PasswordHash') as l;
+`;
+/** Only what has a private copy is cleared elsewhere. */
+const COPY = `-- Password hashes: a private copy.
+--
+-- target  legacy_archive.customer_password
+-- source  Customer
+-- key     CustomerId
+-- secret  PasswordHash
+
+create table if not exists legacy_archive.customer_password (
+  "CustomerId"   integer primary key,
+  "PasswordHash" text not null
+);
+`;
 
 const test = suite<Context>('leaked hashes');
 
 test.before.each(async (context) => {
-  Object.assign(context, await preparePair({ name: 'leaked', source: 'sample' }));
+  context.project = neutralProject();
+  const { root } = context.project;
+  writeFileSync(join(root, 'checks/no_secrets.sql'), CHECK);
+  writeFileSync(join(root, 'sql/archive/customer_password.sql'), COPY);
+  const databases = { name: 'leaked', source: 'neutral', target: 'neutral' } as const;
+  Object.assign(context, await preparePair(databases, root));
   const { source, target } = context;
   context.people = await source<Context['people']>`
-    select id, password from auth_user where password like 'pbkdf2%' order by id limit 5`;
-  for (const { id, password } of context.people.slice(0, 3)) {
+    select "CustomerId" as id, "PasswordHash" as hash from "Customer" order by 1 limit 5`;
+  // a column that no view supplies, and a table that no entity fills
+  await target`alter table public.customers add column password_hash text`;
+  await target.unsafe(`
+    create table public.shelves (name text not null);
+    alter table public.shelves enable row level security, owner to postgres`);
+  for (const { id, hash } of context.people.slice(0, 3)) {
     await target`
-      insert into public.profiles
-        (profile_type, first_name, last_name, patient_suffix, legacy_user_id, password_hash)
-      values ('patient', 'A', 'former migration', 'x', ${id}, ${password})`;
+      insert into public.customers (first_name, last_name, legacy_customer_id, password_hash)
+      values ('A', 'former migration', ${id}, ${hash})`;
   }
   await target.unsafe(`
-    insert into public.profiles
-      (profile_type, first_name, last_name, patient_suffix, legacy_user_id, password_hash)
-    values ('patient', 'A', 'own', 'x', ${context.people[3]?.id}, 'pbkdf2_sha256$36000$own$own');
-    insert into public.teams (name, description) values
-      ('of the application', '${context.people[4]?.password}'), ('another', 'a description');
-    insert into public.ware (name) values ('${context.people[0]?.password}')`);
+    insert into public.customers (first_name, last_name, legacy_customer_id, password_hash)
+    values ('A', 'own', ${context.people[3]?.id}, 'sha256$36000$own$own');
+    insert into public.customers (first_name, last_name, notes) values
+      ('of', 'the application', '${context.people[4]?.hash}'), ('another', 'of it', 'a note');
+    insert into public.shelves values ('${context.people[0]?.hash}')`);
 });
 
-test.after.each(dropPair);
+test.after.each(async (context) => {
+  context.project.remove();
+  await dropPair(context);
+});
 
 /** No hash stands anywhere in these schemas. */
 async function nowhere(
@@ -48,23 +84,25 @@ async function nowhere(
   const tables = await target<{ name: string }[]>`
     select c.oid::regclass::text as name from pg_class as c
     where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text = any (${schemas})`;
+  assert.ok(tables.length > 5);
   for (const { name } of tables) {
     const found = await target.unsafe(
       `select 1 from ${name} as t join unnest($1::text[]) as p on strpos(t::text, p) > 0`,
-      [people.map(({ password }) => password)],
+      [people.map(({ hash }) => hash)],
     );
     assert.is(found.length, 0, `${what}: ${name}`);
   }
 }
 
-const up = ({ pair }: Context, options: MigrateOptions = {}): Promise<number> =>
-  migrate(pair, { phases: 1, ...options });
+const up = ({ pair, project: { root } }: Context, options: MigrateOptions = {}): Promise<number> =>
+  migrate(pair, { root, phases: 2, ...options });
 
 test('they are found by number and column, in adopted rows and in rows of others, and never shown', async (context) => {
   const { message } = await errorOf(up(context));
-  assert.match(message, /no_secrets.*public\.profiles\.password_hash: 3 rows/s);
-  assert.match(message, /public\.teams\.description: 1 rows/);
-  for (const { password } of context.people) assert.not(message.includes(password));
+  assert.match(message, /no_secrets.*public\.customers\.password_hash: 3 rows/s);
+  assert.match(message, /public\.customers\.notes: 1 rows/);
+  assert.not.match(message, 'shelves');
+  for (const { hash } of context.people) assert.not(message.includes(hash));
   await nowhere(context, ['migration'], 'after a refused run');
 });
 
@@ -73,9 +111,9 @@ test('they are cleared, with an event, and nothing else', async (context) => {
   const remarks: string[] = [];
   const run = await up(context, { clearSecrets: true, remark: (line) => remarks.push(line) });
   const cleared = {
-    'public.profiles.password_hash': 3,
-    'public.teams.description': 1,
-    'public.ware.name': 1,
+    'public.customers.notes': 1,
+    'public.customers.password_hash': 3,
+    'public.shelves.name': 1,
   };
   assert.equal(
     remarks.filter((line) => line.includes('leaked')).toSorted(),
@@ -83,81 +121,103 @@ test('they are cleared, with an event, and nothing else', async (context) => {
       .map(([place, rows]) => `${rows} leaked secrets cleared in ${place}`)
       .toSorted(),
   );
+  const events = await target`
+    select run::integer, who, details from migration.events
+    where what = 'leaked secrets cleared'`;
+  assert.equal([...events], [{ run, who: 'postgres', details: cleared }]);
+  const hashes = await target`
+    select password_hash as hash from public.customers where password_hash is not null`;
+  assert.equal([...hashes], [{ hash: 'sha256$36000$own$own' }]);
+  const notes = await target`
+    select last_name as name, notes from public.customers
+    where legacy_customer_id is null order by name`;
   assert.equal(
+    [...notes],
     [
-      ...(await target`
-      select run::integer, who, details from migration.events
-      where what = 'leaked secrets cleared'`),
+      { name: 'of it', notes: 'a note' },
+      { name: 'the application', notes: null },
     ],
-    [{ run, who: 'postgres', details: cleared }],
   );
+  await nowhere(context, ['public', 'billing', 'migration', 'ids'], 'after clearing');
+});
+
+test('the command says how many and where, the phase is taken back; with the option it is complete', async (context) => {
+  const { pair, target, people, project } = context;
+  const { root } = project;
+  const before = await dumpRows(target, { clock: true, root });
+  await up(context, { phases: 1 });
+  const catalogue = await dumpRows(target, { clock: true, root });
+  const { code, stdout, stderr } = await runner(pair, ['up'], { root });
+  assert.is(code, 1);
+  assert.match(stderr, 'public.customers.password_hash: 3 rows');
+  for (const { hash } of people) assert.not((stdout + stderr).includes(hash));
+  sameDump(await dumpRows(target, { clock: true, root }), catalogue, 'of that phase nothing stays');
+  const cleared = await succeed(pair, ['up', '--clear-leaked-hashes'], { root });
+  assert.match(cleared.stderr, '3 leaked secrets cleared in public.customers.password_hash');
+  const kept = await target`
+    select "PasswordHash" as hash from legacy_archive.customer_password order by "CustomerId" limit 5`;
   assert.equal(
-    [
-      ...(await target`
-      select last_name as name, password_hash as hash from public.profiles
-      where password_hash is not null`),
-    ].map(({ hash }) => hash),
-    ['pbkdf2_sha256$36000$own$own'],
+    kept.map(({ hash }) => hash as string),
+    people.map(({ hash }) => hash),
   );
-  assert.equal(
-    [...(await target`select description from public.teams where description is not null`)],
-    [{ description: 'a description' }],
-  );
-  await nowhere(context, ['public', 'migration', 'ids'], 'after clearing');
+  await succeed(pair, ['down', '1-catalogue', '--cascade', '--yes'], { root });
+  sameDump(await dumpRows(target, { clock: true, root }), withoutHashes(before, people));
 });
 
 test('images of the ledger give none back: down leaves rows as they were, without the hash', async (context) => {
-  const { pair, target, people } = context;
-  const blind = scratch();
-  blind.edit('checks/no_secrets.sql', (text) => text.replace(/;\s*$/, ' limit 0;'));
-  const before = await dumpRows(target, { clock: true });
-  await up(context, { root: blind.root });
+  const { pair, target, people, project } = context;
+  const { root } = project;
+  const before = await dumpRows(target, { clock: true, root });
+  project.edit('checks/no_secrets.sql', (text) => text.replace(/;\s*$/, ' limit 0;\n'));
+  await up(context);
+  project.edit('checks/no_secrets.sql', () => CHECK);
   const images = await target`
     select from migration.before_images
-    where strpos(image::text, ${people[0]?.password ?? ''}) > 0`;
+    where strpos(image::text, ${people[0]?.hash ?? ''}) > 0`;
   assert.ok(images.length > 0);
   await up(context, { clearSecrets: true });
-  await nowhere(context, ['public', 'migration', 'ids'], 'after clearing');
+  await nowhere(context, ['public', 'billing', 'migration', 'ids'], 'after clearing');
   // what we had written is ours still
   assert.equal(
-    [...(await target`select migration.touched_rows('1-foundation')::integer as rows`)],
+    [...(await target`select migration.touched_rows('2-customers')::integer as rows`)],
     [{ rows: 0 }],
   );
   await up(context);
-  await succeed(pair, ['down', '1-foundation', '--yes']);
-  for (const table of ['profiles', 'teams', 'ware']) {
-    before.set(
-      table,
-      (before.get(table) ?? []).map((row) =>
-        people.reduce(
-          (text, { password }) =>
-            text.replace(JSON.stringify(password), table === 'ware' ? '""' : 'null'),
-          row,
-        ),
-      ),
-    );
-  }
-  const plain = (dump: typeof before) =>
-    new Map(
-      [...dump].map(([table, rows]) => [
-        table,
-        // clearing is an update of the application's row
-        rows.map((row) => row.replace(/"updated_at": "[^"]*"/, '')).toSorted(),
-      ]),
-    );
-  sameDump(plain(await dumpRows(target, { clock: true })), plain(before));
-  blind.remove();
+  await succeed(pair, ['down', '1-catalogue', '--cascade', '--yes'], { root });
+  sameDump(await dumpRows(target, { clock: true, root }), withoutHashes(before, people));
 });
 
 test('`check no_secrets` finds them in every table, and its own login is none', async (context) => {
-  const { pair, target, people } = context;
+  const { pair, target, people, project } = context;
+  const { root } = project;
   await up(context, { clearSecrets: true });
-  await succeed(pair, ['check', 'no_secrets']);
-  await target`insert into public.ware (name) values (${people[1]?.password ?? ''})`;
-  const { code, stdout, stderr } = await runner(pair, ['check', 'no_secrets']);
+  await succeed(pair, ['check', 'no_secrets'], { root });
+  await target`insert into public.shelves values (${people[1]?.hash ?? ''})`;
+  const { code, stdout, stderr } = await runner(pair, ['check', 'no_secrets'], { root });
   assert.is(code, 1);
-  assert.match(stdout, /public\.ware\.name: 1 rows/);
-  for (const { password } of people) assert.not((stdout + stderr).includes(password));
+  assert.match(stdout, /public\.shelves\.name: 1 rows/);
+  for (const { hash } of people) assert.not((stdout + stderr).includes(hash));
 });
+
+/** These rows, with NULL where a hash was, or nothing where there must be a value. */
+function withoutHashes(
+  dump: Awaited<ReturnType<typeof dumpRows>>,
+  people: Context['people'],
+): typeof dump {
+  return new Map(
+    [...dump].map(([table, rows]) => [
+      table,
+      rows
+        .map((row) =>
+          people.reduce(
+            (text, { hash }) =>
+              text.replace(JSON.stringify(hash), table === 'shelves' ? '""' : 'null'),
+            row,
+          ),
+        )
+        .toSorted(),
+    ]),
+  );
+}
 
 test.run();

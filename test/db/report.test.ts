@@ -1,17 +1,19 @@
-// deadline 600
+// deadline 300
 /* The report: three renderings of one object, what it says is so, and when it is a certificate. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Facts, FileFacts } from '../../runner/report/facts.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
 import { hashOf } from '../../runner/engine/text.ts';
-import { dropPair, prepareMigrated } from '../migrate.ts';
+import { dropPair, preparePair } from '../migrate.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import { attribute, elements, factsIn, tableOf, textOf } from '../report-page.ts';
-import { type Ended, lastLine, note, runner, succeed, up } from '../runner.ts';
+import * as run from '../runner.ts';
+import { type Ended, lastLine, neutralProject, note } from '../runner.ts';
 
 interface Context {
   pair: TestPair;
@@ -23,21 +25,43 @@ interface Context {
   page: string;
 }
 
+/** What warns as long as a person has not accepted it. */
+const WARNING = `-- Every film has come back.
+--
+-- severity  warning
+
+select count(*) as row_count
+from public.rentals as r
+where r.returned_at is null
+having count(*) > 0;
+`;
+
+const project = neutralProject();
+writeFileSync(join(project.root, 'checks/returned.sql'), WARNING);
+
 const test = suite<Context>('report');
 
 test.before(async (context) => {
-  Object.assign(context, await prepareMigrated());
+  const databases = { name: 'report', source: 'neutral', target: 'neutral' } as const;
+  Object.assign(context, await preparePair(databases, project.root));
+  // a value that is long enough to be looked for
+  await context.source`
+    update film_actor set part = 'a part that nobody may read' where film_id = 999`;
+  // a row that the target refuses is tried again by every run, which then is not one with nothing to do
+  await context.source`update rental set returned_at = rented_at where rental_id = 2220`;
+  await succeed(context.pair, ['up']);
   context.folder = mkdtempSync(join(tmpdir(), 'report-'));
   context.file = join(context.folder, 'report.html');
 });
 
 test.after(async (context) => {
   rmSync(context.folder, { recursive: true, force: true });
+  project.remove();
   await dropPair(context);
 });
 
 test('before the first run there is nothing to report, and no file', async ({ file }) => {
-  const pair = await testPair({ name: 'report', source: 'empty' });
+  const pair = await testPair({ name: 'report', source: 'empty', target: 'empty' });
   const { code, stderr } = await runner(pair, ['report', file]);
   assert.is(code, 1);
   assert.match(stderr, 'nothing is migrated yet');
@@ -108,16 +132,16 @@ test('the page, --json and --markdown have the same numbers, those of the databa
   const [counts] = await target<Record<'rejected' | 'left' | 'stored', number>[]>`
     select (select count(*)::integer from migration.rejects where resolved_run is null) as rejected,
       (select count(*)::integer from migration.filtered) as left,
-      (select count(*)::integer from ids.orders) as stored`;
+      (select count(*)::integer from ids.films) as stored`;
   assert.is(account.rejected, counts?.rejected);
   assert.is(account.leftOut, counts?.left);
-  assert.is(facts.entities.find(({ entity }) => entity === 'orders')?.stored, counts?.stored);
+  assert.is(facts.entities.find(({ entity }) => entity === 'films')?.stored, counts?.stored);
   assert.is(account.unaccounted, 0);
   for (const { entity, countedBy, stored } of facts.entities) {
     const [row] = await target.unsafe<{ count: string }[]>(countedBy);
     assert.is(Number(row?.count), stored, entity);
   }
-  const [money] = await target<{ sum: string }[]>`select sum(amount)::text from public.payments`;
+  const [money] = await target<{ sum: string }[]>`select sum(amount)::text from billing.payments`;
   const amount = facts.amounts.find((a) => a.amount === 't.amount' && a.entity === 'payments');
   assert.is(amount?.target, money?.sum);
   assert.is(amount?.difference, '0.00');
@@ -151,7 +175,7 @@ test('it can be read by those who do not see it', ({ page }) => {
   }
   assert.is(headings.filter((level) => level === 2).length, 10);
   const tables = elements(page, 'table');
-  assert.ok(tables.length > 50);
+  assert.ok(tables.length > 20);
   for (const table of tables) {
     assert.is(elements(table, 'caption').length, 1);
     const heads = elements(table, 'th');
@@ -176,11 +200,11 @@ test('it can be read by those who do not see it', ({ page }) => {
 test('the certificate is given when all is verified and checked, and entered', async (context) => {
   const { pair, target } = context;
   // of one entity is not of all
-  await succeed(pair, ['verify', 'orders']);
+  await succeed(pair, ['verify', 'films']);
   assert.match((await certificate(context)).stderr, '`verify` has never compared everything');
   await prove(context);
-  assert.match((await certificate(context)).stderr, 'Checks that found something: relaxed');
-  await succeed(pair, ['acknowledge', 'relaxed', '--reason', 'the application expects NULL']);
+  assert.match((await certificate(context)).stderr, 'Checks that found something: returned');
+  await succeed(pair, ['acknowledge', 'returned', '--reason', 'the shop looks for them']);
   await prove(context);
   const given = await certificate(context);
   assert.is(given.code, 0, given.stderr);
@@ -191,15 +215,14 @@ test('the certificate is given when all is verified and checked, and entered', a
   assert.match(page, event?.hash ?? 'no event');
   assert.is(event?.hash, hashOf(JSON.stringify(factsIn(page))));
   // a run that finds nothing to do takes nothing back
-  await up(pair);
+  await succeed(pair, ['up']);
   assert.is((await certificate(context)).code, 0);
 });
 
 test('a write takes it back, until all is proved again', async (context) => {
   const { pair, source } = context;
-  await source`update dispatch_task set text = concat(text, '!') where id = (
-    select min(id) from dispatch_task)`;
-  await up(pair);
+  await source`update film set title = concat(title, '!') where film_id = 1`;
+  await succeed(pair, ['up']);
   const { code, stderr } = await certificate(context);
   assert.is(code, 1);
   assert.match(stderr, 'Something was written since `verify` began');
@@ -211,20 +234,20 @@ test('a write takes it back, until all is proved again', async (context) => {
 test('so do a difference and a finding; the report says which', async (context) => {
   const { pair, target } = context;
   const [row] = await target<{ id: string; amount: string }[]>`
-    select p.id, p.amount from public.payments as p join ids.payments as m on m.id = p.id
+    select p.id, p.amount from billing.payments as p join ids.payments as m on m.id = p.id
     where p.amount > 0 order by m.legacy_id limit 1`;
-  await target`update public.payments set amount = amount + 1 where id = ${row!.id}`;
+  await target`update billing.payments set amount = amount + 1 where id = ${row!.id}`;
   await runner(pair, ['verify', 'payments']);
-  await runner(pair, ['check', 'money']);
+  await runner(pair, ['check', 'spent']);
   const { code, stderr } = await certificate(context);
   assert.is(code, 1);
   assert.match(stderr, '`verify` found 1 difference');
-  assert.match(stderr, 'Checks that found something: money');
+  assert.match(stderr, 'Checks that found something: spent');
   assert.match(stderr, /\d amounts differ between source and target/);
   await makePage(context);
   const amounts = tableOf(context.page, 'Amounts by entity').filter((r) => r[0] === 'payments');
   assert.is(amounts.find(([, name]) => name === 'amount')?.at(-1), '-1.00');
-  await target`update public.payments set amount = ${row!.amount} where id = ${row!.id}`;
+  await target`update billing.payments set amount = ${row!.amount} where id = ${row!.id}`;
   await prove(context);
   assert.is((await certificate(context)).code, 0);
 });
@@ -232,34 +255,37 @@ test('so do a difference and a finding; the report says which', async (context) 
 test('a row that is nowhere is not accounted for', async (context) => {
   const { target } = context;
   await target`create temporary table lost as
-    select * from ids.orders order by legacy_id limit 1`;
-  await target`delete from ids.orders where legacy_id = (select legacy_id from lost)`;
+    select * from ids.films order by legacy_id limit 1`;
+  await target`delete from ids.films where legacy_id = (select legacy_id from lost)`;
   await makePage(context);
   assert.is(tableOf(context.page, 'The account by phase').at(-1)?.at(-1), '1');
   const { stderr } = await certificate(context);
   assert.match(stderr, '1 source row cannot be accounted for');
-  await target`insert into ids.orders select * from lost`;
+  await target`insert into ids.films select * from lost`;
 });
 
 test('a warning that a person accepted is no obstacle, and stands in the report', async (context) => {
   const { pair, source } = context;
-  const [last] = await source<{ id: number }[]>`
-    delete from dispatch_comment where id = (select max(id) from dispatch_comment) returning id`;
+  const [last] = await source`
+    delete from billing.payment
+    where payment_id = (select max(payment_id) from billing.payment) returning payment_id`;
   assert.ok(last !== undefined);
-  await up(pair);
+  await succeed(pair, ['up']);
   await prove(context);
   assert.match((await certificate(context)).stderr, 'Checks that found something: gone');
   await makePage(context);
   const shown = elements(context.page, 'figcaption').map((each) => textOf(each));
   assert.ok(shown.some((each) => each.startsWith('gone: not so: Every migrated row still has')));
-  await succeed(pair, ['acknowledge', 'gone', '--reason', 'deleted on purpose by the office']);
+  await succeed(pair, ['acknowledge', 'gone', '--reason', 'deleted on purpose by the shop']);
   await succeed(pair, ['check', 'gone']);
   assert.is((await certificate(context)).code, 0);
   await makePage(context);
-  const [, accepted] = tableOf(context.page, 'Findings that a person has accepted');
+  const accepted = tableOf(context.page, 'Findings that a person has accepted').find(
+    ([name]) => name === 'gone',
+  );
   const [gone] = await context.target<{ rows: string }[]>`
     select count(distinct entity)::text as rows from migration.gone`;
-  assert.equal(accepted?.slice(0, 3), ['gone', 'deleted on purpose by the office', gone?.rows]);
+  assert.equal(accepted?.slice(0, 3), ['gone', 'deleted on purpose by the shop', gone?.rows]);
 });
 
 test('whatever check results the ledger holds stand in the report', async (context) => {
@@ -278,9 +304,8 @@ test('whatever check results the ledger holds stand in the report', async (conte
   assert.ok(captions.includes('emptiness: not so: No column is empty. (2 findings)'));
   assert.match((await certificate(context)).stderr, 'Checks that found something: emptiness');
   // one that is no more says nothing for ever
-  await context.source`update dispatch_task set text = concat(text, '?') where id = (
-    select min(id) from dispatch_task)`;
-  await up(context.pair);
+  await context.source`update film set title = concat(title, '?') where film_id = 1`;
+  await succeed(context.pair, ['up']);
   assert.not.match((await certificate(context)).stderr, 'emptiness');
 });
 
@@ -289,7 +314,7 @@ test('what a name says is shown, not obeyed', async (context) => {
   const evil = '</script><img src=x onerror=alert(1)>"\'&`|\u202e\u001b[2J';
   await target`update migration.acknowledged set reason = ${evil}`;
   await target`update migration.rejects set reason = ${evil} where legacy_id = (
-    select min(legacy_id) from migration.rejects where entity = 'tasks') and entity = 'tasks'`;
+    select min(legacy_id) from migration.rejects where entity = 'rentals') and entity = 'rentals'`;
   await makePage(context);
   assert.is(elements(context.page, 'img').length, 0);
   assert.is(elements(context.page, 'script').length, 1);
@@ -304,9 +329,8 @@ test('what a name says is shown, not obeyed', async (context) => {
 
 test('it holds no secret and no value of a row', async ({ pair, source, target, page }) => {
   const secrets = await source<{ value: string }[]>`
-    select password as value from auth_user
-    union select access_token from dispatch_globalsetting where access_token is not null
-    union select email from auth_user where email like '%@%'`;
+    select "PasswordHash" as value from "Customer" union
+    select "EMail" from "Customer" where "EMail" is not null`;
   const kept = await target<{ value: string }[]>`
     select distinct v.value from migration.rejects as r
     cross join lateral jsonb_each_text(r.source_row) as v (key, value)
@@ -317,13 +341,13 @@ test('it holds no secret and no value of a row', async ({ pair, source, target, 
     .concat(passwords)
     .filter((value) => value.length > 4 && page.includes(value));
   assert.equal(found, []);
-  assert.ok(secrets.length > 10 && kept.length > 10);
+  assert.ok(secrets.length > 10 && kept.length > 2);
 });
 
 test('where the audit trail takes no line, what verify found stands, and is no proof', async (context) => {
   const { pair, target } = context;
   await target`revoke insert on migration.events from postgres`;
-  const { code, stderr, stdout } = await runner(pair, ['verify', 'offices']);
+  const { code, stderr, stdout } = await runner(pair, ['verify', 'films']);
   assert.is(code, 0);
   assert.match(stdout, '0 differences');
   assert.match(stderr, 'what was found is not in the audit trail');
@@ -348,21 +372,34 @@ test('the dictionary needs no database and has every entity', async ({ folder })
   await succeed(null, ['report', '--dictionary', file]);
   const page = readFileSync(file, 'utf8');
   const { definitions } = factsIn<FileFacts>(page);
-  assert.ok(definitions.length > 60);
+  const { phases, archive } = readCatalog(project.root);
+  assert.equal(
+    definitions.map(({ entity }) => entity),
+    [...phases.flatMap(({ entities }) => entities), ...archive].map(({ name }) => name),
+  );
   for (const { entity, columns, source } of definitions) {
     const rows = tableOf(page, `Columns of ${entity}`).slice(1);
     assert.is(rows.length, columns.length, entity);
     if (source !== null) assert.ok(rows.length > 0, entity);
   }
   assert.equal(
-    tableOf(page, 'Columns of patients').find(([target]) => target === 'profile_id'),
-    ['profile_id', 'dispatch_patient.user_id', 'the id it became'],
+    tableOf(page, 'Columns of customers').find(([target]) => target === 'country_id'),
+    ['country_id', 'Customer.CountryCode', 'the id it became'],
   );
   const json = await succeed(null, ['report', '--dictionary', '--json']);
   assert.equal(lastLine<FileFacts>(json).definitions, definitions);
 });
 
 test.run();
+
+/** Commands of this project. */
+function runner(pair: Parameters<typeof run.runner>[0], args: string[]): Promise<Ended> {
+  return run.runner(pair, args, project);
+}
+
+function succeed(pair: Parameters<typeof run.runner>[0], args: string[]): Promise<Ended> {
+  return run.succeed(pair, args, project);
+}
 
 async function makePage(context: Context): Promise<void> {
   await succeed(context.pair, ['report', context.file]);

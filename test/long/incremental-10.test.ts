@@ -1,6 +1,6 @@
 // deadline 300
 import { suite } from 'uvu';
-import { type Context, incrementalTests } from '../db/incremental.ts';
+import { type Context, incrementalTests } from '../project/incremental.ts';
 
 const test = suite<Context>('incremental, source 10');
 

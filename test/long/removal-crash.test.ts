@@ -14,7 +14,7 @@ import {
   phase,
   PHASES,
   removedValues,
-} from '../db/removal-pair.ts';
+} from '../project/removal-pair.ts';
 
 // To the server a killed client is a socket that closes. The proxy closes it before each request
 // and before each reply in turn, until a phase gets through.

@@ -1,6 +1,6 @@
 // deadline 900
 import { suite } from 'uvu';
-import { type Context, incrementalTests } from '../db/incremental.ts';
+import { type Context, incrementalTests } from '../project/incremental.ts';
 import { majorsOfRun } from './pairs.ts';
 
 const majors = majorsOfRun();

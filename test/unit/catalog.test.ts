@@ -7,29 +7,29 @@ import * as assert from 'uvu/assert';
 import { functionsHash, phaseOf, readCatalog } from '../../runner/engine/catalog.ts';
 import { blanked, hashOf, positionAt } from '../../runner/engine/text.ts';
 
-const PATIENTS = `-- Patients: one per dispatch_patient.
+const MEMBERS = `-- Members: one per old_member.
 -- A second line of the title.
 --
--- The office is looked up by its legacy id.
+-- The branch is looked up by its legacy id.
 --
--- target     public.patients
--- source     dispatch_patient
--- adopt      legacy_patient_id, office_id
+-- target     public.members
+-- source     old_member
+-- adopt      legacy_member_id, branch_id
 -- deletes    remove
 -- commit     batch
 -- tolerance  1.1 %
 -- read       whole
--- mapping    patient
--- filter     no_doctor    it has none
+-- mapping    member
+-- filter     no_guide    it has none
 -- reject     orphan_user  its account is not stored
 -- reject     no_name      it has no name
 
-create view transform.patients as
+create view transform.members as
 select p.id as legacy_key, 'from legacy.in_a_string' as note /* ids.in_a_comment */
-from legacy.dispatch_patient as p -- legacy.in_a_comment
-left join ids.offices as office on office.legacy_id = p.office_id
-left join legacy.auth_user as u on u.id = p.user_id
-left join ids.patients as own on own.legacy_id = p.id;
+from legacy.old_member as p -- legacy.in_a_comment
+left join ids.branches as branch on branch.legacy_id = p.branch_id
+left join legacy.account as u on u.id = p.user_id
+left join ids.members as own on own.legacy_id = p.id;
 `;
 const PLAIN = (name: string) =>
   `-- Title.\n--\n-- target   public.${name}\n-- source   none\n-- adopt    none\n\nselect 1;\n`;
@@ -48,7 +48,7 @@ function withProject(files: Record<string, string>, use: (root: string) => void)
 }
 
 test('an entity holds everything its file says', () => {
-  withProject({ 'sql/2-core/30_patients.sql': PATIENTS }, (root) => {
+  withProject({ 'sql/2-core/30_members.sql': MEMBERS }, (root) => {
     const { phases, problems } = readCatalog(root);
     assert.equal(problems, []);
     assert.equal(phases, [
@@ -56,31 +56,31 @@ test('an entity holds everything its file says', () => {
         name: '2-core',
         entities: [
           {
-            name: 'patients',
-            view: 'patients',
+            name: 'members',
+            view: 'members',
             part: null,
             phase: '2-core',
-            file: 'sql/2-core/30_patients.sql',
-            text: PATIENTS,
-            hash: createHash('sha256').update(PATIENTS).digest('hex'),
-            target: { schema: 'public', table: 'patients' },
-            source: 'dispatch_patient',
+            file: 'sql/2-core/30_members.sql',
+            text: MEMBERS,
+            hash: createHash('sha256').update(MEMBERS).digest('hex'),
+            target: { schema: 'public', table: 'members' },
+            source: 'old_member',
             key: ['id'],
             numbered: false,
             ownIds: false,
-            adopt: ['legacy_patient_id', 'office_id'],
+            adopt: ['legacy_member_id', 'branch_id'],
             deletes: 'remove',
             commitBatch: true,
             tolerance: 0.011,
             readWhole: true,
-            mapping: 'patient',
+            mapping: 'member',
             reasons: [
-              { kind: 'filter', name: 'no_doctor', sentence: 'it has none' },
+              { kind: 'filter', name: 'no_guide', sentence: 'it has none' },
               { kind: 'reject', name: 'orphan_user', sentence: 'its account is not stored' },
               { kind: 'reject', name: 'no_name', sentence: 'it has no name' },
             ],
-            reads: ['auth_user', 'dispatch_patient'],
-            idMaps: ['offices', 'patients'],
+            reads: ['account', 'old_member'],
+            idMaps: ['branches', 'members'],
           },
         ],
       },
@@ -209,14 +209,14 @@ test('phases, entities and setup files come in the order of their numbers', () =
     'sql/1-a/90_b.sql': PLAIN('b'),
     'sql/engine/20_two.sql': 'select 2;',
     'sql/engine/10_one.sql': 'select 1;',
-    'sql/archive/x.sql': '-- X: copied.\n--\n-- target  legacy_archive.x\n-- source  dispatch_x\n',
+    'sql/archive/x.sql': '-- X: copied.\n--\n-- target  legacy_archive.x\n-- source  old_x\n',
   };
   withProject(files, (root) => {
     const { phases, setup, archive, problems } = readCatalog(root, root);
     assert.equal(problems, []);
     assert.equal(
       archive.map(({ name, source }) => [name, source]),
-      [['legacy_archive.x', 'dispatch_x']],
+      [['legacy_archive.x', 'old_x']],
     );
     assert.equal(
       phases.flatMap(({ name, entities }) => entities.map((entity) => `${name} ${entity.name}`)),
@@ -260,11 +260,11 @@ test('without a folder sql there is one problem and nothing else', () => {
 });
 
 test('Windows line ends change neither header nor hash', () => {
-  const files = { 'sql/2-core/30_patients.sql': PATIENTS.replaceAll('\n', '\r\n') };
+  const files = { 'sql/2-core/30_members.sql': MEMBERS.replaceAll('\n', '\r\n') };
   withProject(files, (root) => {
     const { phases, problems } = readCatalog(root);
     assert.equal(problems, []);
-    assert.is(phases[0]?.entities[0]?.hash, hashOf(PATIENTS));
+    assert.is(phases[0]?.entities[0]?.hash, hashOf(MEMBERS));
   });
 });
 
