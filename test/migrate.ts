@@ -115,12 +115,12 @@ export async function liveRows(target: Sql, root = ROOT): Promise<Dump> {
       const { id, new_id: mapped } = JSON.parse(row) as { id?: string; new_id?: string };
       return !ids.has(id ?? mapped ?? '');
     });
-    dump.set(table, table === 'profiles' ? live.map(withoutClock).toSorted() : live);
+    dump.set(table, live.map(withoutClock).toSorted());
   }
   return dump;
 }
 
-/** The system profile has no source: the table itself says when it was made. */
+/** A row that has no source: the table itself says when it was made. */
 function withoutClock(row: string): string {
   return row.includes('"synthetic": true')
     ? row.replace(/"(created|updated)_at": "[^"]*"/g, '"$1_at": ""')

@@ -1,4 +1,4 @@
 // deadline 600
-import { writerTests } from '../writer.ts';
+import { writerTests } from '../project/writer.ts';
 
 writerTests(17, 7);

@@ -1,4 +1,4 @@
 // deadline 1500
-import { testPlans } from '../plan-laws.ts';
+import { testPlans } from '../project/plan-laws.ts';
 
 testPlans('1');

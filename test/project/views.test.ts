@@ -3,11 +3,15 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readCatalog } from '../../runner/engine/catalog.ts';
 import { definitionsOf } from '../../runner/engine/ledger.ts';
+import { loadGrammar } from '../../runner/engine/grammar.ts';
+import { readView } from '../../runner/engine/reader.ts';
 import { readInChild } from '../../runner/engine/reader-child.ts';
 import { ROOT } from '../runner.ts';
 
 const catalog = readCatalog(ROOT);
 const entities = catalog.phases.flatMap((phase) => phase.entities);
+
+test.before(() => loadGrammar());
 
 test('of the views of this project', async () => {
   const readings = await readInChild(entities);
@@ -38,6 +42,15 @@ test('of the views of this project', async () => {
     external_links: 'offices,orders,patients,payments,products,profiles',
     projects: 'system_profile',
   });
+});
+
+test('the views of this project say what their columns refer to', () => {
+  const found = entities.flatMap((entity) =>
+    readView(entity).references.map(({ column, map }) => `${entity.name}.${column} ${map}`),
+  );
+  assert.ok(found.length > 80, `${found.length} references`);
+  assert.ok(found.includes('messages.recipient_id patients'));
+  assert.ok(found.includes('messages.recipient_id profiles'));
 });
 
 test.run();

@@ -68,7 +68,7 @@ test('the target may see the source elsewhere; this machine goes where the URL s
   assert.equal([sourceFromHere?.host, sourceFromHere?.port], ['here', 5432]);
 });
 
-test('an address of IPv6 loses its brackets', () => {
+test('an address of IPv6 is taken out of its [ ]', () => {
   const found = parsed('postgres://u:x@[::1]:5433/d');
   assert.is(found.host, '::1');
   assert.is(found.port, 5433);

@@ -92,7 +92,7 @@ const WRONG: [string[], RegExp][] = [
   [['xyzzy'], /^unknown command 'xyzzy'\n[^]*\bverify \[entity\.\.\.\]/],
   [['help', 'up', 'down'], /^help takes one command: down is one too many/],
   [['status', 'x'], /^status takes no words: x is one too many\nusage: runner status \[options\]/],
-  [['plan', 'patients'], /^plan takes no words: patients is one too many/],
+  [['plan', 'customers'], /^plan takes no words: customers is one too many/],
   [['down', '1-foundation', '2-core'], /^down takes <phase>: 2-core is one too many/],
   [['rejects', 'orders', 'tasks'], /^rejects takes \[entity\]: tasks is one too many/],
   [['schema', 'up', 'removal'], /^schema takes up\|down\|status: removal is one too many/],

@@ -1,4 +1,7 @@
-/* The engine knows no project: nothing that is packed has a word of the one it was made for. */
+/*
+ * The engine knows no project: nothing that is packed has a word of the one it was made for, and its tests
+ * have none. Those of that project are in test/project.
+ */
 import {
   mkdtempSync,
   mkdirSync,
@@ -29,36 +32,48 @@ const ENGINE = [
 /** Pages that tell of a project, and lists of one. */
 const ITS_OWN = /^runner\/docs\/(cut-over|decisions)\.md$|^checks\/coverage\/.*\.txt$/;
 
-/** `file:line word` of every word of a project in the engine's files below a folder. */
+/** Its tests, and what they share. */
+const TESTS = ['test/db', 'test/unit'];
+const SHARED = 'test';
+/** This file has the words. */
+const HERE = 'test/unit/neutral.test.ts';
+
+/** `file:line word` of every word of a project in the engine's files, or in its tests, below a folder. */
 function found(root: string): string[] {
-  return ENGINE.flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
-      .filter((file) => statSync(join(root, file)).isFile() && !ITS_OWN.test(file))
-      .flatMap((file) =>
-        `${file}\n${readFileSync(join(root, file), 'utf8')}`
-          .split('\n')
-          .flatMap((line, number) =>
-            [...line.replace(COMMAND, '').matchAll(WORDS)].map(
-              ([word]) => `${file}:${number} ${word}`,
-            ),
-          ),
-      ),
+  const below = [...ENGINE, ...TESTS].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(
+      (name) => `${folder}/${name.replaceAll('\\', '/')}`,
+    ),
   );
+  const shared = readdirSync(join(root, SHARED)).map((name) => `${SHARED}/${name}`);
+  return [...below, ...shared]
+    .filter((file) => file !== HERE && !ITS_OWN.test(file) && statSync(join(root, file)).isFile())
+    .flatMap((file) =>
+      `${file}\n${readFileSync(join(root, file), 'utf8')}`
+        .split('\n')
+        .flatMap((line, number) =>
+          [...line.replace(COMMAND, '').matchAll(WORDS)].map(
+            ([word]) => `${file}:${number} ${word}`,
+          ),
+        ),
+    );
 }
 
-test('the engine names no table, column or word of the first project', () => {
+test('the engine and its tests name no table, column or word of the first project', () => {
   assert.equal(found(ROOT), []);
 });
 
 test('a word of it would be found, the command `doctor` is none', () => {
   const root = mkdtempSync(join(tmpdir(), 'neutral-'));
-  for (const folder of ENGINE) mkdirSync(join(root, folder), { recursive: true });
+  for (const folder of [...ENGINE, ...TESTS]) mkdirSync(join(root, folder), { recursive: true });
   for (const [file, text] of [
     ['runner/commands/doctor.ts', "// `runner doctor`\nconst name = 'doctor';\n"],
     ['runner/x.ts', 'a\nselect from public.patients, "Doctors", doctor_id\n'],
     ['sql/engine/20_x.sql', '-- Django\n'],
     ['checks/engine/offices.sql', ''],
+    ['test/db/a.test.ts', 'dental'],
+    ['test/shared.ts', 'clinic'],
+    ['test/project/a.test.ts', 'dental'],
     ['runner/docs/cut-over.md', 'dispatch_order'],
     ['checks/coverage/left-out.txt', 'dispatch_order'],
   ] as const) {
@@ -73,6 +88,8 @@ test('a word of it would be found, the command `doctor` is none', () => {
     'runner/x.ts:2 doctor',
     'runner/x.ts:2 patient',
     'sql/engine/20_x.sql:1 Django',
+    'test/db/a.test.ts:1 dental',
+    'test/shared.ts:1 clinic',
   ]);
 });
 

@@ -19,7 +19,7 @@ test('the column of the driving table that leads nowhere, over several steps, to
       `legacy.file as i
        left join ids.orders as o on o.legacy_id = i.order_id
        left join legacy.instruction as p on p.id = i.instruction_id
-       left join ids.cases as c on c.legacy_id = p.patient_id`,
+       left join ids.cases as c on c.legacy_id = p.customer_id`,
     ),
     { orphan_order: ['order_id'], orphan_case: ['instruction_id'] },
   );

@@ -20,7 +20,7 @@ test('the exit code is that of the SQLSTATE, not of words in the message', () =>
 });
 
 test('what a phase failed by counts', () => {
-  const failed = (cause?: unknown) => new PhaseFailed('2-core', 'patients', 'no', false, cause);
+  const failed = (cause?: unknown) => new PhaseFailed('2-core', 'customers', 'no', false, cause);
   assert.is(exitCodeOf(failed(raised('MIG02'))), 3);
   assert.is(exitCodeOf(failed(raised('23505'))), 1);
   assert.is(exitCodeOf(failed()), 1);

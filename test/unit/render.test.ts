@@ -47,7 +47,7 @@ for (const text of HARD) {
 }
 
 test('names and literals as a person would write them', () => {
-  assert.is(quoted('patients'), '"patients"');
+  assert.is(quoted('films'), '"films"');
   assert.is(quoted('a"b'), '"a""b"');
   assert.is(literal("o'clock"), "'o''clock'");
   assert.is(literal('a\\b'), "E'a\\\\b'");

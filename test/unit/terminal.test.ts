@@ -57,23 +57,23 @@ test('sentences are broken between words, words only where they are longer than 
 
 test('a table: columns with nothing or zeros only are not there, zeros are dots, texts are wrapped', () => {
   const rows = [
-    ['offices', 13, 0, 0, '', 'a long remark about it'],
+    ['rentals', 13, 0, 0, '', 'a long remark about it'],
     ['tasks', 61_000, 0, 9, null, ''],
   ];
   const head = ['entity', 'rows', 'gone', 'rejected', 'sqlstate', 'remark'];
   assert.equal(tableLines(head, rows, 80), [
     'entity     rows  rejected  remark',
-    'offices      13         ·  a long remark about it',
+    'rentals      13         ·  a long remark about it',
     'tasks    61,000         9',
   ]);
   assert.equal(tableLines(head, rows, 40), [
     'entity     rows  rejected  remark',
-    'offices      13         ·  a long remark\n                           about it',
+    'rentals      13         ·  a long remark\n                           about it',
     'tasks    61,000         9',
   ]);
   assert.equal(tableLines(head, rows, 30, ['remark']), [
     'entity     rows  rejected',
-    'offices      13         ·',
+    'rentals      13         ·',
     'tasks    61,000         9',
   ]);
 });

@@ -2,10 +2,10 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { loadSource } from '../runner/embedded/pair.ts';
-import { testPair, type TestPair } from './pair.ts';
-import { logPlans, type PlanLog, remotePlans, unsafeJoin } from './plans.ts';
-import { note, open, runner, succeed } from './runner.ts';
+import { loadSource } from '../../runner/embedded/pair.ts';
+import { testPair, type TestPair } from '../pair.ts';
+import { logPlans, type PlanLog, remotePlans, unsafeJoin } from '../plans.ts';
+import { note, open, runner, succeed } from '../runner.ts';
 
 interface Context {
   pair: TestPair;

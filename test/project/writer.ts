@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Major } from '../runner/embedded/releases.ts';
-import { dropPair, freshRows, liveRows, migrate, preparePair, rowsRead } from './migrate.ts';
-import type { TestPair } from './pair.ts';
-import { lastLine, open, sameDump, succeed, touches } from './runner.ts';
+import type { Major } from '../../runner/embedded/releases.ts';
+import { dropPair, freshRows, liveRows, migrate, preparePair, rowsRead } from '../migrate.ts';
+import type { TestPair } from '../pair.ts';
+import { lastLine, open, sameDump, succeed, touches } from '../runner.ts';
 
 const RUNS = 3;
 

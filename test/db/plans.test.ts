@@ -1,4 +1,0 @@
-// deadline 240
-import { testPlans } from '../plan-laws.ts';
-
-testPlans('0.01');
