@@ -5,7 +5,6 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -197,21 +196,10 @@ export function withoutChecks(...names: string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [`checks/${name}.sql`, text]));
 }
 
-/**
- * A scratch copy without entities, archive and data checks, and with these files instead. Tables of tests have
- * no policies.
- */
+/** A project of these files. Tables of tests have no policies. */
 export function tinyProject(files: Record<string, string>): Scratch {
-  const project = scratch();
-  for (const name of readdirSync(join(project.root, 'sql'))) {
-    rmSync(join(project.root, 'sql', name), { recursive: true });
-  }
-  for (const name of readdirSync(join(project.root, 'checks'), {
-    recursive: true,
-    encoding: 'utf8',
-  })) {
-    if (name.endsWith('.sql')) rmSync(join(project.root, 'checks', name));
-  }
+  const project = emptyProject();
+  for (const folder of ['sql', 'checks']) mkdirSync(join(project.root, folder));
   for (const [file, text] of Object.entries({ ...withoutChecks('row_level_security'), ...files })) {
     mkdirSync(dirname(join(project.root, file)), { recursive: true });
     writeFileSync(join(project.root, file), text);

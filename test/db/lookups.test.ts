@@ -1,7 +1,5 @@
 // deadline 300
 /* What changes in tables that views look things up in: tests in this order. */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -131,8 +129,6 @@ from legacy.task as t
 left join legacy.memo as m on m.id = t.memo_id;`,
   ),
 });
-// it would change tables that this target does not have
-rmSync(join(project.root, 'schema-changes'));
 
 const OF = { root: project.root };
 

@@ -1,7 +1,5 @@
 // deadline 120
 /* What is said when something is wrong: once, by its cause, with the place and what to do. */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,7 +10,6 @@ import {
   neutralProject,
   open,
   runner,
-  type Scratch,
   succeed,
   tinyProject,
 } from '../runner.ts';
@@ -45,13 +42,6 @@ test.after(async ({ pair, source, target }) => {
   await target.end();
   await pair.drop();
 });
-
-/** A project of these files, without schema changes. */
-function projectOf(files: Record<string, string>): Scratch {
-  const project = tinyProject(files);
-  rmSync(join(project.root, 'schema-changes'));
-  return project;
-}
 
 const PEOPLE = { 'sql/1-people/10_people.sql': entityFile('people', 'person', ['t.note as note']) };
 
@@ -94,7 +84,7 @@ test('problems of one cause: a few of them and how many; all with --all, and in 
       ),
     ]),
   );
-  const project = projectOf(files);
+  const project = tinyProject(files);
   const { root } = project;
   const few = await runner(pair, ['plan'], { root });
   assert.is(few.code, 1);
@@ -128,7 +118,7 @@ test('an error of the server at run time: entity, file, SQLSTATE, what to do, no
   pair,
   target,
 }) => {
-  const project = projectOf(PEOPLE);
+  const project = tinyProject(PEOPLE);
   const { root } = project;
   await target.unsafe(`
     create function public.no() returns trigger language plpgsql as
@@ -157,7 +147,7 @@ test('an error of the server at run time: entity, file, SQLSTATE, what to do, no
 });
 
 test('the archive names its table and file', async ({ pair, target }) => {
-  const project = projectOf({
+  const project = tinyProject({
     ...PEOPLE,
     'sql/archive/agent.sql': `-- Agents.
 --
@@ -189,7 +179,7 @@ test('a project without schema changes: no folder is needed', async () => {
     'set role postgres; create table public.people (id uuid primary key, note text)',
   );
   await Promise.all([source.end(), target.end()]);
-  const project = projectOf(PEOPLE);
+  const project = tinyProject(PEOPLE);
   const { root } = project;
   for (const args of [['plan'], ['up'], ['status'], ['schema', 'status']]) {
     const { stderr, stdout } = await succeed(pair, args, { root });

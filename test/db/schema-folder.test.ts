@@ -51,7 +51,7 @@ test.after(async ({ pair, project }) => {
 /** The folder `schema-changes` of the project anew, with these files of `additive`; null = no folder at all. */
 function fill({ project: { root } }: Context, files: Record<string, string> | null): void {
   const folder = join(root, 'schema-changes');
-  rmSync(folder, { recursive: true });
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(join(folder, files === null ? '' : 'additive'), { recursive: true });
   writeFileSync(join(folder, 'protected.json'), '[]');
   for (const [file, text] of Object.entries(files ?? {})) {

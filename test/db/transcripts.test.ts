@@ -3,7 +3,7 @@
  * What a person sees of a run, at terminals of 60, 80 and 200 columns, with and without colours, beside
  * what is kept in test/golden/terminal. `GOLDEN=write` keeps what is seen now.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
@@ -64,7 +64,6 @@ test.before(async (context) => {
     'sql/1-one/10_parts.sql': entityFile('parts', 'parts', ['t.name']),
     'sql/2-two/10_things.sql': entityFile('things', 'things', ['t.name']),
   });
-  rmSync(join(context.tiny.root, 'schema-changes'));
   const target = open(context.tinyPair.targetAdminUrl);
   await target.unsafe(`
     set role postgres;
