@@ -17,8 +17,8 @@ test.after(async ({ templates }) => {
 });
 
 for (const [what, state, step, first] of [
-  ['71st message of the first run', 'first', 71, 33],
-  ['67th message of a later run', 'again', 67, 29],
+  ['40th message of the first run', 'first', 40, 44],
+  ['42nd message of a later run', 'again', 42, 29],
   ['17th message of down', 'down', 17, 9],
 ] as const satisfies [string, State, number, number][]) {
   test(`killed at every ${what}`, async ({ templates }) => {
