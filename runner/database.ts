@@ -26,12 +26,17 @@ export interface Session {
   afterRollback(statement: string): void;
   /** The statements that end a transaction without effect. */
   readonly rollback: string[];
-  /** Asks the server to stop the statement that runs now. */
+  /** Asks the server to stop the statement that runs now; again and again where it does not. */
   cancel(): void;
   close(): Promise<void>;
 }
 
 const CONNECT_SECONDS = 10;
+/**
+ * A statement that is to stop reads what dblink has asked the source for to its end, however long that takes,
+ * unless it is told again. postgres_fdw gives a source as much time.
+ */
+const PATIENCE_MS = 30_000;
 const KEEPALIVES = ['idle=10', 'interval=5', 'count=3'].map((each) => `tcp_keepalives_${each}`);
 /** What a session begins with. Releases before 14 do not know how to look after their client. */
 const GREETINGS = {
@@ -43,6 +48,11 @@ const GREETINGS = {
   ],
   source: ['default_transaction_read_only=on', 'statement_timeout=50000', ...KEEPALIVES],
 };
+
+/** What a query of postgres.js 3.4 is made with, and its types hide: its `cancel` works once. */
+interface Stoppable {
+  canceller(query: Stoppable): Promise<unknown>;
+}
 
 /** The connection is gone; whether the last statement had an effect is not known. */
 export class ConnectionLost extends Error {
@@ -122,7 +132,7 @@ export async function connect(
   name: string,
   side: Side = 'target',
 ): Promise<Session> {
-  const state: { ready: boolean; lost: boolean; pending: { cancel(): void } | null } = {
+  const state: { ready: boolean; lost: boolean; pending: Stoppable | null } = {
     ready: false,
     lost: false,
     pending: null,
@@ -182,7 +192,7 @@ export async function connect(
     // `simple` is in postgres.js 3.4 but not in its types
     const options = { prepare: false, simple } as postgres.UnsafeQueryOptions;
     const pending = sql.unsafe<Row[]>(text, [], options);
-    state.pending = pending;
+    state.pending = pending as unknown as Stoppable;
     try {
       return await pending;
     } catch (error) {
@@ -244,7 +254,15 @@ export async function connect(
       });
     },
     cancel: () => {
-      state.pending?.cancel();
+      const { pending } = state;
+      if (pending === null) return;
+      const stop = (): void => {
+        if (state.pending !== pending) clearInterval(again);
+        else pending.canceller(pending).catch(() => {});
+      };
+      const again = setInterval(stop, PATIENCE_MS);
+      again.unref();
+      stop();
     },
     close: async () => {
       await sql.end({ timeout: 2 }).catch(() => {});

@@ -1,3 +1,4 @@
+// deadline 240
 import { suite } from 'uvu';
 import { note } from '../runner.ts';
 import { sweep, tell } from './crash-sweep.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
-import { open, sameDump, touches } from '../runner.ts';
+import { type Dump, dumpRows, open, sameDump, touches } from '../runner.ts';
 import type { Outcome } from './child.ts';
 import {
   type Expected,
@@ -14,6 +14,7 @@ import {
   sameRows,
   sameTransaction,
   writtenIn,
+  writtenSchemas,
 } from './invariants.ts';
 import { startProxy } from './proxy.ts';
 import { type Job, type State, type Templates, upSmall } from './small.ts';
@@ -39,7 +40,7 @@ export interface Swept {
   cases: number;
   /** Runs that ended before their message came: they are complete runs. */
   through: number;
-  /** Cases by what the kill left: number of entities committed, ranges of the batch phase. */
+  /** Cases by what the kill left: number of entities committed, ranges of the batch phase; what is taken back. */
   left: Map<string, number>;
 }
 
@@ -48,18 +49,20 @@ type Point = { kind: 'request' | 'reply'; n: number; idle: boolean };
 /** What a run without a fault does: rows, rows read per entity, number of messages. */
 interface Reference {
   expected: Expected;
+  /** By the run; of a `down` by the `up` that follows it. */
   read: Map<string, number>;
+  /** All rows of a target before the first run: what a `down` leaves. */
+  untouched: Dump;
   messages: { requests: number; replies: number };
 }
 
 const CHILD = fileURLToPath(new URL('child.ts', import.meta.url));
-const OURS = ['public', 'ids', 'legacy_archive'];
 
 /** Runs the sweep; throws at the first case that breaks an invariant. */
 export async function sweep(templates: Templates, options: Sweep): Promise<Swept> {
   const children = new Set<ChildProcess>();
   try {
-    const reference = await refer(templates, options);
+    const reference = await refer(templates, options, children);
     const points: Point[] = [];
     for (const kind of ['request', 'reply'] as const) {
       const last = reference.messages[kind === 'request' ? 'requests' : 'replies'];
@@ -114,22 +117,35 @@ export function tell({ requests, replies, cases, through, left }: Swept): string
   ].join('\n');
 }
 
-async function refer(templates: Templates, { state, jobs = 1 }: Sweep): Promise<Reference> {
+async function refer(
+  templates: Templates,
+  { state, jobs = 1 }: Sweep,
+  children: Set<ChildProcess>,
+): Promise<Reference> {
+  const { root } = templates;
   const { targetUrl, targetAdminUrl } = await templates.target(state);
   const { sourceUrl, sourceAdminUrl } = await templates.source(state);
   const proxy = await startProxy({ port: Number(new URL(targetUrl).port) });
   const target = open(targetAdminUrl);
   try {
-    const run = await upSmall({
-      root: templates.root,
-      sourceUrl,
-      targetUrl: through(targetUrl, proxy.port),
-      jobs,
-    });
+    const untouched = await untouchedRows(templates);
+    const migrated = state === 'down' ? await expectationOf(target, root) : undefined;
+    const job: Job = { root, sourceUrl, targetUrl, jobs };
+    const child = start(children);
+    const ended = endOf(child);
+    child.send({ state, job: { ...job, targetUrl: through(targetUrl, proxy.port) } });
+    assert.is((await ended)?.error, '', `${state}, not killed`);
+    child.kill('SIGKILL');
     const { requests, replies } = proxy.counts();
+    if (migrated !== undefined) {
+      sameDump(await dumpRows(target, { clock: true, root }), untouched, 'after down');
+      await upSmall(job);
+      await sameRows(target, migrated, 'after down and up');
+    }
     return {
-      expected: await expectationOf(target),
-      read: await readBy(target, run),
+      expected: migrated ?? (await expectationOf(target, root)),
+      read: await readBy(target, await lastRun(target)),
+      untouched,
       messages: { requests, replies },
     };
   } finally {
@@ -140,16 +156,28 @@ async function refer(templates: Templates, { state, jobs = 1 }: Sweep): Promise<
   }
 }
 
+async function untouchedRows(templates: Templates): Promise<Dump> {
+  const { targetAdminUrl } = await templates.target('first');
+  const target = open(targetAdminUrl);
+  try {
+    return await dumpRows(target, { clock: true, root: templates.root });
+  } finally {
+    await target.end();
+    await templates.drop(targetAdminUrl);
+  }
+}
+
 /** Returns what the kill left; undefined when the run ended before. */
 async function tryOne(
   templates: Templates,
   { state, jobs = 1 }: Sweep,
-  { expected, read }: Reference,
+  { expected, read, untouched }: Reference,
   source: { url: string; admin: Sql },
   child: ChildProcess,
   { kind, n, idle }: Point,
 ): Promise<string | undefined> {
   const at = `${state}, killed before ${kind} ${n}`;
+  const { root } = templates;
   const { targetUrl, targetAdminUrl } = await templates.target(state);
   const proxy = await startProxy({ port: Number(new URL(targetUrl).port) });
   const target = open(targetAdminUrl);
@@ -157,16 +185,19 @@ async function tryOne(
     const before = await lastRun(target);
     proxy.cutBefore(kind, n, () => child.kill('SIGKILL'));
     const ended = endOf(child);
-    const job: Job = { root: templates.root, sourceUrl: source.url, targetUrl, jobs };
-    child.send({ ...job, targetUrl: through(targetUrl, proxy.port) });
+    const job: Job = { root, sourceUrl: source.url, targetUrl, jobs };
+    child.send({ state, job: { ...job, targetUrl: through(targetUrl, proxy.port) } });
     const outcome = await ended;
     const { cut } = proxy.counts();
     child.kill('SIGKILL');
-    assert.is(outcome !== undefined && 'error' in outcome ? outcome.error : '', '', at);
+    assert.is(outcome?.error ?? '', '', at);
     assert.is(cut, outcome === undefined, at);
     await noTraces(target, source.admin, at);
     await sameTransaction(target, at);
-    const left = await committed(target, before);
+    const left =
+      state === 'down'
+        ? await takenBack(target, { expected, read, untouched }, before, { root, at })
+        : await committed(target, before);
 
     const again = await upSmall(job).catch((error: unknown) => {
       throw new Error(`${at}: the plain re-run fails: ${String(error)}`, { cause: error });
@@ -176,13 +207,15 @@ async function tryOne(
     // every row is read once: by the killed run, where it was committed, or by this one
     const reread = await readBy(target, again);
     for (const [entity, rows] of read) {
-      const before = outcome === undefined ? (left.read.get(entity) ?? 0) : rows;
+      const ended = outcome !== undefined && state !== 'down';
+      const before = ended ? rows : (left.read.get(entity) ?? 0);
       assert.is(before + (reread.get(entity) ?? 0), rows, `${at}: rows of ${entity} read`);
     }
     if (idle) {
-      const before = await touches(target, OURS);
+      const ours = writtenSchemas(root);
+      const before = await touches(target, ours);
       await upSmall(job);
-      sameDump(await touches(target, OURS), before, `${at}: a second re-run writes`);
+      sameDump(await touches(target, ours), before, `${at}: a second re-run writes`);
     }
     return outcome === undefined ? left.state : undefined;
   } finally {
@@ -229,8 +262,29 @@ async function committed(
   };
 }
 
+/**
+ * What became of a `down`: everything is taken back, or nothing is; in words, and the rows that need not be read
+ * again.
+ */
+async function takenBack(
+  target: Sql,
+  { expected, read, untouched }: Pick<Reference, 'expected' | 'read' | 'untouched'>,
+  before: number,
+  { root, at }: { root: string; at: string },
+): Promise<{ read: Map<string, number>; state: string }> {
+  if ((await lastRun(target)) === before) {
+    await sameRows(target, expected, at);
+    return { read, state: 'everything' };
+  }
+  sameDump(await dumpRows(target, { clock: true, root }), untouched, at);
+  return { read: new Map(), state: 'what was there before the first run' };
+}
+
 function start(children: Set<ChildProcess>): ChildProcess {
-  const child = fork(CHILD, [], { execArgv: ['--import', import.meta.resolve('tsx')] });
+  const child = fork(CHILD, [], {
+    execArgv: ['--import', import.meta.resolve('tsx')],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   children.add(child);
   child.once('exit', () => children.delete(child));
   return child;

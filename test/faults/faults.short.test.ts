@@ -1,3 +1,4 @@
+// deadline 240
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {

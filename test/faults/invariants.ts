@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import * as assert from 'uvu/assert';
+import { readCatalog, targetSchemas } from '../../runner/engine/catalog.ts';
 import { clockColumns, type Dump, ROOT, sameDump, waitFor } from '../runner.ts';
 
 /** What a target holds after a run without a fault. */
@@ -28,13 +29,18 @@ const LEDGER: Record<string, string[]> = {
   lookup_ranges: [],
 };
 
-/** Reads a target after a run without a fault. */
-export async function expectationOf(target: Sql): Promise<Expected> {
-  const clock = await clockColumns(target);
+/** The schemas in which rows of a project are; of the first one by default. */
+export function writtenSchemas(root = ROOT): string[] {
+  return [...targetSchemas(readCatalog(root)), 'ids', 'legacy_archive'];
+}
+
+/** Reads a target after a run without a fault, by default one of the first project. */
+export async function expectationOf(target: Sql, root = ROOT): Promise<Expected> {
+  const clock = await clockColumns(target, root);
   const tables = await target<{ schema: string; name: string }[]>`
     select n.nspname as schema, c.relname as name from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname in ('public', 'ids', 'legacy_archive') and c.relkind in ('r', 'p')
+    where n.nspname = any (${writtenSchemas(root)}) and c.relkind in ('r', 'p')
     order by 1, 2`;
   const omitted = new Map<string, string[]>();
   for (const { schema, name } of tables) {

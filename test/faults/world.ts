@@ -1,5 +1,5 @@
 /* Two databases, a runner as a user starts it, and the way back after a fault. */
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
@@ -12,8 +12,6 @@ import {
   open,
   ROOT,
   sameDump,
-  type Scratch,
-  scratch,
   startRunner,
   type Started,
   touches,
@@ -29,7 +27,7 @@ import {
   sameTransaction,
   sourceUnwritten,
 } from './invariants.ts';
-import { CHECKS, prepare, smallEntities, type Templates, upSmall } from './small.ts';
+import { prepare, type Templates, upSmall } from './small.ts';
 
 /** What the tests of a file share: prepared databases, a small project, the rows to expect. */
 export interface Stage {
@@ -83,7 +81,6 @@ export const RUN_AGAIN = /run the same command again/;
 /** Prepares the small migration for tests with the real command line. */
 export async function stage(): Promise<Stage> {
   const templates = await prepare();
-  const project = smallProject();
   const { targetAdminUrl, targetUrl } = await templates.target('first');
   const { sourceAdminUrl, sourceUrl } = await templates.source('first');
   await upSmall({ root: templates.root, sourceUrl, targetUrl, jobs: 1 });
@@ -93,36 +90,13 @@ export async function stage(): Promise<Stage> {
   await templates.drop(targetAdminUrl);
   await templates.drop(sourceAdminUrl);
   return {
-    inWorld: (body) => inWorld({ templates, project, expected }, body),
-    close: async () => {
-      await templates.remove();
-      project.remove();
-    },
+    inWorld: (body) => inWorld({ templates, expected }, body),
+    close: () => templates.remove(),
   };
 }
 
-/** A copy of the project with a part of the entities, so that a run takes a second or two. */
-function smallProject(): Scratch {
-  const project = scratch();
-  const keep = [...smallEntities(), 'auth_user_password'];
-  for (const name of readdirSync(join(project.root, 'sql'), {
-    recursive: true,
-    encoding: 'utf8',
-  })) {
-    const entity = /(?:[1-7]-\w+\/\d+_|archive\/)(\w+)\.sql$/.exec(name)?.[1];
-    if (entity !== undefined && !keep.includes(entity)) rmSync(join(project.root, 'sql', name));
-  }
-  for (const name of readdirSync(join(project.root, 'checks'))) {
-    if (name.endsWith('.sql') && !CHECKS.includes(name)) rmSync(join(project.root, 'checks', name));
-  }
-  for (const name of readdirSync(join(project.root, 'checks/before'))) {
-    rmSync(join(project.root, 'checks/before', name));
-  }
-  return project;
-}
-
 async function inWorld<T>(
-  { templates, project, expected }: { templates: Templates; project: Scratch; expected: Expected },
+  { templates, expected }: { templates: Templates; expected: Expected },
   body: (world: World) => Promise<T>,
 ): Promise<T> {
   const { targetAdminUrl, targetUrl } = await templates.target('first');
@@ -136,7 +110,7 @@ async function inWorld<T>(
     const env: Record<string, string> = {};
     if (way.sourceAt?.host !== undefined) env['SOURCE_HOST_FROM_TARGET'] = way.sourceAt.host;
     if (way.sourceAt !== undefined) env['SOURCE_PORT_FROM_TARGET'] = String(way.sourceAt.port);
-    const { child, ended } = startRunner(to, ['up', '--json'], { root: project.root, env });
+    const { child, ended } = startRunner(to, ['up', '--json'], { root: templates.root, env });
     const runner = { child, ended: ended.then((end) => withoutSecrets(end, to)) };
     started.push(runner);
     return runner;
