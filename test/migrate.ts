@@ -6,7 +6,7 @@ import { inPart } from '../checks/cases/index.ts';
 import { type Phase, readCatalog } from '../runner/engine/catalog.ts';
 import { type Config, parseUrl } from '../runner/config.ts';
 import { runUp, type UpOptions } from '../runner/engine/run.ts';
-import { migratedPair, testPair, type TestPair } from './pair.ts';
+import { migratedPair, targetBeside, testPair, type TestPair } from './pair.ts';
 import {
   changeSchema,
   type Databases,
@@ -156,15 +156,15 @@ export async function freshRows(
   }
 }
 
-/** The pair of a suite, its schema changed, with a superuser's connection to each side. */
+/** The pair of a suite, its schema changed where it has one, with a superuser's connection to each side. */
 export async function preparePair(
   options: Parameters<typeof testPair>[0],
   root = ROOT,
 ): Promise<{ pair: TestPair; source: Sql; target: Sql }> {
-  const { target = 'schema' } = options;
+  const { target = targetBeside(options.source) } = options;
   const isFirst = root === ROOT && target === 'schema';
   const pair = await testPair({ ...options, target: isFirst ? 'changed' : target });
-  if (!isFirst) await changeSchema(pair, root);
+  if (!isFirst && target !== 'empty') await changeSchema(pair, root);
   return connectedPair(pair);
 }
 

@@ -61,12 +61,17 @@ export const NEUTRAL = fileURLToPath(new URL('neutral', import.meta.url));
 
 let own: ReturnType<typeof openPairs> | undefined;
 
+/** What a target holds where nothing is said of it: the tables of an application, unless its source has none. */
+export function targetBeside(source: SourceContent | undefined): TargetContent {
+  return source === 'empty' ? 'empty' : 'schema';
+}
+
 /**
  * Creates a source and a target database. Under run.ts the servers are those of the run; a file
  * that is run alone starts its own, and removes them when it has nothing left to do.
  */
 export async function testPair(options: TestPairOptions): Promise<TestPair> {
-  const { name = 'test', source = 'schema', target = 'schema', ...asked } = options;
+  const { name = 'test', source = 'schema', target = targetBeside(source), ...asked } = options;
   const majors: Majors = source === 'neutral' ? { sourceMajor: 17, ...asked } : asked;
   const servers = await (UNDER_RUN ? ask<Urls>({ kind: 'pair', majors }) : ownPairs().get(majors));
   const database = `${name}_${randomBytes(4).toString('hex')}`;

@@ -4,7 +4,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { testPair, type TestPair } from '../pair.ts';
 import {
-  changeSchema,
   entityFile,
   lastLine,
   open,
@@ -41,7 +40,6 @@ test.before(async (context) => {
     'sql/1-one/10_parts.sql': entityFile('parts', 'parts', ['t.name']),
     'sql/1-one/20_things.sql': entityFile('things', 'things', ['t.name']),
   });
-  await changeSchema(context.pair);
   await context.target.unsafe(`
     set role postgres;
     create table public.parts (id uuid primary key, name text);

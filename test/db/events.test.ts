@@ -11,7 +11,6 @@ import * as assert from 'uvu/assert';
 import { eventSchema, type RunEvent } from '../../runner/engine/events.ts';
 import { testPair, type TestPair } from '../pair.ts';
 import {
-  changeSchema,
   type Ended,
   entityFile,
   open,
@@ -49,7 +48,6 @@ test.before(async (context) => {
       header: '-- commit   batch\n',
     }),
   });
-  await changeSchema(context.pair);
   await context.target.unsafe(`
     set role postgres;
     create table public.parts (id uuid primary key, name text check (length(name) < 30));

@@ -6,11 +6,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { COMMANDS } from '../../runner/commands/list.ts';
 import { dropPair, preparePair } from '../migrate.ts';
-import type { TestPair } from '../pair.ts';
+import { NEUTRAL, type TestPair } from '../pair.ts';
 import {
+  changeSchema,
   type Databases,
   entityFile,
-  ROOT,
   runner,
   type Scratch,
   startRunner,
@@ -38,6 +38,13 @@ const test = suite<Context>('json');
 test.before(async (context) => {
   Object.assign(context, await preparePair({ name: 'json', source: 'empty' }), {
     project: tinyProject({
+      'schema-changes/additive/20260101000000001_colour.sql': `-- Up Migration
+alter table public.words add column if not exists colour text;
+
+-- Down Migration
+alter table public.words drop column colour;
+`,
+      'schema-changes/protected.json': '[]\n',
       'checks/unequal.sql': `-- The source is as the target.
 --
 -- severity  error
@@ -59,6 +66,7 @@ select w.id from legacy.word as w join public.words as t on t.legacy_id = w.id w
     create table public.words (
       id uuid primary key, legacy_id bigint, said text, number integer not null);
     alter table public.words owner to postgres`);
+  await changeSchema(context.pair, context.project.root);
 });
 
 test.after(async (context) => {
@@ -247,7 +255,7 @@ test('afterwards', async (context) => {
     'words',
   );
   assert.type((await good(context, ['completion', 'zsh']))['text'], 'string');
-  await good({ ...context, project: { ...context.project, root: ROOT } }, ['cases', 'teams']);
+  await good({ ...context, project: { ...context.project, root: NEUTRAL } }, ['cases', 'films']);
   await good(context, ['doctor']);
 });
 
@@ -284,11 +292,9 @@ test('what takes data away', async (context) => {
   assert.is((await good(context, ['uninstall', '--yes', '--audit', audit]))['verdict'], 'done');
 });
 
-test('the embedded pair: both addresses, on one line', async ({ project }) => {
+test('the embedded pair: both addresses, on one line', async () => {
   called.good.add('embedded');
-  const { child, ended } = startRunner(null, ['embedded', '--json', '--scale', '0.001'], {
-    root: project.root,
-  });
+  const { child, ended } = startRunner(null, ['embedded', '--json'], { root: NEUTRAL });
   const { stdout } = child;
   assert.ok(stdout);
   await Promise.race([once(stdout, 'data'), ended]);

@@ -38,6 +38,12 @@ test.before.each(async (context) => {
     project: project(),
   });
   const { source, target } = context;
+  await target.unsafe(`
+    set role postgres;
+    create table public.migration_mappings (
+      entity_type text not null, legacy_id integer not null, new_id uuid not null,
+      migrated_at timestamptz default now(), migration_batch text, primary key (entity_type, legacy_id));
+    reset role`);
   for (const table of ['things', 'parts', 'links']) {
     await source.unsafe(`
       create table public.${table} (id integer primary key, name text);

@@ -118,7 +118,7 @@ test('the reply of each COMMIT is lost: exit 4, nothing twice', async ({ stage }
 
 test('SIGKILL while the schema changes are applied, second run at once', ({ stage }) =>
   stage.inWorld(async (world) => {
-    const pair = await testPair({ name: 'unchanged', source: 'empty' });
+    const pair = await testPair({ name: 'unchanged', source: 'empty', target: 'schema' });
     const target = open(pair.targetAdminUrl);
     const { targetUrl } = pair;
     // an application that reads stands in the way of `alter table`

@@ -52,7 +52,7 @@ const CHECKS = ['no_secrets.sql'];
 /** A part of the first project. */
 export const FIRST: Small = {
   project: smallProject,
-  content: { source: 'empty' },
+  content: { source: 'empty', target: 'schema' },
   load: async ({ sourceAdminUrl }) => {
     await loadSource(sourceAdminUrl, { scale: '0.001', seed: '1' });
     await grantReader(sourceAdminUrl);

@@ -77,7 +77,7 @@ export async function share(
 /** Gives `test` a target with the schema changes and no rows, and drops it afterwards. */
 export async function onStage<T>(shared: Shared, test: (stage: Stage) => Promise<T>): Promise<T> {
   const { pair, source } = shared;
-  const own = await testPair({ name: 'stage', source: 'empty' });
+  const own = await testPair({ name: 'stage', source: 'empty', target: 'schema' });
   const urls = { sourceUrl: pair.sourceUrl, targetUrl: own.targetUrl };
   await changeSchema(urls);
   const target = open(own.targetAdminUrl);

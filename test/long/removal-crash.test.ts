@@ -25,7 +25,7 @@ let proxy: Proxy;
 let through: string;
 
 test.before(async () => {
-  pair = await testPair({ name: 'crash', source: 'empty' });
+  pair = await testPair({ name: 'crash', source: 'empty', target: 'schema' });
   await installSetup(pair.targetUrl);
   db = await connected(pair.targetUrl);
   await db.query(`

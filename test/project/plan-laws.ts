@@ -22,7 +22,12 @@ export function testPlans(scale: string): void {
   const test = suite<Context>(`plans at scale ${scale}`);
 
   test.before(async (context) => {
-    context.pair = await testPair({ name: 'plans', source: 'empty', sourceMajor: 17 });
+    context.pair = await testPair({
+      name: 'plans',
+      source: 'empty',
+      target: 'schema',
+      sourceMajor: 17,
+    });
     await loadSource(context.pair.sourceAdminUrl, { scale, seed: '1' });
     context.source = open(context.pair.sourceAdminUrl);
     context.target = open(context.pair.targetAdminUrl);

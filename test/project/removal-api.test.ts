@@ -98,7 +98,7 @@ let db: Client;
 const clients = new Map<string, Client>();
 
 test.before(async () => {
-  pair = await testPair({ name: 'removal_api', source: 'empty' });
+  pair = await testPair({ name: 'removal_api', source: 'empty', target: 'schema' });
   await installSetup(pair.targetUrl);
   db = await connected(pair.targetUrl);
   await db.query(`
