@@ -83,22 +83,24 @@ begin
 end
 $$;
 
--- The dblink connection of the session, and others of migration.ask_source.
-create or replace function migration.connect_versions(name text default 'versions') returns void
+-- The dblink connection of the session. It cannot be interrupted everywhere before the source answers, so
+-- callers ask for seconds of work at a time.
+create or replace function migration.connect_versions() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if not coalesce(name = any (extensions.dblink_get_connections()), false) then
-    perform extensions.dblink_connect(name, 'legacy_source');
+  if not coalesce('versions' = any (extensions.dblink_get_connections()), false) then
+    perform extensions.dblink_connect('versions', 'legacy_source');
   end if;
 end
 $$;
 
--- Ends them.
+-- Ends it.
 create or replace function migration.disconnect_versions() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform extensions.dblink_disconnect(c) from unnest(extensions.dblink_get_connections()) as c
-  where c like 'versions%';
+  if coalesce('versions' = any (extensions.dblink_get_connections()), false) then
+    perform extensions.dblink_disconnect('versions');
+  end if;
 end
 $$;
 

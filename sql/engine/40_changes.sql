@@ -114,67 +114,36 @@ begin
 end
 $$;
 
--- Asks the source, over so many connections at a time. Questions are queries that return the columns
--- `answer`; those that weigh little are put together, 50 at a time: one weighs about 10,000 rows. Their
--- answers are waited for in sleeps, which can be cancelled; dblink() can be from release 17 on only.
-create or replace function migration.ask_source(
-  questions text[], weights bigint[], answer text, connections integer default 1)
+-- Asks the source. Questions are queries that return the columns `answer`; those that weigh little are put
+-- together, up to 50: one weighs about 10,000 rows. Not more, since dblink cannot be interrupted everywhere
+-- before the source answers.
+create or replace function migration.ask_source(questions text[], weights bigint[], answer text)
 returns setof record
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  together text[] := array(
+  together text;
+begin
+  for together in
     select string_agg(format('(%s)', w.question), ' union all ')
     from (
       select q.question,
         div(sum(q.weight) over (order by q.weight desc, q.place) - q.weight, 50) as part
       from unnest(questions, weights) with ordinality as q (question, weight, place)
     ) as w
-    group by w.part order by w.part);
-  names    text[] := array(
-    select concat('versions', ' ' || nullif(n, 1)) from generate_series(1, connections) as n);
-  -- the question that a connection is asked
-  asked    integer[] := array_fill(0, array[connections]);
-  sent     integer := 0;
-begin
+    group by w.part order by w.part
   loop
-    for n in 1 .. connections loop
-      if asked[n] > 0 and extensions.dblink_is_busy(names[n]) = 0 then
-        return query execute format(
-          'select d.* from extensions.dblink_get_result(%L) as d (%s)', names[n], answer);
-        -- the end of the answer, an empty one
-        execute format('select from extensions.dblink_get_result(%L) as d (%s)', names[n], answer);
-        asked[n] := 0;
-      end if;
-      if asked[n] = 0 and sent < cardinality(together) then
-        sent := sent + 1;
-        perform migration.connect_versions(names[n]);
-        perform extensions.dblink_send_query(names[n], together[sent]);
-        asked[n] := sent;
-      end if;
-    end loop;
-    exit when 0 = all (asked);
-    perform pg_sleep(0.001);
+    perform migration.connect_versions();
+    return query execute
+      format('select d.* from extensions.dblink(''versions'', %L) as d (%s)', together, answer);
   end loop;
-exception when query_canceled or others then
-  -- a connection that has not answered takes no other question
-  perform migration.disconnect_versions();
-  raise;
-end
-$$;
-
--- Connections that a run may ask the source over at a time.
-create or replace function migration.source_connections() returns integer
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return least(coalesce(migration.run_option('jobs')::integer, 1), 2);
 end
 $$;
 
 -- Smallest and largest key of source tables, and where they are `counted` the number of rows; no key where
 -- keys are no numbers.
 create or replace function migration.source_extents(
-  tables text[], counted boolean default false, connections integer default 1)
+  tables text[], counted boolean default false)
 returns table (source_table text, first_key bigint, last_key bigint, row_count bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
@@ -191,14 +160,14 @@ begin
   return query
   select d.* from migration.ask_source(questions,
     array_fill(case when counted then 50::bigint else 1::bigint end, array[cardinality(questions)]),
-    'source_table text, first_key bigint, last_key bigint, row_count bigint', connections)
+    'source_table text, first_key bigint, last_key bigint, row_count bigint')
     as d (source_table text, first_key bigint, last_key bigint, row_count bigint);
 end
 $$;
 
 -- Enters source tables that are seen for the first time, with the width of their ranges: about 10,000 rows;
 -- all of a table whose keys are no numbers.
-create or replace function migration.enter_tables(tables text[], connections integer) returns void
+create or replace function migration.enter_tables(tables text[]) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   insert into migration.source_tables (source_table, width)
   select e.source_table,
@@ -210,13 +179,13 @@ language sql set search_path = pg_catalog, pg_temp as $$
   from migration.source_extents(array(
       select t from unnest(tables) as t
       where not exists (select from migration.source_tables as s where s.source_table = t)
-    ), true, connections) as e
+    ), true) as e
   join migration.links as l on l.source_table = e.source_table
 $$;
 
 -- Parts of source tables, of at most 50 ranges: keys from first_key up to, not including, end_key; one part without
 -- keys where they are no numbers. ranges: how many, as a weight.
-create or replace function migration.table_parts(tables text[], connections integer default 1)
+create or replace function migration.table_parts(tables text[])
 returns table (source_table text, first_key bigint, end_key bigint, ranges bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
@@ -225,7 +194,7 @@ declare
 begin
   for extent in
     select e.*, 50 * least(t.width, 1000000000) as step, t.width
-    from migration.source_extents(tables, false, connections) as e
+    from migration.source_extents(tables) as e
     join migration.source_tables as t on t.source_table = e.source_table
     where e.first_key is not null
   loop
@@ -263,7 +232,7 @@ $$;
 -- as pair_a and pair_b have them. Every insert and update gives a row a new xmin, so equal sums mean
 -- equal rows. xmin is counted back from the latest transaction, which is cheaper than its text; transactions
 -- older than all (1 and 2) have no age. Rows without versions are known by what they say.
-create or replace function migration.range_sums(tables text[], connections integer default 1)
+create or replace function migration.range_sums(tables text[])
 returns table (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
@@ -282,7 +251,7 @@ begin
         p.first_key, p.end_key))), '{}'),
     coalesce(array_agg(p.ranges), '{}')
   into questions, weights
-  from migration.table_parts(tables, connections) as p
+  from migration.table_parts(tables) as p
   join migration.source_tables as t on t.source_table = p.source_table
   join migration.links as l on l.source_table = p.source_table
   cross join migration.pair_sums('v', 'x') as x;
@@ -290,7 +259,7 @@ begin
   -- a range may come in two parts
   select d.source_table, d.range, sum(d.row_count)::bigint, sum(d.sum_a), sum(d.sum_b)
   from migration.ask_source(questions, weights,
-    'source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric', connections)
+    'source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric')
     as d (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric)
   group by d.source_table, d.range;
 end
@@ -313,7 +282,7 @@ $$;
 -- Lists in migration.newer the rows of changed ranges whose version is not older than a transaction of the
 -- source, where keys are numbers. Lists none of a table where a fifth of its rows are: listing ranges is
 -- cheaper then.
-create or replace function migration.list_newer(connections integer) returns void
+create or replace function migration.list_newer() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
@@ -353,7 +322,7 @@ begin
   from (
     select d.*, count(*) over (partition by d.source_table) as listed
     from migration.ask_source(questions, weights,
-      'source_table text, most bigint, id bigint, version bigint', connections)
+      'source_table text, most bigint, id bigint, version bigint')
       as d (source_table text, most bigint, id bigint, version bigint)
   ) as n
   where n.listed < n.most;
@@ -363,7 +332,7 @@ $$;
 
 -- Content of some columns of source tables, by ranges of a fiftieth of the table's width: number of rows
 -- and two sums; of each table and list of columns that migration.seen asks for.
-create or replace function migration.content_sums(connections integer)
+create or replace function migration.content_sums()
 returns table (
   source_table text, columns text[], range bigint, row_count bigint, sum_a numeric, sum_b numeric)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -377,7 +346,7 @@ begin
   ),
   parts as materialized (
     select p.* from migration.table_parts(
-      array(select distinct a.source_table from asked as a), connections) as p
+      array(select distinct a.source_table from asked as a)) as p
   )
   select
     coalesce(array_agg(format(
@@ -393,7 +362,7 @@ begin
   return query
   select d.source_table, d.columns, d.range, sum(d.row_count)::bigint, sum(d.sum_a), sum(d.sum_b)
   from migration.ask_source(questions, weights, 'source_table text, columns text[], range bigint,'
-    ' row_count bigint, sum_a numeric, sum_b numeric', connections)
+    ' row_count bigint, sum_a numeric, sum_b numeric')
     as d (source_table text, columns text[], range bigint, row_count bigint, sum_a numeric, sum_b numeric)
   group by d.source_table, d.columns, d.range;
 end
@@ -414,15 +383,13 @@ create or replace function migration.take_sums(tables text[], run bigint)
 returns table (source_table text, moved boolean, redefined boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
-declare
-  connections integer := migration.source_connections();
 begin
   update migration.runs as r set horizon = migration.source_horizon() where r.run = take_sums.run;
-  perform migration.enter_tables(tables, connections);
+  perform migration.enter_tables(tables);
   delete from migration.sums;
   insert into migration.sums (source_table, range, row_count, sum_a, sum_b)
-  select s.* from migration.range_sums(tables, connections) as s;
-  perform migration.list_newer(connections);
+  select s.* from migration.range_sums(tables) as s;
+  perform migration.list_newer();
   return query
   select n.source_table, n.moved, n.redefined from migration.note_definitions(tables) as n order by 1;
 end
@@ -503,7 +470,7 @@ begin
     where (l.entity, l.source_table) = (n.entity, n.source_table)
       and l.reached = n.content_digest);
   insert into migration.contents (source_table, columns, range, row_count, sum_a, sum_b)
-  select c.* from migration.content_sums(migration.source_connections()) as c;
+  select c.* from migration.content_sums() as c;
   update migration.seen as n
   set content_digest = concat((
     select concat_ws(':', count(*), sum(c.row_count), sum(c.sum_a), sum(c.sum_b))

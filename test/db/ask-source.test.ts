@@ -1,10 +1,10 @@
 // deadline 240
 import * as assert from 'uvu/assert';
 import { suite } from 'uvu';
-import { open, runner, startRunner, waitFor } from '../runner.ts';
+import { open, startRunner, waitFor } from '../runner.ts';
 import { again, type Neutral, onNeutral } from './neutral.ts';
 
-/* How the source is asked for its sums: over two connections, and never longer than a person wants. */
+/* The source is asked for its sums, but never longer than a person wants. */
 
 const test = suite<Neutral>('ask-source');
 
@@ -48,36 +48,6 @@ test('a run that waits for an answer of the source ends with a signal at once, a
   const [run] = await target`select status from migration.runs order by run desc limit 1`;
   assert.is(run?.['status'], 'interrupted');
   await again({ pair, project });
-});
-
-test('with one worker the source is asked over one connection, with two over two', async ({
-  pair,
-  source,
-  project,
-}) => {
-  // keys of both are no numbers: each is a question of its own
-  const most = async (jobs: string) => {
-    const locking = open(pair.sourceAdminUrl);
-    const held = await locking.reserve();
-    await held.unsafe(
-      'begin; lock table public.film_actor, public.country in access exclusive mode',
-    );
-    const running = runner(pair, ['up', '--jobs', jobs], { root: project.root });
-    await waitFor('as many questions wait for an answer', async () => {
-      const waiting = await source`select from pg_locks where not granted`;
-      return waiting.length === Number(jobs) ? waiting : [];
-    });
-    const [row] = await source<{ sessions: number }[]>`
-      select count(*)::integer as sessions from pg_stat_activity
-      where datname = current_database() and usename = 'legacy_reader'`;
-    await held.unsafe('rollback');
-    held.release();
-    await locking.end();
-    const { code, stderr } = await running;
-    assert.is(code, 0, stderr);
-    return row?.sessions;
-  };
-  assert.equal([await most('1'), await most('2')], [1, 2]);
 });
 
 test.run();
