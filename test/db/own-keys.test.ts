@@ -1,4 +1,4 @@
-// deadline 300
+// deadline 420
 /*
  * Source tables whose key is no column `id`: a number of another name, a small one, a text, a uuid, two columns, a
  * name with capitals, and keys that only a part of an index or of a table proves. The project is test/neutral.
