@@ -2,14 +2,12 @@
 import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { definedEntities, readCatalog } from '../../runner/engine/catalog.ts';
-import { type CheckResult, readChecks, runChecks } from '../../runner/engine/checks.ts';
-import { connect, transaction } from '../../runner/database.ts';
-import { login } from '../../runner/engine/link.ts';
+import { readCatalog } from '../../runner/engine/catalog.ts';
+import { readChecks } from '../../runner/engine/checks.ts';
 import { PhaseFailed } from '../../runner/engine/phase.ts';
-import { configOf, dropPair, errorOf, migrate, preparePair } from '../migrate.ts';
+import { dropPair, errorOf, migrate, preparePair } from '../migrate.ts';
 import type { TestPair } from '../pair.ts';
-import { ROOT, runner, scratch, succeed, waitFor } from '../runner.ts';
+import { ROOT, runner, succeed } from '../runner.ts';
 
 /* What the data checks of `up` see: a corruption in every phase, and one for every check. */
 
@@ -176,7 +174,6 @@ const PLANTED_LATE: PlantedLate[] = [
 ];
 
 const CATALOG = readCatalog(ROOT);
-const DEFINED = definedEntities(CATALOG);
 const CHECKS = readChecks(ROOT, 'checks');
 
 const test = suite<{ pair: TestPair; source: Sql; target: Sql }>('planted');
@@ -277,34 +274,6 @@ for (const { phase, table, by, grow, change, found } of [
   });
 }
 
-test('what the source changes meanwhile is no fault of what a run wrote', async ({
-  pair,
-  source,
-  target,
-}) => {
-  await source.unsafe(`update dispatch_task set text = 'first' where id = (
-    select min(id) from dispatch_task)`);
-  // a lock holds the run between its rows and its checks
-  await target.unsafe(`
-    create or replace function public.plant() returns trigger language plpgsql as $$
-    begin perform pg_advisory_xact_lock(78); return null; end $$;
-    create trigger planted after update on migration.control for each row
-    when (new.entity = 'tasks' and new.status = 'done') execute function public.plant()`);
-  await target`select pg_advisory_lock(78)`;
-  const run = migrate(pair, { phases: 7 });
-  await waitFor(
-    'the run waits',
-    () => target<{ pid: number }[]>`
-    select pid from pg_locks where locktype = 'advisory' and objid = 78 and not granted`,
-  );
-  await source.unsafe(`update dispatch_task set text = 'second' where id = (
-    select min(id) from dispatch_task)`);
-  await target`select pg_advisory_unlock(78)`;
-  await run;
-  await target`drop trigger planted on migration.control`;
-  await migrate(pair, { phases: 7 });
-});
-
 test('a copy of a secret that is not the secret fails, and shows nothing of it', async ({
   pair,
   source,
@@ -333,83 +302,6 @@ test('a copy of a secret that is not the secret fails, and shows nothing of it',
   assert.is(await statusOf(target, 'archive'), 'complete');
 });
 
-for (const { name, plant, message } of [
-  {
-    name: 'is not complete',
-    plant: `update migration.entities set status = 'partial' where entity = 'tasks'`,
-    message: 'tasks cannot be checked: it is partial',
-  },
-  {
-    name: 'cannot be reached through the link',
-    plant: 'drop foreign table legacy.dispatch_task cascade',
-    message: 'tasks cannot be checked: its source table dispatch_task is not in the link',
-  },
-  {
-    name: 'is not in the ledger',
-    plant: `delete from migration.entities where entity = 'tasks'`,
-    message: 'tasks cannot be checked: it is not in the ledger',
-  },
-]) {
-  test(`a check fails that asks about an entity of the phase that ${name}`, async ({ pair }) => {
-    const [result] = await runTexts(pair, { plant, phase: '3-operations' });
-    assert.is(result?.findings, 1);
-    assert.is(result?.problem?.message, message);
-    const others = await runTexts(pair, { plant, phase: '4-financial' });
-    assert.is(others[0]?.findings, 0, 'of another phase');
-    const without = await runTexts(pair, { plant });
-    assert.equal(without[0]?.sample, [], 'without a phase it may not have been migrated yet');
-  });
-}
-
-test('a check fails that asks about an entity no file defines, whatever the phase', async ({
-  pair,
-}) => {
-  for (const phase of [undefined, '3-operations', '4-financial']) {
-    const [result] = await runTexts(pair, {
-      phase,
-      change: (text) => text.replace(`'tasks'`, `'taks'`),
-    });
-    assert.is(result?.problem?.message, 'there is no entity taks');
-  }
-});
-
-test('nor is such a name overlooked where two ways are compared', async ({ pair }) => {
-  const text = `select where migration.completed_together('orders', 'case')`;
-  const [result] = await runTexts(pair, { change: () => text });
-  assert.is(result?.problem?.message, 'there is no entity case');
-});
-
-test('changes of the application do not explain that a check cannot be run', async ({
-  pair,
-  target,
-}) => {
-  const copy = scratch();
-  copy.edit('checks/texts.sql', (text) => text.replace(`'tasks'`, `'taks'`));
-  await interrupted(target, 'offices');
-  await target`update public.offices set phone = 'of the application' where legacy_office_id = 1`;
-  const error = await errorOf(migrate(pair, { root: copy.root, only: ['1-foundation'] }));
-  copy.remove();
-  assert.ok(error instanceof PhaseFailed, error.message);
-  assert.match(error.message, 'checks/texts.sql: there is no entity taks');
-});
-
-test('a comparison that cannot be made has not found the rows of a small run right', async ({
-  pair,
-  source,
-}) => {
-  const copy = scratch();
-  copy.edit('checks/texts.sql', (text) =>
-    text.replace(`['s.text', 't.description']`, `['(s.text)::date::text', 't.description']`),
-  );
-  await source`update dispatch_task set text = 'no date' where id = (
-    select max(id) from dispatch_task where text <> 'no date')`;
-  const error = await errorOf(migrate(pair, { root: copy.root, phases: 7 }));
-  copy.remove();
-  assert.ok(error instanceof PhaseFailed, error.message);
-  assert.match(error.message, 'checks/texts.sql: ');
-  await migrate(pair, { phases: 7 });
-});
-
 test('every check that can stop `up` has something planted for it', () => {
   const planted = [...PLANTED.flatMap(({ found }) => found), ...PLANTED_LATE.map((p) => p.check)];
   const stopping = CHECKS.filter(({ severity }) => severity === 'error').map(({ name }) => name);
@@ -424,34 +316,6 @@ test.run();
 /** As a run leaves it that was interrupted: the checks of the phase have yet to pass. */
 async function interrupted(target: Sql, entity: string): Promise<void> {
   await target`update migration.entities set status = 'partial' where entity = ${entity}`;
-}
-
-/** Runs the check of texts, changed or not, after something that is taken back. */
-async function runTexts(
-  { sourceUrl, targetAdminUrl }: TestPair,
-  {
-    plant,
-    phase,
-    change = (text) => text,
-  }: { plant?: string; phase?: string | undefined; change?: (text: string) => string },
-): Promise<CheckResult[]> {
-  const { source, target } = configOf({ sourceUrl, targetUrl: targetAdminUrl });
-  const session = await connect(target, 'planted test');
-  const texts = CHECKS.filter(({ name }) => name === 'texts');
-  const checks = texts.map((check) => ({ ...check, text: change(check.text) }));
-  try {
-    await login(session, source);
-    return await transaction(
-      session,
-      async () => {
-        if (plant !== undefined) await session.query(plant);
-        return runChecks(session, checks, DEFINED, phase);
-      },
-      { commit: false },
-    );
-  } finally {
-    await session.close();
-  }
 }
 
 async function spoil(target: Sql, { table, by }: Spoilt, event = 'insert'): Promise<void> {
