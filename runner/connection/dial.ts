@@ -14,7 +14,8 @@ export async function dial(
   tls: false | object,
   seconds: number,
 ): Promise<Socket> {
-  let socket = connectTcp(port, host);
+  // the driver writes what belongs together in pieces: a second one would wait for the answer to the first
+  let socket = connectTcp({ port, host, noDelay: true });
   let fail: (error: Error) => void = () => {};
   const failure = new Promise<never>((_, reject) => {
     fail = reject;

@@ -4,6 +4,7 @@ import type { Counts } from './ledger.ts';
 import { type Begin, type Done, hear, type RunContext } from './entity.ts';
 import { attemptPhase, inOne } from './phase.ts';
 import { checkPhase } from './phase-checks.ts';
+import { CLOSE_LINK } from './link.ts';
 import { literal } from '../quote.ts';
 
 /**
@@ -69,7 +70,7 @@ async function copy(
       `select migration.tell(${literal(name)}, ${total}, ${total})`,
     ];
   });
-  const rows = await session.batch([...calls, 'select migration.close_link()'], (said) => {
+  const rows = await session.batch([...calls, CLOSE_LINK], (said) => {
     if (!began.has(said.entity)) began.set(said.entity, Date.now());
     hear(context, said, begin);
   });

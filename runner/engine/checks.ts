@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 import { type Accepted, likeOf, readAccepted } from './accepted.ts';
 import type { Happening } from './events.ts';
+import { AWAIT_LINK, CLOSE_LINK } from './link.ts';
 import { type Problem, positionAt } from './text.ts';
 import { saidOf } from '../conditions.ts';
 import { failureOf, savepoint, type Session } from '../database.ts';
@@ -146,7 +147,7 @@ export async function runChecks(
       settled,
     ]),
     // what is settled has been asked through it
-    ...(settled === null ? [] : ['select migration.close_link()']),
+    ...(settled === null ? [] : [CLOSE_LINK]),
   ]);
   const results: CheckResult[] = [];
   for (const row of rows.filter((each) => 'findings' in each) as unknown as Ran[]) {
@@ -196,7 +197,7 @@ export async function runChecksInTwo(
   session: Session,
   checks: Check[],
   defined: Record<string, string>,
-  { beside, cancel, enter }: Helped & { enter: (second: Session) => Promise<boolean> },
+  { beside, cancel, enter }: Helped & Entering,
   phase = '',
 ): Promise<CheckResult[]> {
   const through = checks.filter(({ needsLink }) => needsLink);
@@ -234,6 +235,62 @@ export async function runChecksInTwo(
   return [...found, ...results];
 }
 
+/** Opens the link of a second session; false where another command reads this way. */
+export interface Entering {
+  enter: (second: Session) => Promise<boolean>;
+}
+
+/**
+ * Whether the rows that this run wrote of a phase pass the comparisons of the checks, inside the caller's
+ * transaction; in one message, or with `helped` in two sessions. The link is closed in the end.
+ */
+export async function isWrittenRight(
+  session: Session,
+  checks: Check[],
+  defined: Record<string, string>,
+  phase: string,
+  helped?: Helped & Entering,
+): Promise<boolean> {
+  const through = checks.filter(({ needsLink }) => needsLink);
+  if (through.length === 0) return true;
+  const isRight = (rows: Record<string, unknown>[]): boolean =>
+    rows.every((row) => row['right'] !== false);
+  if (helped === undefined) {
+    const all = bound('select migration.are_written_right($1::text::jsonb) as right', [
+      textsOf(through),
+    ]);
+    const asked = [lookAt(defined, phase), AWAIT_LINK, all, CLOSE_LINK];
+    return isRight(await session.batch(asked));
+  }
+  const { beside, cancel, enter } = helped;
+  let right = true;
+  await inTwo(
+    session,
+    grouped(await readComparisons(session, through, defined, phase)),
+    async (reader, group) => {
+      if (!right) return;
+      const asked = group.map(({ entity, comparisons }) =>
+        bound('select migration.is_written_right($1, $2::text::jsonb) as right', [
+          entity,
+          JSON.stringify(comparisons),
+        ]),
+      );
+      right = isRight(await reader.batch(asked)) && right;
+    },
+    {
+      cancel,
+      beside: (help) =>
+        beside(async (second) => {
+          if (!(await enter(second))) return;
+          await second.batch([lookAt(defined, phase)]);
+          await help(second);
+        }),
+    },
+  );
+  await session.batch([CLOSE_LINK]);
+  return right;
+}
+
 /** What is compared of an entity, of so many rows. */
 interface Comparisons {
   entity: string;
@@ -269,7 +326,7 @@ async function readComparisons(
   if (checks.length === 0) return [];
   const rows = await session.batch([
     lookAt(defined, phase),
-    'select migration.await_link()',
+    AWAIT_LINK,
     bound('select * from migration.entity_comparisons($1::text::jsonb)', [textsOf(checks)]),
   ]);
   return rows.filter((row) => 'comparisons' in row) as unknown as Comparisons[];

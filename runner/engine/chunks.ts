@@ -9,22 +9,20 @@ import {
   endEntity,
   hasWork,
   mergeTogether,
-  reading,
-  readingFirst,
+  readChunk,
+  readFirst,
   type RunContext,
   startEntity,
   type Work,
-  writing,
+  writeChunk,
 } from './entity.ts';
+import { CLOSE_LINK, isWayClosed, WAYS } from './link.ts';
 import { type Task, workThrough } from './pool.ts';
 import { isSelfMapped } from './render.ts';
-import { queueing } from './two.ts';
+import { sharing } from './two.ts';
 
 /** Up to so many source rows are merged together with others, in one transaction and one message. */
 const SMALL_ROWS = 5000;
-
-const AWAIT = 'select migration.await_link()';
-const CLOSE = 'select migration.close_link()';
 
 /**
  * Chunk by chunk: a transaction that reads, a transaction that writes; what is small, together. Sessions
@@ -39,8 +37,8 @@ export async function mergeByChunks(
   const done: Done[] = [];
   const open = new Set(entities);
   const waiting = new Set(entities);
-  // one session at a time holds the link: reads queue, writes overlap
-  const turn = queueing();
+  // two sessions at a time hold the link, whoever writes holds none
+  const reading = sharing(WAYS, isWayClosed);
 
   const task = (entity: Entity, run: (session: Session) => Promise<Task[]>): Task => ({
     rank: entities.indexOf(entity),
@@ -90,7 +88,7 @@ export async function mergeByChunks(
       };
       const merged = await again(context, () =>
         mergeTogether(context, small, how, (calls, listener) =>
-          turn(() => batch(session, [lease, AWAIT, ...calls, CLOSE], { listener })),
+          reading((way) => batch(session, [lease, ...way, ...calls, CLOSE_LINK], { listener })),
         ),
       ).catch((error: unknown) => {
         begin(at);
@@ -105,17 +103,19 @@ export async function mergeByChunks(
   const start = (entity: Entity): Task =>
     task(entity, async (session) => {
       // it begins, and its first chunk is read: two transactions, one message
-      const read = [AWAIT, ...readingFirst(entity), CLOSE];
       const work = await startEntity(context, entity, retrying, (calls) =>
-        turn(() => batch(session, [lease, ...calls, 'commit', ...beginning('60s'), ...read])),
+        reading((way) => {
+          const read = [...way, ...readFirst(entity), CLOSE_LINK];
+          return batch(session, [lease, ...calls, 'commit', ...beginning('60s'), ...read]);
+        }),
       );
       const [first, ...others] = work.chunks;
       if (first === undefined) return end(session, work, []);
       const left = new Set(work.chunks);
       const merge = (chunk: Chunk): Task =>
         task(entity, async (worker) => {
-          const reads = [AWAIT, ...reading(entity, chunk), CLOSE];
-          await turn(() => batch(worker, reads, { lockTimeout: '60s' }));
+          const read = [...readChunk(entity, chunk), CLOSE_LINK];
+          await reading((way) => batch(worker, [...way, ...read], { lockTimeout: '60s' }));
           return write(worker, work, chunk, left);
         });
       return [...(await write(session, work, first, left)), ...others.map(merge)];
@@ -128,7 +128,7 @@ export async function mergeByChunks(
     left: Set<Chunk>,
   ): Promise<Task[]> => {
     const { entity } = work;
-    const calls = writing(entity, chunk);
+    const calls = writeChunk(entity, chunk);
     if (left.size === 1) return end(session, work, calls, chunk);
     await batch(session, [lease, ...calls]);
     left.delete(chunk);

@@ -125,17 +125,17 @@ export function hear(context: RunContext, { entity, done, total }: Said, begin: 
 }
 
 /** Reads a chunk into the temporary tables of the session. */
-export function reading({ name }: Entity, { chunk }: Chunk): string[] {
+export function readChunk({ name }: Entity, { chunk }: Chunk): string[] {
   return [`select migration.read_chunk(${literal(name)}, ${chunk})`];
 }
 
 /** The same of the first chunk, if there is one. */
-export function readingFirst({ name }: Entity): string[] {
+export function readFirst({ name }: Entity): string[] {
   return [`select migration.read_first(${literal(name)})`];
 }
 
 /** Writes the chunk that the session has read. */
-export function writing({ name }: Entity, { chunk }: Chunk): string[] {
+export function writeChunk({ name }: Entity, { chunk }: Chunk): string[] {
   return [`select migration.write_chunk(${literal(name)}, ${chunk})`];
 }
 

@@ -36,6 +36,20 @@ export async function login(session: Session, source: Endpoint): Promise<void> {
   await session.copyIn('pg_temp.link_login', [[source.user, source.password.reveal()]]);
 }
 
+/** Opens the link where the transaction has not opened it yet, waiting for it; closes it before COMMIT. */
+export const AWAIT_LINK = 'select migration.await_link()';
+export const CLOSE_LINK = 'select migration.close_link()';
+/** This transaction reads beside another one. */
+export const BESIDE = `select pg_catalog.set_config('migration.reader', 'second', true)`;
+/** The ways through which two transactions may read at a time, by what opens them. */
+export const WAYS: readonly [string[], string[]] = [[AWAIT_LINK], [BESIDE, AWAIT_LINK]];
+
+/** The second way is closed: another command reads this way, or the source has no connection to spare. */
+export function isWayClosed(error: unknown): boolean {
+  const code = failureOf(error)?.code;
+  return code === 'MIG03' || code === '08001';
+}
+
 /** `login` of a session that reads beside another one; until its transaction ends. */
 export async function loginBeside(session: Session, source: Endpoint): Promise<void> {
   await login(session, source);
@@ -44,7 +58,7 @@ export async function loginBeside(session: Session, source: Endpoint): Promise<v
 
 /** This transaction, of a session that has its login, reads beside another one. */
 export async function readBeside(session: Session): Promise<void> {
-  await session.query(`select pg_catalog.set_config('migration.reader', 'second', true)`);
+  await session.query(BESIDE);
 }
 
 /** What the files say of the link. */
@@ -176,7 +190,7 @@ export async function openLink(session: Session): Promise<void> {
 
 /** `openLink` where this transaction has not opened it yet. */
 export async function awaitLink(session: Session): Promise<void> {
-  await session.query('select migration.await_link()');
+  await session.query(AWAIT_LINK);
 }
 
 /** Waits until no other session reads through the link, up to the lock_timeout of the transaction. */
@@ -186,7 +200,7 @@ export async function awaitTurn(session: Session): Promise<void> {
 
 /** Takes the user mapping out again, before the transaction commits. */
 export async function closeLink(session: Session): Promise<void> {
-  await session.query('select migration.close_link()');
+  await session.query(CLOSE_LINK);
 }
 
 /**

@@ -1,8 +1,18 @@
 import type { Happening } from './events.ts';
-import { type Check, checkDone, type CheckResult, runChecks, runChecksInTwo } from './checks.ts';
+import {
+  type Check,
+  checkDone,
+  type CheckResult,
+  type Entering,
+  isWrittenRight,
+  runChecks,
+  runChecksInTwo,
+} from './checks.ts';
 import { mayRetry, type Session, transaction } from '../database.ts';
 import type { Counts } from './ledger.ts';
+import { AWAIT_LINK, BESIDE } from './link.ts';
 import { literal } from '../quote.ts';
+import type { Helped } from './two.ts';
 
 /* When the data checks of a phase run inside `up`, and what their findings mean. */
 
@@ -52,11 +62,15 @@ export async function checkPhase(
   const total = (key: 'source' | 'read') =>
     done.reduce((sum, { counts }) => sum + (counts?.[key] ?? 0), 0);
   const much = total('read') > 0 && total('read') >= CHECKED_SHARE * total('source');
-  if (!much && !unproven && (await isWrittenRight(context, session, phase))) return;
+  const helped = second === undefined ? undefined : helping(context, second, phase.name);
+  const { checks, defined } = context;
+  if (!much && !unproven && (await isWrittenRight(session, checks, defined, phase.name, helped))) {
+    return;
+  }
   const results =
-    second === undefined
-      ? await runChecks(session, context.checks, context.defined, phase.name)
-      : await checkInTwo(context, session, second, phase.name);
+    helped === undefined
+      ? await runChecks(session, checks, defined, phase.name)
+      : await runChecksInTwo(session, checks, defined, helped, phase.name);
   for (const result of results) context.report(checkDone(result, phase.name));
   const found = results.filter(({ findings }) => findings > 0);
   if (found.length === 0) return;
@@ -81,53 +95,30 @@ export async function checkPhase(
   );
 }
 
-/** This transaction reads beside another one (`readBeside`). */
-const BESIDE = `select pg_catalog.set_config('migration.reader', 'second', true)`;
-
-/** The phase is checked in two sessions, of which each has what it looks at as written. */
-function checkInTwo(
-  { checks, defined, cancel }: Checking,
-  session: Session,
-  second: Session,
-  phase: string,
-): Promise<CheckResult[]> {
-  const helped = {
+/** A second session helps to check a phase: it has what it looks at as written. */
+function helping({ cancel }: Checking, second: Session, phase: string): Helped & Entering {
+  return {
     cancel,
-    beside: (help: (reader: Session) => Promise<void>) =>
+    beside: (help) =>
       transaction(second, () => help(second), {
         commit: false,
         lockTimeout: '1s',
         first: [ending(phase)],
       }),
     enter: () =>
-      second.batch([BESIDE, 'select migration.await_link()']).then(
+      second.batch([BESIDE, AWAIT_LINK]).then(
         () => true,
-        // another command reads this way
         (error: unknown) => {
           if (!mayRetry(error)) throw error;
           return false;
         },
       ),
   };
-  return runChecksInTwo(session, checks, defined, helped, phase);
 }
 
 /** To this transaction the entities of a phase are complete: all are written, the checks have to pass. */
 export function ending(phase: string): string {
   return `select pg_catalog.set_config('migration.ending', ${literal(phase)}, true)`;
-}
-
-/** Rows that this run wrote pass the comparisons of the checks; opens the link and closes it. */
-async function isWrittenRight(
-  { checks, defined }: Checking,
-  session: Session,
-  phase: Checked,
-): Promise<boolean> {
-  const [row] = await session.query<{ right: boolean }>(
-    'select migration.is_written_right($1::text::jsonb, $2, $3::text::jsonb) as right',
-    [JSON.stringify(checks.map(({ text }) => ({ text }))), phase.name, JSON.stringify(defined)],
-  );
-  return row?.right ?? false;
 }
 
 function lineOf({ check, sample, problem }: CheckResult): string {

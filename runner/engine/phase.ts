@@ -16,10 +16,8 @@ import { type Checked, checkPhase, ending, LawBroken } from './phase-checks.ts';
 import { blamedOn } from '../conditions.ts';
 import { beginning, ConnectionLost, failureOf, type Session, transaction } from '../database.ts';
 import { holdLease } from './ledger.ts';
+import { AWAIT_LINK, CLOSE_LINK } from './link.ts';
 import { bound } from '../quote.ts';
-
-const AWAIT = 'select migration.await_link()';
-const CLOSE = 'select migration.close_link()';
 
 /** A phase that did not come out right; the message says what, the rest what is true now. */
 export class PhaseFailed extends Error {
@@ -181,8 +179,8 @@ async function runWhole(
     context.checkpoint();
     const how = { complete: true, retrying, begin };
     const merged = await mergeTogether(context, entities, how, async (calls, listener) => {
-      const before = [patience(context, entities), AWAIT];
-      const after = [settling(entities.map(nameOf)), refusing(phase), CLOSE];
+      const before = [patience(context, entities), AWAIT_LINK];
+      const after = [settling(entities.map(nameOf)), refusing(phase), CLOSE_LINK];
       const rows = await session.batch([...before, ...calls, ...after], listener);
       refused = refusedIn(rows, phase);
       return rows;
@@ -221,7 +219,7 @@ async function runByChunks(context: RunContext, phase: Phase, begin: Begin): Pro
   begin();
   const names = phase.entities.map(nameOf);
   const lease = `select migration.hold_lease(${context.run})`;
-  const settled = [AWAIT, settling(done.map(({ entity }) => entity)), CLOSE];
+  const settled = [AWAIT_LINK, settling(done.map(({ entity }) => entity)), CLOSE_LINK];
   const check = () => checkPhase(context, session, phase, done, unproven, context.sessions[1]);
   await again(context, () =>
     transaction(session, check, {

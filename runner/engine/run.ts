@@ -23,7 +23,7 @@ import { type Diagnosis, examinePooler, examineTarget } from './doctor.ts';
 import type { Happening } from './events.ts';
 import { type Keeper, keepLock } from './lock.ts';
 import * as ledger from './ledger.ts';
-import { awaitLink, closeLink, login } from './link.ts';
+import { awaitLink, CLOSE_LINK, closeLink, login } from './link.ts';
 import type { RunContext } from './entity.ts';
 import { inOne, runPhase } from './phase.ts';
 import { nameOf, trackRun } from './progress.ts';
@@ -350,7 +350,7 @@ async function prepareRun(options: UpOptions, session: Session, run: number): Pr
   if (!options.dryRun) {
     return transaction(session, body, {
       first: [`select migration.hold_lease(${run})`],
-      last: ['select migration.close_link()'],
+      last: [CLOSE_LINK],
     });
   }
   const prepared = await body();

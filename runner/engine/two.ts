@@ -43,12 +43,34 @@ export async function inTwo<Item>(
   if (failure !== undefined) throw failure;
 }
 
-/** One at a time, in the order in which they ask. */
-export function queueing(): <T>(body: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (body) => {
-    const mine = last.then(body, body);
-    last = mine.catch(() => {});
-    return mine;
+/**
+ * Ways that one at a time can take, in the order in which they ask: whoever asks gets the first that is
+ * free. What fails on another way than the first because that `isClosed` is done again on one that is left;
+ * nobody takes that way any more.
+ */
+export function sharing<Way>(
+  ways: readonly [Way, ...Way[]],
+  isClosed: (error: unknown) => boolean,
+): <T>(body: (way: Way) => Promise<T>) => Promise<T> {
+  const [first] = ways;
+  const free = [...ways];
+  const waiting: ((way: Way) => void)[] = [];
+  const leave = (way: Way): void => {
+    const next = waiting.shift();
+    if (next === undefined) free.unshift(way);
+    else next(way);
   };
+  const share = async <T>(body: (way: Way) => Promise<T>): Promise<T> => {
+    const way = free.shift() ?? (await new Promise<Way>((resolve) => waiting.push(resolve)));
+    try {
+      const result = await body(way);
+      leave(way);
+      return result;
+    } catch (error) {
+      if (way !== first && isClosed(error)) return share(body);
+      leave(way);
+      throw error;
+    }
+  };
+  return share;
 }

@@ -326,7 +326,7 @@ create table if not exists migration.filtered (
   reason    text not null,
   version   bigint,
   primary key (entity, legacy_id)
-);
+) with (fillfactor = 90);
 
 -- mapped keys that are no longer a row to store
 create table if not exists migration.gone (

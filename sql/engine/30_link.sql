@@ -65,11 +65,16 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     where m.srvname = 'legacy_source' and m.usename = replace(migration.mapped_role(), 'current_user', current_user))
 $$;
 
--- Opens the link where this transaction has not done so yet; waits for it up to lock_timeout.
+-- Opens the link where this transaction has not done so yet; waits for it up to lock_timeout, a second
+-- reader a second, since the first can do its work.
 create or replace function migration.await_link() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  patience text := current_setting('lock_timeout');
 begin
+  if migration.is_second_reader() then perform set_config('lock_timeout', '1s', true); end if;
   perform migration.take_link();
+  perform set_config('lock_timeout', patience, true);
   if not migration.is_link_open() then perform migration.open_link(); end if;
 end
 $$;

@@ -232,8 +232,11 @@ $$;
 -- as pair_a and pair_b have them. Every insert and update gives a row a new xmin, so equal sums mean
 -- equal rows. xmin is counted back from the latest transaction, which is cheaper than its text; transactions
 -- older than all (1 and 2) have no age. Rows without versions are known by what they say.
-create or replace function migration.range_sums(tables text[])
-returns table (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+-- listing: with keys and versions of the rows that look newer than what the entities have read; none
+-- where these are more than a fifth of a range, which is cheaper to compare whole. A range may come in two parts.
+create or replace function migration.ask_sums(tables text[], listing boolean)
+returns table (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric,
+  keys bigint[], versions bigint[])
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
@@ -241,28 +244,48 @@ declare
   weights   bigint[];
 begin
   select coalesce(array_agg(format(
-      'select %L::text, v / %s, count(*), sum(%s), sum(%s)'
-      ' from (select age(''3''::xid)::bigint + 3 as latest offset 0) as c'
+      'select %L::text, v / %s, count(*), sum(%s), sum(%s), %s'
+      ' from (select age(''3''::xid)::bigint + 3 as latest, age(''%s''::xid) as since offset 0) as c'
       ' cross join lateral (%s offset 0) as s group by 2',
-      p.source_table, t.width, x.a, x.b, migration.source_rows(p.source_table,
+      p.source_table, t.width, x.a, x.b,
+      case when h.since is null then 'null::bigint[], null::bigint[]'
+        else 'case when count(*) filter (where n) * 5 <= count(*) then array_agg(v) filter (where n) end,'
+          ' case when count(*) filter (where n) * 5 <= count(*) then array_agg(x) filter (where n) end' end,
+      coalesce(h.since, 3),
+      migration.source_rows(p.source_table, concat(
         case when l.has_versions then
           'case when age(r.xmin) = 2147483647 then r.xmin::text::bigint'
           ' else (c.latest - age(r.xmin)) & 4294967295 end as x' else '0::bigint as x' end,
+        case when h.since is not null then ', age(r.xmin) <= c.since as n' end),
         p.first_key, p.end_key))), '{}'),
     coalesce(array_agg(p.ranges), '{}')
   into questions, weights
   from migration.table_parts(tables) as p
   join migration.source_tables as t on t.source_table = p.source_table
   join migration.links as l on l.source_table = p.source_table
+  left join (
+    select e.source, min(e.horizon) & 4294967295 as since
+    from migration.entities as e
+    where listing and e.width > 0 and e.horizon is not null
+    group by e.source
+  ) as h on h.source = p.source_table and l.is_number and l.has_versions
   cross join migration.pair_sums('v', 'x') as x;
   return query
-  -- a range may come in two parts
-  select d.source_table, d.range, sum(d.row_count)::bigint, sum(d.sum_a), sum(d.sum_b)
-  from migration.ask_source(questions, weights,
-    'source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric')
-    as d (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric)
-  group by d.source_table, d.range;
+  select d.*
+  from migration.ask_source(questions, weights, 'source_table text, range bigint, row_count bigint,'
+    ' sum_a numeric, sum_b numeric, keys bigint[], versions bigint[]')
+    as d (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric,
+      keys bigint[], versions bigint[]);
 end
+$$;
+
+-- The sums alone, of whole ranges.
+create or replace function migration.range_sums(tables text[])
+returns table (source_table text, range bigint, row_count bigint, sum_a numeric, sum_b numeric)
+language sql set search_path = pg_catalog, pg_temp as $$
+  select d.source_table, d.range, sum(d.row_count)::bigint, sum(d.sum_a), sum(d.sum_b)
+  from migration.ask_sums(tables, false) as d
+  group by d.source_table, d.range
 $$;
 
 -- Oldest transaction that is open in the source: what changes from now on is not older.
@@ -276,57 +299,6 @@ begin
     from extensions.dblink('versions', 'select txid_snapshot_xmin(txid_current_snapshot())')
       as d (horizon bigint)
   );
-end
-$$;
-
--- Lists in migration.newer the rows of changed ranges whose version is not older than a transaction of the
--- source, where keys are numbers. Lists none of a table where a fifth of its rows are: listing ranges is
--- cheaper then.
-create or replace function migration.list_newer() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
-declare
-  questions text[];
-  weights   bigint[];
-begin
-  delete from migration.newer;
-  with changed as (
-    select e.source, e.width, min(e.horizon) as since, array_agg(distinct r.range) as ranges,
-      (select ceil(0.2 * sum(n.row_count)) from migration.sums as n where n.source_table = e.source) as most
-    from migration.entities as e
-    join migration.ranges as r on r.entity = e.entity
-    join migration.sums as s on s.source_table = e.source and s.range = r.range
-    join migration.links as l on l.source_table = e.source and l.is_number
-    where e.width > 0 and e.horizon is not null
-      and (r.row_count, r.sum_a, r.sum_b) <> (s.row_count, s.sum_a, s.sum_b)
-    group by e.source, e.width
-  ),
-  parts as (
-    select c.*, low as first_key, least(low + w.step, i.end_key) as end_key
-    from changed as c
-    cross join lateral migration.intervals(c.ranges, c.width) as i
-    cross join lateral (select 50 * least(c.width, 1000000000)) as w (step)
-    cross join lateral generate_series(i.first_key, i.end_key - 1, w.step) as low
-  )
-  select
-    coalesce(array_agg(format(
-      'select %L::text, %s::bigint, n.v, n.x from (%s and age(r.xmin) <= age(''%s''::xid) limit %2$s) as n',
-      p.source, p.most,
-      migration.source_rows(p.source, 'r.xmin::text::bigint as x', p.first_key, p.end_key),
-      p.since & 4294967295)), '{}'),
-    coalesce(array_agg((p.end_key - p.first_key - 1) / p.width + 1), '{}')
-  into questions, weights
-  from parts as p;
-  insert into migration.newer (source_table, id, version)
-  select n.source_table, n.id, n.version
-  from (
-    select d.*, count(*) over (partition by d.source_table) as listed
-    from migration.ask_source(questions, weights,
-      'source_table text, most bigint, id bigint, version bigint')
-      as d (source_table text, most bigint, id bigint, version bigint)
-  ) as n
-  where n.listed < n.most;
-  analyze migration.newer;
 end
 $$;
 
@@ -377,8 +349,8 @@ $$;
 
 -- Takes the sums of every source table of the catalog, before the first foreign read; chooses the
 -- width of a table (about 10,000 rows a range) the first time it is seen, and keeps where it is and
--- how it is defined. Of tables in which ranges changed it lists the rows that look newer. Returns
--- what makes versions incomparable. The link is open.
+-- how it is defined. The rows that look newer than what has been read are listed in migration.newer.
+-- Returns what makes versions incomparable. The link is open.
 create or replace function migration.take_sums(tables text[], run bigint)
 returns table (source_table text, moved boolean, redefined boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -387,9 +359,19 @@ begin
   update migration.runs as r set horizon = migration.source_horizon() where r.run = take_sums.run;
   perform migration.enter_tables(tables);
   delete from migration.sums;
+  delete from migration.newer;
+  with answers as materialized (
+    select d.* from migration.ask_sums(tables, true) as d
+  ),
+  listed as (
+    insert into migration.newer (source_table, id, version)
+    select d.source_table, n.id, n.version
+    from answers as d cross join lateral unnest(d.keys, d.versions) as n (id, version)
+  )
   insert into migration.sums (source_table, range, row_count, sum_a, sum_b)
-  select s.* from migration.range_sums(tables) as s;
-  perform migration.list_newer();
+  select d.source_table, d.range, sum(d.row_count)::bigint, sum(d.sum_a), sum(d.sum_b)
+  from answers as d group by d.source_table, d.range;
+  analyze migration.newer;
   return query
   select n.source_table, n.moved, n.redefined from migration.note_definitions(tables) as n order by 1;
 end

@@ -32,7 +32,8 @@ begin
       '  missing      text,'
       '  adopted      boolean not null default false,'
       '  run          bigint not null'
-      ');'
+      -- room for a new version of a row on its page: the index by new id, which is at random, stays as it is
+      ') with (fillfactor = 90);'
       'create index if not exists %I on ids.%I (legacy_id) where missing is not null',
       known.entity, known.entity || '_missing', known.entity);
     delete from migration.ranges as r using migration.entities as e

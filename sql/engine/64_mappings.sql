@@ -45,7 +45,10 @@ begin
     %s as t
     -- joined to itself, or by `is distinct from`, it takes the square of its rows before it has statistics
     where t.entity_type = %L and not exists (
-        select from ids.%I as m where m.legacy_id = t.legacy_id and m.id = t.new_id)
+        select from ids.%I as m where m.legacy_id = t.legacy_id and m.id = t.new_id
+          -- not all of the id map for some keys
+          and ($1 is null or m.legacy_id >= $1) and ($2 is null or m.legacy_id < $2)
+          and ($3 is null or m.legacy_id = any ($3)))
       and ($1 is null or t.legacy_id >= $1) and ($2 is null or t.legacy_id < $2)
       and ($3 is null or t.legacy_id = any ($3))
   $q$, target, type, name);
@@ -71,7 +74,8 @@ begin
 end
 $$;
 
--- The keys of a chunk have the rows their id map says, in the transaction that writes it.
+-- The keys of a chunk have the rows their id map says, in the transaction that writes it. Of keys, those
+-- that have been in the id map before and stay are left alone: their rows are there.
 create or replace function migration.keep_mappings(
   name text, first_key bigint, end_key bigint, keys bigint[])
 returns void
@@ -82,6 +86,12 @@ declare
   target regclass := migration.mapping_table();
 begin
   if type is null or target is null then return; end if;
+  if keys is not null then
+    keys := array(
+      select k from unnest(keys) as k where not exists (
+        select from pg_temp.staged as b where b.legacy_key = k and b.known and b.reject is null));
+    if keys = '{}' then return; end if;
+  end if;
   perform migration.drop_wrong_mappings(name, first_key, end_key, keys, true);
   perform set_config('search_path', migration.application_path(), true);
   execute format($q$
@@ -92,7 +102,9 @@ begin
     where ($1 is null or m.legacy_id >= $1) and ($2 is null or m.legacy_id < $2)
       and ($3 is null or m.legacy_id = any ($3))
       and not exists (
-        select from %1$s as t where t.entity_type = %2$L and t.legacy_id = m.legacy_id)
+        select from %1$s as t where t.entity_type = %2$L and t.legacy_id = m.legacy_id
+          and ($1 is null or t.legacy_id >= $1) and ($2 is null or t.legacy_id < $2)
+          and ($3 is null or t.legacy_id = any ($3)))
     order by m.legacy_id
   $q$, target, type, name) using first_key, end_key, keys;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);

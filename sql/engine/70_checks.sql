@@ -238,37 +238,40 @@ exception
 end
 $$;
 
--- Whether the rows of a phase that this run wrote pass the comparisons of the checks: what a run that
+-- Whether the rows of an entity that this run wrote pass the comparisons of the checks: what a run that
 -- brings little looks at. What cannot be compared does not pass; the checks say why.
-create or replace function migration.is_written_right(checks jsonb, phase text, defined jsonb)
+create or replace function migration.is_written_right(entity text, comparisons jsonb)
 returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_variable
 declare
-  part     record;
-  keys     bigint[];
-  is_right boolean := true;
+  keys bigint[];
 begin
-  perform migration.look_at(phase, defined);
-  perform migration.await_link();
-  for part in select * from migration.entity_comparisons(checks) loop
-    begin
-      continue when not migration.is_checked(part.entity) or not exists (
-        select from migration.control as c
-        where c.run = migration.current_run() and c.entity = part.entity and c.rows_read > 0);
-      execute format('select array(select m.legacy_id from ids.%I as m where m.run = $1)', part.entity)
-      into keys using migration.current_run();
-      continue when keys = '{}';
-      is_right := jsonb_array_length(part.comparisons)
-        = cardinality(migration.equal_comparisons(part.entity, part.comparisons, keys));
-    exception
-      when sqlclient_unable_to_establish_sqlconnection or query_canceled then raise;
-      when others then is_right := false;
-    end;
-    exit when not is_right;
+  if not migration.is_checked($1) or not exists (
+    select from migration.control as c
+    where c.run = migration.current_run() and c.entity = $1 and c.rows_read > 0)
+  then
+    return true;
+  end if;
+  execute format('select array(select m.legacy_id from ids.%I as m where m.run = $1)', $1)
+  into keys using migration.current_run();
+  return keys = '{}'
+    or jsonb_array_length(comparisons) = cardinality(migration.equal_comparisons($1, comparisons, keys));
+exception
+  when sqlclient_unable_to_establish_sqlconnection or query_canceled then raise;
+  when others then return false;
+end
+$$;
+
+-- The same of all entities of the phase that is looked at.
+create or replace function migration.are_written_right(checks jsonb) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  part record;
+begin
+  for part in select c.entity, c.comparisons from migration.entity_comparisons(checks) as c loop
+    if not migration.is_written_right(part.entity, part.comparisons) then return false; end if;
   end loop;
-  perform migration.close_link();
-  return is_right;
+  return true;
 end
 $$;
 
