@@ -190,25 +190,30 @@ export async function examineReferences(session: Session, targets: string[]): Pr
  * after another session has worked. Throws nothing; the answer is a diagnosis.
  */
 export async function examinePooler(target: Endpoint): Promise<Diagnosis> {
-  const one = await connect(target, 'runner doctor');
-  const two = await connect(target, 'runner doctor');
+  const name = 'runner doctor';
+  const ends = await Promise.allSettled([connect(target, name), connect(target, name)]);
+  const sessions = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
   const read = question('pooler');
   try {
+    const [one, two] = sessions;
+    if (one === undefined || two === undefined) {
+      throw ends.find((end) => end.status === 'rejected')?.reason;
+    }
     let mixed = false;
     for (let round = 0; round < 3 && !mixed; round += 1) {
       await one.query(`select pg_catalog.set_config('runner.probe', 'one', false)`);
+      // the second takes the server session that the first has left, which then has to take another
       await two.query('begin');
       await one.query('begin');
-      await two.query(`select pg_catalog.set_config('runner.probe', 'two', false)`);
-      await two.query('commit');
+      await two.batch([`select pg_catalog.set_config('runner.probe', 'two', false)`, 'commit']);
       await one.query('commit');
-      for (const [session, mark] of [
-        [two, 'two'],
-        [one, 'one'],
-      ] as const) {
-        const [seen] = await session.query<{ mark: string | null; pid: number }>(read);
-        if (seen?.mark !== mark || seen.pid !== session.pid) mixed = true;
-      }
+      const seen = await Promise.all(
+        [two, one].map((session) => session.query<{ mark: string | null; pid: number }>(read)),
+      );
+      mixed = seen.some(
+        ([row], place) =>
+          row?.mark !== ['two', 'one'][place] || row?.pid !== [two, one][place]?.pid,
+      );
     }
     return {
       what: 'direct or session-mode connection',
@@ -217,8 +222,7 @@ export async function examinePooler(target: Endpoint): Promise<Diagnosis> {
       fix: mixed ? 'use the direct connection or the session mode of the pooler (port 5432)' : '',
     };
   } finally {
-    await one.close();
-    await two.close();
+    await Promise.all(sessions.map((session) => session.close()));
   }
 }
 

@@ -13,7 +13,7 @@ import { readerHash, readInChild } from './reader-child.ts';
 import { type Reading, settled } from './reading.ts';
 import { hashedColumns, render, type Shape } from './render.ts';
 import { strayEntities, strayProblems } from './strays.ts';
-import { literal } from '../quote.ts';
+import { bound, literal } from '../quote.ts';
 
 /** What a run has to do for one entity. */
 export interface EntityPlan {
@@ -166,18 +166,27 @@ export async function fitViews(
   return { shapes, problems: [...strays, ...problems] };
 }
 
+/** Entities whose functions are sent in one message. */
+const RENDERED_TOGETHER = 20;
+
 /** The same, and renders their functions. */
 async function build(session: Session, catalog: Catalog): Promise<Problem[]> {
   const { shapes, problems } = await fitViews(session, catalog);
   if (problems.length > 0) return problems;
   const hashed = [...shapes.values()].map((shape) => [shape.entity.name, hashedColumns(shape)]);
-  await session.query('select migration.enter_columns($1::text::jsonb)', [
-    JSON.stringify(Object.fromEntries(hashed)),
+  await session.batch([
+    bound('select migration.enter_columns($1::text::jsonb)', [
+      JSON.stringify(Object.fromEntries(hashed)),
+    ]),
+    'select migration.empty_merge()',
   ]);
-  const functions = [...shapes.values()].map((shape) => render(catalog.templates, shape));
-  await session.query(
-    ['select migration.empty_merge()', ...functions, 'select migration.close_merge()'].join(';\n'),
-  );
+  const all = [...shapes.values()];
+  // a few at a time: their texts are what takes most of the runner's memory
+  for (let from = 0; from < all.length; from += RENDERED_TOGETHER) {
+    const some = all.slice(from, from + RENDERED_TOGETHER);
+    await session.query(some.map((shape) => render(catalog.templates, shape)).join(';\n'));
+  }
+  await session.query('select migration.close_merge()');
   return [];
 }
 

@@ -22,6 +22,7 @@ begin
       mapping text, hash text)
     left join migration.source_tables as t on t.source_table = d.source
   loop
+    -- room for a new version of a row on its page: the index by new id, which is at random, stays as it is
     execute format(
       'create table if not exists ids.%I ('
       '  legacy_id    bigint primary key,'
@@ -32,7 +33,6 @@ begin
       '  missing      text,'
       '  adopted      boolean not null default false,'
       '  run          bigint not null'
-      -- room for a new version of a row on its page: the index by new id, which is at random, stays as it is
       ') with (fillfactor = 90);'
       'create index if not exists %I on ids.%I (legacy_id) where missing is not null',
       known.entity, known.entity || '_missing', known.entity);

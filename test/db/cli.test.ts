@@ -51,7 +51,8 @@ test('most tests run their commands in one process: each says and ends as in its
     [{ ...pair, targetUrl: pair.targetUrl.replace(/:\d+\//, ':1/') }, ['up']],
     [pair, ['plan']],
   ];
-  const rather = (text: string) => text.replace(/\d+(\.\d+)? ?(ms|s)\b/g, 'n s');
+  const rather = (text: string) =>
+    text.replace(/\d+(\.\d+)? ?(ms|s)\b/g, 'n s').replace(/[-\d]{10} [\d:]{5} UTC/g, 'now');
   for (const [urls, args] of commands) {
     const own = await startRunner(urls, args, OF).ended;
     const loaded = await loadedRunner(urls, args, NEUTRAL);

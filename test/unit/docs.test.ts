@@ -18,7 +18,7 @@ const PAGES = [
 ];
 
 /** `[`file:12`](link) `words``: a place in a file, and what stands there. */
-const PLACE = /\[`([^`:]+):(\d+)`\]\(([^)#]+)#L\d+\) `([^`]+)`/g;
+const PLACE = /\[`([^`:]+):(\d+)`\]\(([^)#]+)#L(\d+)\) `([^`]+)`/g;
 
 /** A call of the runner in a page, up to the end of its line, its span of code or its comment. */
 const CALL = /npx tsx runner ([a-z]+)((?: [^\s`#|&]+)*)/g;
@@ -27,9 +27,11 @@ test('the answers to the ten questions stand where they say', () => {
   const page = readFileSync(join(ROOT, 'runner/README.md'), 'utf8');
   const places = [...page.matchAll(PLACE)];
   assert.ok(places.length >= 10);
-  for (const [, file = '', , link = '', words = ''] of places) {
+  for (const [, file = '', line = '', link = '', linked = '', words = ''] of places) {
     assert.is(join('runner', link), file);
-    assert.ok(readFileSync(join(ROOT, file), 'utf8').includes(words), `${words} in ${file}`);
+    assert.is(linked, line, file);
+    const there = readFileSync(join(ROOT, file), 'utf8').split('\n')[Number(line) - 1] ?? '';
+    assert.ok(there.includes(words), `${file}:${line} is not ${words}, but ${there}`);
   }
 });
 
