@@ -140,26 +140,22 @@ begin
 end
 $$;
 
--- Smallest and largest key of source tables, and where they are `counted` the number of rows; no key where
--- keys are no numbers.
-create or replace function migration.source_extents(
-  tables text[], counted boolean default false)
+-- Smallest and largest key of source tables, and the number of rows; no key where keys are no numbers.
+create or replace function migration.source_extents(tables text[])
 returns table (source_table text, first_key bigint, last_key bigint, row_count bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
   questions text[] := array(
-    select format('select %L::text, %s, %s from %s', l.source_table,
+    select format('select %L::text, %s, count(*) from %s', l.source_table,
       case when l.is_number then format('min(%1$I)::bigint, max(%1$I)::bigint', l.key_columns[1])
         else 'null::bigint, null::bigint' end,
-      case when counted then 'count(*)' else '0::bigint' end,
       migration.source_name(l.source_table))
-    from migration.links as l
-    where l.source_table = any (tables) and (l.is_number or counted));
+    from migration.links as l where l.source_table = any (tables));
 begin
   return query
   select d.* from migration.ask_source(questions,
-    array_fill(case when counted then 50::bigint else 1::bigint end, array[cardinality(questions)]),
+    array_fill(50::bigint, array[cardinality(questions)]),
     'source_table text, first_key bigint, last_key bigint, row_count bigint')
     as d (source_table text, first_key bigint, last_key bigint, row_count bigint);
 end
@@ -179,34 +175,48 @@ language sql set search_path = pg_catalog, pg_temp as $$
   from migration.source_extents(array(
       select t from unnest(tables) as t
       where not exists (select from migration.source_tables as s where s.source_table = t)
-    ), true) as e
+    )) as e
   join migration.links as l on l.source_table = e.source_table
 $$;
 
--- Parts of source tables, of at most 50 ranges: keys from first_key up to, not including, end_key; one part without
--- keys where they are no numbers. ranges: how many, as a weight.
+-- Parts of source tables in which there are rows, of at most 50 ranges: keys from first_key up to, not
+-- including, end_key; one part without keys where they are no numbers. The source goes from each part to the next
+-- that has a key, however far that is. ranges: how many, as a weight.
 create or replace function migration.table_parts(tables text[])
 returns table (source_table text, first_key bigint, end_key bigint, ranges bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
-  extent record;
+  questions text[] := array(
+    select format(
+      'select * from (with recursive part (k) as ('
+      ' select min(%1$I)::bigint from %2$s'
+      ' union all select (select min(r.%1$I)::bigint from %2$s as r where r.%1$I >= (p.k / %3$s + 1) * %3$s)'
+      ' from part as p where p.k is not null'
+      ') select %4$L::text, k, (select max(%1$I)::bigint from %2$s), %3$s::bigint from part where k is not null) as parts',
+      l.key_columns[1], migration.source_name(l.source_table), w.step, l.source_table)
+    from migration.links as l
+    join migration.source_tables as t on t.source_table = l.source_table
+    cross join lateral (select 50 * least(t.width, 1000000000)) as w (step)
+    where l.source_table = any (tables) and l.is_number);
+  part      record;
 begin
-  for extent in
-    select e.*, 50 * least(t.width, 1000000000) as step, t.width
-    from migration.source_extents(tables) as e
-    join migration.source_tables as t on t.source_table = e.source_table
-    where e.first_key is not null
+  for part in
+    select d.*, t.width
+    from migration.ask_source(questions, array_fill(1::bigint, array[cardinality(questions)]),
+      'source_table text, first_key bigint, last_key bigint, step bigint')
+      as d (source_table text, first_key bigint, last_key bigint, step bigint)
+    join migration.source_tables as t on t.source_table = d.source_table
   loop
-    if extent.first_key < 0 then
-      raise exception 'the source table % has negative ids', extent.source_table
+    if part.first_key < 0 then
+      raise exception 'the source table % has negative ids', part.source_table
         using hint = 'ranges count from 0: the table cannot be read range by range';
     end if;
-    return query
-    select extent.source_table, low, least(low + extent.step, extent.last_key + 1),
-      (least(low + extent.step, extent.last_key + 1) - low) / extent.width + 1
-    from generate_series(extent.first_key / extent.width * extent.width, extent.last_key, extent.step)
-      as low;
+    source_table := part.source_table;
+    first_key := part.first_key / part.step * part.step;
+    end_key := first_key + part.step;
+    ranges := (least(part.step - 1, part.last_key - first_key)) / part.width + 1;
+    return next;
   end loop;
   return query
   select l.source_table, null::bigint, null::bigint, 50::bigint

@@ -50,4 +50,28 @@ test('a run that waits for an answer of the source ends with a signal at once, a
   await again({ pair, project });
 });
 
+test('a key that is far from all others is not looked for on the way to it', async (context) => {
+  const { source, target } = context;
+  const scans = async () => {
+    // counted when the sessions of the link have ended
+    await source`select pg_stat_clear_snapshot()`;
+    const [row] = await source<{ scans: number }[]>`
+      select (seq_scan + coalesce(idx_scan, 0))::integer as scans
+      from pg_stat_user_tables where relid = 'public.film'::regclass`;
+    return row?.scans ?? 0;
+  };
+  await source`
+    insert into film (film_id, title, language_id, changed_at)
+    values (2000000000, 'far away', 2, '2024-01-02')`;
+  await again(context);
+  const [row] = await target`
+    select t.title from public.films as t join ids.films as m on m.id = t.id
+    where m.legacy_id = 2000000000`;
+  assert.is(row?.['title'], 'far away');
+  const before = await scans();
+  await again(context);
+  const asked = (await scans()) - before;
+  assert.ok(asked > 0 && asked < 100, `${asked} scans of 301 rows`);
+});
+
 test.run();
