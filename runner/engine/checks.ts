@@ -197,7 +197,7 @@ export async function runChecksInTwo(
   session: Session,
   checks: Check[],
   defined: Record<string, string>,
-  { beside, cancel, enter }: Helped & Entering,
+  helped: Helped & Entering,
   phase = '',
 ): Promise<CheckResult[]> {
   const through = checks.filter(({ needsLink }) => needsLink);
@@ -218,17 +218,10 @@ export async function runChecksInTwo(
       );
       settled.push(...(rows as { keys: string[] }[]).flatMap(({ keys }) => keys));
     },
-    {
-      cancel,
-      beside: (help) =>
-        beside(async (second) => {
-          // before its link is open: one of these looks for what opens it
-          found = await runChecks(second, others, defined, phase);
-          if (!(await enter(second))) return;
-          await second.batch([lookAt(defined, phase)]);
-          await help(second);
-        }),
-    },
+    letIn(helped, lookAt(defined, phase), async (second) => {
+      // before its link is open: one of these looks for what opens it
+      found = await runChecks(second, others, defined, phase);
+    }),
   );
   const results = await runChecks(session, through, defined, phase, LISTED, settled);
   found ??= await runChecks(session, others, defined, phase);
@@ -262,7 +255,6 @@ export async function isWrittenRight(
     const asked = [lookAt(defined, phase), AWAIT_LINK, all, CLOSE_LINK];
     return isRight(await session.batch(asked));
   }
-  const { beside, cancel, enter } = helped;
   let right = true;
   await inTwo(
     session,
@@ -277,18 +269,28 @@ export async function isWrittenRight(
       );
       right = isRight(await reader.batch(asked)) && right;
     },
-    {
-      cancel,
-      beside: (help) =>
-        beside(async (second) => {
-          if (!(await enter(second))) return;
-          await second.batch([lookAt(defined, phase)]);
-          await help(second);
-        }),
-    },
+    letIn(helped, lookAt(defined, phase)),
   );
   await session.batch([CLOSE_LINK]);
   return right;
+}
+
+/** A second session that is let in looks at the same; `before` that it does what needs no link. */
+function letIn(
+  { beside, cancel, enter }: Helped & Entering,
+  look: string,
+  before?: (second: Session) => Promise<void>,
+): Helped {
+  return {
+    cancel,
+    beside: (help) =>
+      beside(async (second) => {
+        await before?.(second);
+        if (!(await enter(second))) return;
+        await second.batch([look]);
+        await help(second);
+      }),
+  };
 }
 
 /** What is compared of an entity, of so many rows. */

@@ -179,22 +179,38 @@ language sql set search_path = pg_catalog, pg_temp as $$
   join migration.links as l on l.source_table = e.source_table
 $$;
 
--- Parts of source tables in which there are rows, of at most 50 ranges: keys from first_key up to, not
--- including, end_key; one part without keys where they are no numbers. The source goes from each part to the next
--- that has a key, however far that is. ranges: how many, as a weight.
+-- Parts of source tables, of at most 50 ranges: keys from first_key up to, not including, end_key; one part
+-- without keys where they are no numbers. Where the source has an index by the key it goes from each part to the
+-- next that has rows, however far that is; else, a view for one, from number to number. ranges: how many, as a weight.
 create or replace function migration.table_parts(tables text[])
 returns table (source_table text, first_key bigint, end_key bigint, ranges bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
   questions text[] := array(
-    select format(
-      'select * from (with recursive part (k) as ('
-      ' select min(%1$I)::bigint from %2$s'
-      ' union all select (select min(r.%1$I)::bigint from %2$s as r where r.%1$I >= (p.k / %3$s + 1) * %3$s)'
-      ' from part as p where p.k is not null'
-      ') select %4$L::text, k, (select max(%1$I)::bigint from %2$s), %3$s::bigint from part where k is not null) as parts',
-      l.key_columns[1], migration.source_name(l.source_table), w.step, l.source_table)
+    select format($q$
+      select %1$L::text, p.k, (select max(%2$I)::bigint from %3$s), %4$s::bigint from (
+        with recursive known (is_indexed) as (
+          select exists (
+            select from pg_catalog.pg_index as i
+            join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+            where i.indrelid = %3$L::regclass and a.attname = %2$L and i.indisvalid and i.indpred is null)
+        ),
+        part (k) as (
+          select min(%2$I)::bigint from %3$s where (select is_indexed from known)
+          union all
+          select (select min(r.%2$I)::bigint from %3$s as r where r.%2$I >= (p.k / %4$s + 1) * %4$s)
+          from part as p where p.k is not null
+        )
+        select k from part where k is not null
+        union all
+        select low from (
+          select min(%2$I)::bigint as first, max(%2$I)::bigint as last
+          from %3$s where not (select is_indexed from known)
+        ) as m
+        cross join lateral generate_series(least(m.first, m.first / %4$s * %4$s), m.last, %4$s) as low
+      ) as p (k)
+      $q$, l.source_table, l.key_columns[1], migration.source_name(l.source_table), w.step)
     from migration.links as l
     join migration.source_tables as t on t.source_table = l.source_table
     cross join lateral (select 50 * least(t.width, 1000000000)) as w (step)

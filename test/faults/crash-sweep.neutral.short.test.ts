@@ -17,9 +17,9 @@ test.after(async ({ templates }) => {
 });
 
 for (const [what, state, step, first] of [
-  ['40th message of the first run', 'first', 40, 44],
-  ['42nd message of a later run', 'again', 42, 29],
-  ['17th message of down', 'down', 17, 9],
+  ['66th message of the first run', 'first', 66, 44],
+  ['55th message of a later run', 'again', 55, 29],
+  ['21st message of down', 'down', 21, 9],
 ] as const satisfies [string, State, number, number][]) {
   test(`killed at every ${what}`, async ({ templates }) => {
     note(tell(await sweep(templates, { state, step, first, atOnce: 2, idleEvery: 4 })));
