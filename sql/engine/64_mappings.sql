@@ -27,6 +27,13 @@ begin
 end
 $$;
 
+-- Rows of a chunk, over an alias that has legacy_id: $1, $2 and $3 are its first key, end and keys, NULL = any.
+create or replace function migration.within_chunk(alias text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('($1 is null or %1$s.legacy_id >= $1) and ($2 is null or %1$s.legacy_id < $2)'
+    ' and ($3 is null or %1$s.legacy_id = any ($3))', alias)
+$$;
+
 -- Rows of a type that are not as the id map says go; those that are not as we left them with an image.
 -- first_key, end_key, keys: as of a chunk; all of them NULL: every row. in_chunk: what the chunk has
 -- removed is in pg_temp.gone.
@@ -47,11 +54,9 @@ begin
     where t.entity_type = %L and not exists (
         select from ids.%I as m where m.legacy_id = t.legacy_id and m.id = t.new_id
           -- not all of the id map for some keys
-          and ($1 is null or m.legacy_id >= $1) and ($2 is null or m.legacy_id < $2)
-          and ($3 is null or m.legacy_id = any ($3)))
-      and ($1 is null or t.legacy_id >= $1) and ($2 is null or t.legacy_id < $2)
-      and ($3 is null or t.legacy_id = any ($3))
-  $q$, target, type, name);
+          and %s)
+      and %s
+  $q$, target, type, name, migration.within_chunk('m'), migration.within_chunk('t'));
   -- as a rule there is none
   execute format('select exists (select from %s)', wrong) into is_wrong using first_key, end_key, keys;
   if not is_wrong then return; end if;
@@ -99,14 +104,10 @@ begin
     select %2$L, m.legacy_id, m.id, r.started_at, r.run::text
     from ids.%3$I as m
     join migration.runs as r on r.run = migration.current_run()
-    where ($1 is null or m.legacy_id >= $1) and ($2 is null or m.legacy_id < $2)
-      and ($3 is null or m.legacy_id = any ($3))
-      and not exists (
-        select from %1$s as t where t.entity_type = %2$L and t.legacy_id = m.legacy_id
-          and ($1 is null or t.legacy_id >= $1) and ($2 is null or t.legacy_id < $2)
-          and ($3 is null or t.legacy_id = any ($3)))
+    where %4$s and not exists (
+      select from %1$s as t where t.entity_type = %2$L and t.legacy_id = m.legacy_id and %5$s)
     order by m.legacy_id
-  $q$, target, type, name) using first_key, end_key, keys;
+  $q$, target, type, name, migration.within_chunk('m'), migration.within_chunk('t')) using first_key, end_key, keys;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
 end
 $$;
