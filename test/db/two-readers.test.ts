@@ -1,42 +1,14 @@
 // deadline 120
 /* `verify` and `check` in two sessions: what they find, and what happens where there is only one. */
-import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { migrate } from '../migrate.ts';
-import { testPair, type TestPair } from '../pair.ts';
-import {
-  type Ended,
-  entityFile,
-  lastLine,
-  noResidue,
-  open,
-  runner,
-  type Scratch,
-  startRunner,
-  tinyProject,
-  waitFor,
-} from '../runner.ts';
-
-interface Context {
-  pair: TestPair;
-  source: Sql;
-  target: Sql;
-  project: Scratch;
-}
+import { type Ended, lastLine, noResidue, runner, startRunner, waitFor } from '../runner.ts';
+import { onThings, type Things } from './things.ts';
 
 const ENTITIES = ['ones', 'twos', 'threes', 'fours', 'fives', 'sixes'];
 
-// a view that takes its time
-const NAP = 'cross join (select 1 as one from pg_sleep(0.3)) as nap';
-
-const PROJECT = {
-  ...Object.fromEntries(
-    ENTITIES.map((name, index) => [
-      `sql/1-things/${index}0_${name}.sql`,
-      entityFile(name, 'thing', ['t.note as note'], { joins: [NAP] }),
-    ]),
-  ),
+const CHECKS = {
   'checks/id_maps.sql':
     '-- Id maps.\n--\n-- severity  error\n\nselect * from migration.id_map_faults()',
   'checks/slow.sql':
@@ -46,35 +18,17 @@ const PROJECT = {
     `select * from migration.differing_values('sixes', array[['s.note', 't.note']])`,
 };
 
-const test = suite<Context>('two readers');
+const test = suite<Things>('two readers');
+
+onThings(test, 'two_readers', { entities: ENTITIES, rows: 30, nap: 0.3, files: CHECKS });
 
 test.before(async (context) => {
-  context.project = tinyProject(PROJECT);
-  context.pair = await testPair({ name: 'two_readers', source: 'empty' });
-  context.source = open(context.pair.sourceAdminUrl);
-  context.target = open(context.pair.targetAdminUrl);
-  await context.source.unsafe(`
-    create table thing (id integer primary key, note text);
-    insert into thing select g, concat('note ', g) from generate_series(1, 30) as g;
-    grant select on thing to legacy_reader`);
-  for (const name of ENTITIES) {
-    await context.target.unsafe(`
-      create table public.${name} (id uuid primary key, note text);
-      alter table public.${name} owner to postgres`);
-  }
   await migrate(context.pair, { root: context.project.root });
   await context.target.unsafe(
     ENTITIES.map((name) => `update public.${name} set note = 'planted' where note = 'note 7'`).join(
       ';',
     ),
   );
-});
-
-test.after(async ({ pair, source, target, project }) => {
-  project.remove();
-  await source.end();
-  await target.end();
-  await pair.drop();
 });
 
 const verdict = ({ code, stdout }: Ended) => [
@@ -93,12 +47,12 @@ const EXPECTED = [
   ]),
 ];
 
-function start({ pair, project }: Context, env: Record<string, string> = {}) {
+function start({ pair, project }: Things, env: Record<string, string> = {}) {
   return startRunner(pair, ['verify', '--json'], { root: project.root, env });
 }
 
 /** The second session is at work in the target, and reads. */
-function secondAtWork({ target }: Context) {
+function secondAtWork({ target }: Things) {
   return waitFor(
     'the second session',
     () => target<{ pid: number }[]>`

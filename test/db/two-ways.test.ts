@@ -1,72 +1,28 @@
 /* Two sessions of `up` read at the same time, each by a way of its own; where there is one way, both by that. */
-import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { testPair, type TestPair } from '../pair.ts';
-import {
-  entityFile,
-  noResidue,
-  open,
-  type Scratch,
-  startRunner,
-  tinyProject,
-  waitFor,
-} from '../runner.ts';
-
-interface Context {
-  pair: TestPair;
-  source: Sql;
-  target: Sql;
-  project: Scratch;
-}
+import { noResidue, startRunner, waitFor } from '../runner.ts';
+import { onThings, type Things } from './things.ts';
 
 const ENTITIES = ['ones', 'twos'];
 /** So many that they are read in chunks of their own. */
 const ROWS = 6000;
-// a view that takes its time
-const NAP = 'cross join (select 1 as one from pg_sleep(0.5)) as nap';
 
-const test = suite<Context>('two ways');
+const test = suite<Things>('two ways');
 
-test.before(async (context) => {
-  context.project = tinyProject(
-    Object.fromEntries(
-      ENTITIES.map((name, index) => [
-        `sql/1-things/${index}0_${name}.sql`,
-        entityFile(name, 'thing', ['t.note as note'], {
-          header: '-- commit   batch\n',
-          joins: [NAP],
-        }),
-      ]),
-    ),
-  );
-  context.pair = await testPair({ name: 'two_ways', source: 'empty' });
-  context.source = open(context.pair.sourceAdminUrl);
-  context.target = open(context.pair.targetAdminUrl);
-  await context.source.unsafe(`
-    create table thing (id integer primary key, note text);
-    insert into thing select g, concat('note ', g) from generate_series(1, ${ROWS}) as g;
-    grant select on thing to legacy_reader`);
-  for (const name of ENTITIES) {
-    await context.target.unsafe(`
-      create table public.${name} (id uuid primary key, note text);
-      alter table public.${name} owner to postgres`);
-  }
+onThings(test, 'two_ways', {
+  entities: ENTITIES,
+  rows: ROWS,
+  nap: 0.5,
+  header: '-- commit   batch\n',
 });
 
 test.before.each(async ({ source }) => {
   await source`update thing set note = concat(note, '.')`;
 });
 
-test.after(async ({ pair, source, target, project }) => {
-  project.remove();
-  await source.end();
-  await target.end();
-  await pair.drop();
-});
-
 /** The rows of both targets are those of the source, and nothing is left of a run. */
-async function allThere({ source, target }: Context): Promise<void> {
+async function allThere({ source, target }: Things): Promise<void> {
   const wanted = await source`select id::integer, note from thing order by id`;
   for (const name of ENTITIES) {
     const rows = await target`
@@ -77,7 +33,7 @@ async function allThere({ source, target }: Context): Promise<void> {
   await noResidue(target, source);
 }
 
-function up({ pair, project }: Context) {
+function up({ pair, project }: Things) {
   return startRunner(pair, ['up', '--yes'], { root: project.root }).ended;
 }
 
