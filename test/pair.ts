@@ -43,6 +43,8 @@ export type TestPairOptions = {
   name?: string;
   source?: SourceContent;
   target?: TargetContent;
+  /** Its servers, where a test changes what all databases of a server share; default those of the run. */
+  servers?: Urls;
 } & Majors;
 
 /** The URLs of a pair: `legacy_reader` and `postgres`, and the superusers of both servers. */
@@ -71,9 +73,11 @@ export function targetBeside(source: SourceContent | undefined): TargetContent {
  * that is run alone starts its own, and removes them when it has nothing left to do.
  */
 export async function testPair(options: TestPairOptions): Promise<TestPair> {
-  const { name = 'test', source = 'schema', target = targetBeside(source), ...asked } = options;
+  const { name = 'test', source = 'schema', target = targetBeside(source), ...rest } = options;
+  const { servers: given, ...asked } = rest;
   const majors: Majors = source === 'neutral' ? { sourceMajor: 17, ...asked } : asked;
-  const servers = await (UNDER_RUN ? ask<Urls>({ kind: 'pair', majors }) : ownPairs().get(majors));
+  const servers =
+    given ?? (await (UNDER_RUN ? ask<Urls>({ kind: 'pair', majors }) : ownPairs().get(majors)));
   const database = `${name}_${randomBytes(4).toString('hex')}`;
   await createSource(servers, source, database);
   await createTarget(servers, target, database);

@@ -70,9 +70,11 @@ test('limits of the role are said; those of our transactions are others', async 
   pair,
   target,
 }) => {
-  await target`alter role postgres set statement_timeout = '120s'`;
+  const [database] = await target<{ name: string }[]>`select current_database() as name`;
+  const role = `alter role postgres in database ${database?.name ?? ''}`;
+  await target.unsafe(`${role} set statement_timeout = '120s'`);
   const { findings } = read((await succeed(pair, ['doctor', '--json'])).stdout);
-  await target`alter role postgres reset statement_timeout`;
+  await target.unsafe(`${role} reset statement_timeout`);
   const limits = findings.find(({ what }) => what === 'limits of the role');
   assert.match(limits?.found ?? '', 'statement_timeout 120 s');
 });

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { removePair, startPair, type Pair } from '../../runner/embedded/pair.ts';
+import { loadPlatform, removePair, startPair, type Pair } from '../../runner/embedded/pair.ts';
 import { binaries, restoreLinks } from '../../runner/embedded/binaries.ts';
 import { isAlive } from '../../runner/embedded/machine.ts';
 import { removeServer, startServer, type Server } from '../../runner/embedded/server.ts';
@@ -96,6 +96,14 @@ test('the target role owns its database and is no superuser', async () => {
     owner: 'postgres',
     path: '"$user", public, extensions',
   });
+});
+
+test('databases of one server are prepared at the same time', async () => {
+  const admin = pair.targetAdminUrl;
+  const names = ['one', 'two', 'three'];
+  for (const name of names) await query(admin, (sql) => sql`create database ${sql(name)}`);
+  await Promise.all(names.map((name) => loadPlatform(new URL(`/${name}`, admin).href)));
+  for (const name of names) await query(admin, (sql) => sql`drop database ${sql(name)}`);
 });
 
 test('the reader reads every table, also a later one, and writes nothing', async () => {

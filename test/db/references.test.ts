@@ -4,10 +4,11 @@ import type { Sql } from 'postgres';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { migrate } from '../migrate.ts';
-import { testPair, type TestPair } from '../pair.ts';
+import { migratedPair, testPair, type TestPair } from '../pair.ts';
 import { open, runner, type Scratch, tinyProject, waitFor } from '../runner.ts';
 
 interface Context {
+  servers: TestPair;
   pair: TestPair;
   source: Sql;
   target: Sql;
@@ -54,7 +55,11 @@ const test = suite<Context>('references');
 
 test.before(async (context) => {
   context.project = tinyProject(PROJECT);
-  context.pair = await testPair({ name: 'references', source: 'empty', target: 'empty' });
+  // rights on a parameter are of a whole server
+  const servers = await migratedPair();
+  const empty = { source: 'empty', target: 'empty' } as const;
+  context.servers = servers;
+  context.pair = await testPair({ name: 'references', servers, ...empty });
   context.source = open(context.pair.sourceAdminUrl);
   context.target = open(context.pair.targetAdminUrl);
   context.other = open(context.pair.targetAdminUrl);
@@ -110,12 +115,12 @@ test.before.each(async (context) => {
   }
 });
 
-test.after(async ({ pair, source, target, other, project }) => {
+test.after(async ({ servers, source, target, other, project }) => {
   project.remove();
   await source.end();
   await target.end();
   await other.end();
-  await pair.drop();
+  await servers.drop();
 });
 
 test('parents that are there: stored set by set, composite keys with a NULL and self references too', async (context) => {
