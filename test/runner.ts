@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import postgres, { type Sql } from 'postgres';
@@ -210,7 +210,9 @@ export function tinyProject(files: Record<string, string>): Scratch {
 /** The second project, `test/neutral`, to be edited; its databases are the pairs `neutral`. */
 export function neutralProject(): Scratch {
   const project = emptyProject();
-  cpSync(NEUTRAL, project.root, { recursive: true });
+  // not the servers of somebody who tries it where it is
+  const filter = (path: string): boolean => basename(path) !== '.embedded';
+  cpSync(NEUTRAL, project.root, { recursive: true, filter });
   return project;
 }
 

@@ -6,11 +6,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { COMMANDS } from '../../runner/commands/list.ts';
 import { dropPair, preparePair } from '../migrate.ts';
-import { NEUTRAL, type TestPair } from '../pair.ts';
+import type { TestPair } from '../pair.ts';
 import {
   changeSchema,
   type Databases,
   entityFile,
+  neutralProject,
   runner,
   type Scratch,
   startRunner,
@@ -255,7 +256,9 @@ test('afterwards', async (context) => {
     'words',
   );
   assert.type((await good(context, ['completion', 'zsh']))['text'], 'string');
-  await good({ ...context, project: { ...context.project, root: NEUTRAL } }, ['cases', 'films']);
+  const neutral = neutralProject();
+  await good({ ...context, project: neutral }, ['cases', 'films']);
+  neutral.remove();
   await good(context, ['doctor']);
 });
 
@@ -294,12 +297,14 @@ test('what takes data away', async (context) => {
 
 test('the embedded pair: both addresses, on one line', async () => {
   called.good.add('embedded');
-  const { child, ended } = startRunner(null, ['embedded', '--json'], { root: NEUTRAL });
+  const neutral = neutralProject();
+  const { child, ended } = startRunner(null, ['embedded', '--json'], { root: neutral.root });
   const { stdout } = child;
   assert.ok(stdout);
   await Promise.race([once(stdout, 'data'), ended]);
   child.kill('SIGINT');
   const [urls = {}] = parsed((await ended).stdout, 'embedded');
+  neutral.remove();
   assert.match(String(urls['SOURCE_DATABASE_URL']), /^postgres(ql)?:/);
   assert.match(String(urls['TARGET_DATABASE_URL']), /^postgres(ql)?:/);
 });
