@@ -21,6 +21,8 @@ export interface Check {
   severity: 'error' | 'warning';
   /** Reads the source, itself or (`-- reads  source`) by a function: the link is needed. */
   needsLink: boolean;
+  /** It calls a function of COMPARING, so that one reading of an entity may answer it with others. */
+  asks: boolean;
   /** Findings that are accepted in checks/accepted.txt; of warnings only. */
   accepted: Accepted[];
   /** `edits  explain`: the application, changing migrated rows, may cause findings. */
@@ -44,6 +46,20 @@ export interface CheckResult {
   /** It failed at a value that cannot be read (class 22). */
   unreadable: boolean;
 }
+
+/**
+ * Functions of the engine that ask `migration.is_settled`. A check that calls one inside a function of its own is
+ * not known to ask, and reads for itself.
+ */
+export const COMPARING = [
+  'differing_values',
+  'id_map_faults',
+  'money_differences',
+  'unmapped_rows',
+  'wrong_legacy_ids',
+  'wrong_references',
+];
+const ASKS = new RegExp(`\\bmigration\\.(${COMPARING.join('|')})\\(`);
 
 /** Findings of a check that are listed, and accepted ones. */
 const LISTED = 5;
@@ -70,6 +86,7 @@ export function readChecks(root: string, folder: 'checks' | 'checks/before'): Ch
     severity: /^-- severity\s+warning/m.test(text) ? ('warning' as const) : ('error' as const),
     explainedByEdits: /^-- edits\s+explain/m.test(text),
     needsLink: /\blegacy\./.test(text) || /^-- reads\s+source/m.test(text),
+    asks: ASKS.test(text),
     verdict: /^-- verdict\s+(.*)/m.exec(text)?.[1] ?? null,
   }));
   const queries = sqlFiles(root, `${folder}/${PERFORMANCE}`);
@@ -117,13 +134,14 @@ function performanceCheck(folder: string, files: SqlText[]): Omit<Check, 'accept
     severity: 'warning',
     explainedByEdits: false,
     needsLink: false,
+    asks: false,
     verdict: null,
   };
 }
 
 /**
  * Runs checks inside the caller's transaction, in which nothing is changed, in one call: those that
- * do not read the source come first. Opens the link where one of them reads the source, and closes
+ * neither read the source nor ask come first. Opens the link where one of them reads the source, and closes
  * what it opened. The session has its login (`login`). With a phase they look at its entities only:
  * what follows from earlier phases has been looked at before. A check fails that names an entity no
  * file defines (`definedEntities`), or that asks about an entity of the phase that cannot be looked
@@ -180,17 +198,18 @@ export function checkDone(
 /** Checks as the engine takes them. */
 function textsOf(checks: Check[]): string {
   return JSON.stringify(
-    checks.map(({ name, text, needsLink, accepted }) => ({
+    checks.map(({ name, text, needsLink, asks, accepted }) => ({
       name,
       text,
       through_link: needsLink,
+      asks,
       accepted: accepted.map(({ finding, reason }) => ({ like: likeOf(finding), reason })),
     })),
   );
 }
 
 /**
- * The same in two sessions: what does not read the source is for the second, and then comparisons of
+ * The same in two sessions: what neither reads the source nor asks is for the second, and then comparisons of
  * single entities, as long as there are any. `enter` opens its link; false where it cannot.
  */
 export async function runChecksInTwo(
@@ -200,8 +219,10 @@ export async function runChecksInTwo(
   helped: Helped & Entering,
   phase = '',
 ): Promise<CheckResult[]> {
-  const through = checks.filter(({ needsLink }) => needsLink);
-  const others = checks.filter(({ needsLink }) => !needsLink);
+  const through = checks.some(({ needsLink }) => needsLink)
+    ? checks.filter(({ needsLink, asks }) => needsLink || asks)
+    : [];
+  const others = checks.filter((check) => !through.includes(check));
   let found: CheckResult[] | undefined;
   const settled: string[] = [];
   await inTwo(

@@ -110,6 +110,27 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   from generate_subscripts(compared, 1) as i
 $$;
 
+-- SQL that is true where the entry m of an id map has another id than follows from entity and key.
+create or replace function migration.another_id(entity text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('not m.adopted and m.id <> extensions.uuid_generate_v5('
+    '''6ba7b810-9dad-11d1-80b4-00c04fd430c8'', %L || '':'' || m.legacy_id::text)', entity)
+$$;
+
+-- The same of what id map and target alone can tell: true over all entries where there is nothing to look
+-- at further. NULL: it is about the source row.
+create or replace function migration.id_comparison(kind text, entity text, target text, compared text[])
+returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case kind
+    when 'stored' then 'count(*) = count(t.id)'
+    when 'derived' then format('not coalesce(bool_or(%s), false)', migration.another_id(entity))
+    when 'legacy_ids' then
+      format('not coalesce(bool_or(t.id is not null and t.%I is distinct from m.legacy_id), false)', compared[1][1])
+    when 'mapped' then format('count(t.id) = (select count(*) from %s)', target)
+  end
+$$;
+
 create or replace function migration.is_asked() returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(current_setting('migration.asked', true), '') <> ''
@@ -136,7 +157,8 @@ end
 $$;
 
 -- Keys of the comparisons (as migration.is_settled notes them) that find every row of the entity equal;
--- with keys only these source rows, and those of them that are still as they were read.
+-- with keys only these source rows, and those of them that are still as they were read. Entries of the
+-- id map lead: they are looked at also where their source row is gone. The source is read where it is asked for.
 create or replace function migration.equal_comparisons(
   entity text, comparisons jsonb, keys bigint[] default null)
 returns text[]
@@ -158,27 +180,36 @@ begin
     execute format('select array(select m.id from ids.%I as m where m.legacy_id = any ($1))', $1)
     into ids using keys;
   end if;
+  with asked as (
+    select c.position, c.value ->> 'key' as answer, o.joins, o.differs,
+      migration.id_comparison(c.value ->> 'kind', $1, known.target, a.compared) as holds
+    from jsonb_array_elements(comparisons) with ordinality as c (value, position)
+    cross join lateral (
+      select array(
+        select array[v ->> 0, v ->> 1, v ->> 2] from jsonb_array_elements(c.value -> 'compared') as v)
+    ) as a (compared)
+    cross join lateral migration.comparison(
+      c.value ->> 'kind', a.compared, format('a%s_', c.position)) as o
+  )
   select
-    string_agg(o.joins, ' ' order by c.position),
-    string_agg(format('case when not coalesce(bool_or(%s), false) then %L end', o.differs,
-      c.value ->> 'key'), ', ' order by c.position)
+    concat_ws(' ',
+      case when bool_or(a.holds is null) then
+        format('left join legacy.%I as s on m.legacy_id = %s', known.source, key) end,
+      format('left join %s as t on t.id = m.id and ($2 is null or t.id = any ($2))', known.target),
+      string_agg(a.joins, ' ' order by a.position)),
+    string_agg(format('case when %s then %L end', coalesce(a.holds,
+        format('not coalesce(bool_or(%s is not null and %s), false)', key, a.differs)), a.answer),
+      ', ' order by a.position)
   into joins, answers
-  from jsonb_array_elements(comparisons) with ordinality as c (value, position)
-  cross join lateral migration.comparison(c.value ->> 'kind', array(
-      select array[v ->> 0, v ->> 1, v ->> 2] from jsonb_array_elements(c.value -> 'compared') as v),
-    format('a%s_', c.position)) as o;
+  from asked as a;
   execute format($q$
-    select array_remove(array[%4$s], null)
-    from legacy.%2$I as s
-    join ids.%1$I as m on m.legacy_id = %7$s
-    left join %3$s as t on t.id = m.id and ($2 is null or t.id = any ($2))
-    %5$s %6$s
-  $q$, $1, known.source, known.target, answers, joins, case when keys is not null then format($q$
+    select array_remove(array[%2$s], null) from ids.%1$I as m %3$s %4$s
+  $q$, $1, answers, joins, case when keys is not null then format($q$
     join legacy_versions.%2$I as v on v.id = %3$s and v.version = m.version
     where %3$s = any ($1) and v.id = any ($1) and m.legacy_id = any ($1) and not exists (
       select from migration.conflicts as c
       where c.entity = %1$L and c.legacy_id = %3$s and c.resolution = 'target')
-  $q$, $1, known.source, key) end, key)
+  $q$, $1, known.source, key) end)
   into equal using keys, ids;
   return equal;
 end
@@ -196,8 +227,7 @@ begin
   perform set_config('migration.asked', '[null', true);
   for query in
     select c.value ->> 'text' from jsonb_array_elements(checks) as c (value)
-    -- a hint where time can be saved, no more: these are the functions that ask migration.is_settled
-    where c.value ->> 'text' ~ 'migration\.(differing_values|wrong_references|money_differences)\('
+    where (c.value -> 'asks')::boolean
   loop
     begin
       perform set_config('transaction_read_only', 'on', true);
@@ -536,24 +566,27 @@ begin
     where migration.is_looked_at(e) and e.phase <> 'archive' order by e.entity
   loop
     -- each counted by itself: then the planner may use several workers
-    return query execute format($q$
-      select %1$L::text, 'the target has no such row', count(*), min(m.legacy_id)
-      from ids.%1$I as m
-      where not exists (select from %2$s as t where t.id = m.id)
-        and not exists (
-          select from migration.conflicts as c
-          where c.entity = %1$L and c.legacy_id = m.legacy_id and c.kind = 'deleted'
-            and c.resolution = 'target')
-      having count(*) > 0
-    $q$, known.entity, known.target);
-    return query execute format($q$
-      select %1$L::text, 'not the id that follows from the key', count(*), min(m.legacy_id)
-      from ids.%1$I as m
-      where not m.adopted and m.id <> extensions.uuid_generate_v5(
-        '6ba7b810-9dad-11d1-80b4-00c04fd430c8', %1$L || ':' || m.legacy_id::text)
-        and not migration.gives_ids(%1$L)
-      having count(*) > 0
-    $q$, known.entity);
+    if not migration.is_settled('stored', known.entity, '{}') then
+      return query execute format($q$
+        select %1$L::text, 'the target has no such row', count(*), min(m.legacy_id)
+        from ids.%1$I as m
+        where not exists (select from %2$s as t where t.id = m.id)
+          and not exists (
+            select from migration.conflicts as c
+            where c.entity = %1$L and c.legacy_id = m.legacy_id and c.kind = 'deleted'
+              and c.resolution = 'target')
+        having count(*) > 0
+      $q$, known.entity, known.target);
+    end if;
+    if not migration.gives_ids(known.entity)
+      and not migration.is_settled('derived', known.entity, '{}')
+    then
+      return query execute format($q$
+        select %1$L::text, 'not the id that follows from the key', count(*), min(m.legacy_id)
+        from ids.%1$I as m where %2$s having count(*) > 0
+      $q$, known.entity, migration.another_id(known.entity));
+    end if;
+    continue when migration.is_asked();
     for sibling in
       select e.entity from migration.entities as e
       where e.target = known.target and migration.is_written(e) and e.entity <> known.entity
@@ -604,7 +637,7 @@ returns table (entity_name text, column_name text, row_count bigint, first_legac
 language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 begin
-  if not migration.is_checked($1) then return; end if;
+  if migration.is_settled('legacy_ids', $1, array[[$2]]) or not migration.is_checked($1) then return; end if;
   return query execute format($q$
     select %1$L::text, %2$L::text, count(*), min(m.legacy_id)
     from ids.%1$I as m
@@ -623,12 +656,20 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   known    migration.entities;
+  alone    boolean;
   unmapped text;
   keys     text;
   equal    text;
 begin
-  if not migration.is_checked($1) then return; end if;
-  select e.* into strict known from migration.entities as e where e.entity = $1;
+  select e.* into known from migration.entities as e where e.entity = $1;
+  alone := not exists (
+    select from migration.entities as e where e.target = known.target and e.entity <> $1);
+  -- of a table that several fill no id map has all rows
+  if alone and migration.is_settled('mapped', $1, '{}') or migration.is_asked()
+    or not migration.is_checked($1)
+  then
+    return;
+  end if;
   select string_agg(
     format('and not exists (select from ids.%I as m where m.id = t.id)', e.entity), ' ')
   into unmapped

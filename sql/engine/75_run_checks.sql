@@ -9,14 +9,15 @@ begin
 end
 $$;
 
--- Runs checks, [{name, text, through_link, accepted}], one after the other and read only, first those that do
--- not read the source: one of them looks for logins of the source that are left behind. Opens the link
--- where one reads the source, and closes what it opened. With a phase they look at its entities only
--- (migration.is_looked_at). An error of a check is its result; no result is a cancelled statement, or
--- a source that is out of reach: that says nothing of the data.
+-- Runs checks, [{name, text, through_link, asks, accepted}], one after the other and read only, first those
+-- that neither read the source nor ask what one reading answers (migration.is_settled): one of them looks for
+-- logins of the source that are left behind. Opens the link where one reads the source, and closes what it
+-- opened. With a phase they look at its entities only (migration.is_looked_at). An error of a check is its
+-- result; no result is a cancelled statement, or a source that is out of reach: that says nothing of the data.
 -- sample: the first offending rows, `most` of them, as column=value. Checks select keys and counts,
 -- no data. What a person has accepted (migration.acknowledged; accepted, [{like, reason}]) is no finding:
--- remarks has the first of these, with the reason. settled: what migration.settled_comparisons said, where it has been asked.
+-- remarks has the first of these, with the reason. settled: what migration.settled_comparisons said, where it
+-- has been asked.
 create or replace function migration.run_checks(
   checks jsonb, phase text default '', defined jsonb default null, most integer default 5,
   settled text[] default null)
@@ -28,17 +29,20 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   each     record;
   was_open boolean := migration.is_link_open();
+  -- any of them, so that what one reading answers may be about source rows
+  through  boolean := exists (
+    select from jsonb_array_elements(checks) as c (value) where (c.value -> 'through_link')::boolean);
 begin
   perform migration.look_at(phase, defined);
   for each in
     select c.value ->> 'name' as name, c.value ->> 'text' as text,
-      (c.value -> 'through_link')::boolean as through_link,
+      (c.value -> 'through_link')::boolean as through_link, (c.value -> 'asks')::boolean as asks,
       coalesce(c.value -> 'accepted', '[]') as accepted
     from jsonb_array_elements(checks) with ordinality as c (value, position)
-    order by 3, c.position
+    order by (c.value -> 'through_link')::boolean or (c.value -> 'asks')::boolean, c.position
   loop
-    if each.through_link then perform migration.await_link(); end if;
-    if each.through_link and settled is null then
+    if each.through_link or each.asks and through then perform migration.await_link(); end if;
+    if each.asks and settled is null then
       settled := array(
         select key from migration.entity_comparisons(checks) as c
         cross join lateral unnest(migration.settled_comparisons(c.entity, c.comparisons)) as key);

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
 import { definedEntities, readCatalog } from '../../runner/engine/catalog.ts';
-import { type CheckResult, readChecks, runChecks } from '../../runner/engine/checks.ts';
+import { type CheckResult, COMPARING, readChecks, runChecks } from '../../runner/engine/checks.ts';
 import { connect, failureOf, type Session, transaction } from '../../runner/database.ts';
 import { login } from '../../runner/engine/link.ts';
 import { configOf, dropPair, preparePair } from '../migrate.ts';
@@ -251,6 +251,13 @@ test('all checks together read the rows of a table once', async (context) => {
     return now > before ? [{ now }] : [];
   });
   assert.is(after.now - before, 1);
+});
+
+test('what the runner knows to ask are all functions that do', async ({ target }) => {
+  const [row] = await target<{ names: string[] }[]>`
+    select array_agg(p.proname::text order by p.proname) as names from pg_proc as p
+    where p.pronamespace = 'migration'::regnamespace and p.prosrc like '%migration.is_settled(%'`;
+  assert.equal(row?.names, COMPARING.toSorted());
 });
 
 test('nothing of that was kept', async (context) => {

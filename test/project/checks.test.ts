@@ -444,6 +444,23 @@ for (const [table, phase] of [
   });
 }
 
+test('what id map and target alone can tell is told by that reading, too', async (context) => {
+  const comparing = CHECKS.filter(({ name }) =>
+    ['duplicates', 'id_maps', 'legacy_ids', 'texts'].includes(name),
+  );
+  let scans = 0;
+  await inTransaction(context, async () => {
+    const results = await runChecks(context.target, comparing, DEFINED, '3-operations');
+    const [row] = await context.target.query<{ scans: number }>(`
+      select (seq_scan + coalesce(idx_scan, 0))::integer as scans
+      from pg_stat_xact_user_tables where relid = 'ids.tasks'::regclass`);
+    scans = row?.scans ?? 0;
+    return results;
+  });
+  assert.is(comparing.length, 4);
+  assert.is(scans, 1);
+});
+
 test('nothing of that was kept', async (context) => {
   assert.equal(await findings(context), []);
 });
