@@ -269,7 +269,7 @@ export async function loseCommit(world: World, n: number): Promise<boolean> {
     lost = true;
     close();
   };
-  proxy.when(/^Q....commit\0/s, 'reply', cut, n);
+  proxy.when(/^Q.*\bcommit\s*\0$/s, 'reply', cut, n);
   const targetUrl = through(world.urls.targetUrl, proxy.port);
   const end = await world.start({ targetUrl }).ended;
   endsWith(end, lost ? 4 : 0, lost ? RUN_AGAIN : undefined);
