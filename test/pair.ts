@@ -73,8 +73,13 @@ export function targetBeside(source: SourceContent | undefined): TargetContent {
  * that is run alone starts its own, and removes them when it has nothing left to do.
  */
 export async function testPair(options: TestPairOptions): Promise<TestPair> {
-  const { name = 'test', source = 'schema', target = targetBeside(source), ...rest } = options;
-  const { servers: given, ...asked } = rest;
+  const {
+    name = 'test',
+    source = 'schema',
+    target = targetBeside(source),
+    servers: given,
+    ...asked
+  } = options;
   const majors: Majors = source === 'neutral' ? { sourceMajor: 17, ...asked } : asked;
   const servers =
     given ?? (await (UNDER_RUN ? ask<Urls>({ kind: 'pair', majors }) : ownPairs().get(majors)));

@@ -136,8 +136,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(current_setting('migration.asked', true), '') <> ''
 $$;
 
--- The comparisons of an entity, whichever check asks for them, are answered by one reading of its
--- source rows: migration.entity_comparisons has the checks ask first (setting migration.asked; they get no
+-- The comparisons of an entity, whichever check asks for them, are answered by one reading of its id map,
+-- target and source rows: migration.entity_comparisons has the checks ask first (setting migration.asked; they get no
 -- rows), reads every entity once, and notes which comparisons found every row equal (setting
 -- migration.equal). The others read again, and say what differs.
 create or replace function migration.is_settled(kind text, entity text, compared text[])
